@@ -1,0 +1,14 @@
+//! A TCP echo server: `echo [ADDR]`, by default on a port that the host chooses.
+
+use dormouse::{io, net::TcpListener};
+
+#[dormouse::main]
+async fn main() -> io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:0".into());
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on {}", listener.local_addr()?);
+    loop {
+        let (conn, _) = listener.accept().await?;
+        dormouse::spawn(async move { io::copy(&conn, &conn).await });
+    }
+}

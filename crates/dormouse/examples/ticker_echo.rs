@@ -1,0 +1,34 @@
+//! A TCP echo server that ticks each second, whatever its clients do: `ticker_echo [ADDR]`, by default on a port that
+//! the host chooses. Prints `listening on ADDR`, then `tick 1`, `tick 2` …
+
+use std::time::Duration;
+
+use dormouse::{io, net::TcpListener, time};
+use futures_lite::AsyncWriteExt;
+
+#[dormouse::main]
+async fn main() -> io::Result<()> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:0".into());
+    let listener = TcpListener::bind(addr).await?;
+    say(format!("listening on {}\n", listener.local_addr()?)).await?;
+
+    dormouse::spawn(async {
+        let second = Duration::from_secs(1);
+        let mut beat = time::interval_at(time::Instant::now() + second, second);
+        for n in 1.. {
+            beat.tick().await;
+            say(format!("tick {n}\n")).await?;
+        }
+        io::Result::Ok(())
+    });
+
+    loop {
+        let (conn, _) = listener.accept().await?;
+        dormouse::spawn(async move { io::copy(&conn, &conn).await });
+    }
+}
+
+/// Prints without stopping the world, even if nobody reads what is printed.
+async fn say(line: String) -> io::Result<()> {
+    io::stdout().write_all(line.as_bytes()).await
+}

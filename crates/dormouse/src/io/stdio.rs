@@ -1,0 +1,239 @@
+//! Standard output and standard error that never block the module.
+//!
+//! All handles of a stream share one buffer. Whole lines go out as soon as the host takes them; what it does not take
+//! now the reactor goes on with when it does. So a line that was written with one call is never mixed with another
+//! task's, and the end of the program waits for what is left.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_io::AsyncWrite;
+
+use crate::reactor::Reactor;
+use crate::runtime;
+use crate::sys::stdio::Output;
+use crate::sys::{Chore, Source};
+
+/// Bytes that may wait before a writer has to.
+const FULL: usize = 64 * 1024;
+/// A line may be this long before it is sent in parts.
+const LONG_LINE: usize = 8 * 1024;
+
+thread_local! {
+    static STDOUT: RefCell<Option<Rc<Lines>>> = const { RefCell::new(None) };
+    static STDERR: RefCell<Option<Rc<Lines>>> = const { RefCell::new(None) };
+}
+
+/// Standard output. Unlike `println!`, writing to it lets other tasks run while the reader is slow.
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// # dormouse::block_on(async {
+/// dormouse::io::stdout().write_all(b"hello\n").await?;
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+///
+/// What has no newline yet goes out with a flush, or when the program ends. Output of `println!` may overtake it.
+pub fn stdout() -> Stdout {
+    Stdout(Lines::shared(&STDOUT, Output::stdout, "standard output"))
+}
+
+/// Standard error; see [`stdout`].
+pub fn stderr() -> Stderr {
+    Stderr(Lines::shared(&STDERR, Output::stderr, "standard error"))
+}
+
+/// A handle to standard output; made by [`stdout`].
+#[derive(Clone)]
+pub struct Stdout(Rc<Lines>);
+
+/// A handle to standard error; made by [`stderr`].
+#[derive(Clone)]
+pub struct Stderr(Rc<Lines>);
+
+macro_rules! write_lines {
+    ($handle:ident) => {
+        impl AsyncWrite for $handle {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.0.poll_write(cx, buf)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_flush(cx)
+            }
+
+            /// Flushes; a standard stream stays open.
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_flush(cx)
+            }
+        }
+
+        impl fmt::Debug for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($handle))
+            }
+        }
+    };
+}
+
+write_lines!(Stdout);
+write_lines!(Stderr);
+
+/// The buffer of one stream.
+///
+/// ```text
+///   buffer │ whole lines, on their way │ the beginning of a line │
+///          0                        lines                       len
+/// ```
+struct Lines {
+    output: Output,
+    name: &'static str,
+    buffer: RefCell<Vec<u8>>,
+    lines: Cell<usize>,
+    /// The reactor goes on with it.
+    draining: Cell<bool>,
+    /// The host refused: told to the next writer.
+    failed: RefCell<Option<io::Error>>,
+    /// Writers that wait for room, and flushers.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Lines {
+    fn shared(
+        slot: &'static std::thread::LocalKey<RefCell<Option<Rc<Lines>>>>,
+        open: fn() -> Output,
+        name: &'static str,
+    ) -> Rc<Lines> {
+        slot.with(|slot| {
+            let new = || {
+                runtime::at_end(flush_at_end);
+                Rc::new(Lines {
+                    output: open(),
+                    name,
+                    buffer: RefCell::default(),
+                    lines: Cell::new(0),
+                    draining: Cell::new(false),
+                    failed: RefCell::default(),
+                    waiting: RefCell::default(),
+                })
+            };
+            Rc::clone(slot.borrow_mut().get_or_insert_with(new))
+        })
+    }
+
+    fn poll_write(self: &Rc<Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.lines.get() >= FULL {
+            return self.wait(cx);
+        }
+        let taken = &buf[..buf.len().min(FULL)];
+        {
+            let mut buffer = self.buffer.borrow_mut();
+            let newline = taken.iter().rposition(|&byte| byte == b'\n').map(|at| buffer.len() + at + 1);
+            buffer.extend_from_slice(taken);
+            if let Some(lines) = newline {
+                self.lines.set(lines);
+            } else if buffer.len() - self.lines.get() >= LONG_LINE {
+                self.lines.set(buffer.len());
+            }
+        }
+        self.send();
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send_all();
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.lines.get() == 0 { Poll::Ready(Ok(())) } else { self.wait(cx) }
+    }
+
+    fn wait<T>(&self, cx: &mut Context<'_>) -> Poll<T> {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Also what has no newline yet.
+    fn send_all(self: &Rc<Self>) {
+        self.lines.set(self.buffer.borrow().len());
+        self.send();
+    }
+
+    /// Sends what the host takes now, and leaves the rest to the reactor.
+    fn send(self: &Rc<Self>) {
+        if self.draining.get() || self.drain() {
+            return;
+        }
+        if let Ok(reactor) = Reactor::current() {
+            self.draining.set(true);
+            reactor.adopt(Box::new(Draining(Rc::clone(self))));
+        }
+    }
+
+    /// True when no line is left.
+    fn drain(&self) -> bool {
+        let mut buffer = self.buffer.borrow_mut();
+        let lines = self.lines.get();
+        let mut sent = 0;
+        while sent < lines {
+            match self.output.try_write(&buffer[sent..lines]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    // Nobody reads any more: what waits is lost, and the next writer is told.
+                    let told = crate::io::error(error.kind(), format!("write to {}: {error}", self.name));
+                    self.failed.replace(Some(told));
+                    sent = lines;
+                }
+            }
+        }
+        buffer.drain(..sent);
+        self.lines.set(lines - sent);
+        drop(buffer);
+        let waiting = if lines - sent < FULL { self.waiting.take() } else { Vec::new() };
+        waiting.into_iter().for_each(Waker::wake);
+        sent == lines
+    }
+}
+
+/// The reactor's part: goes on when the host takes more.
+struct Draining(Rc<Lines>);
+
+impl Chore for Draining {
+    fn source(&self) -> &Source {
+        self.0.output.source()
+    }
+
+    fn run(&self) -> bool {
+        let done = self.0.drain();
+        if done {
+            self.0.draining.set(false);
+        }
+        done
+    }
+
+    fn describe(&self) -> &str {
+        self.0.name
+    }
+}
+
+/// Sends what has no newline yet.
+fn flush_at_end() {
+    for slot in [&STDOUT, &STDERR] {
+        if let Some(lines) = slot.with(|slot| slot.borrow().clone()) {
+            lines.send_all();
+        }
+    }
+}

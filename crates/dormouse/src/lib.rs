@@ -1,0 +1,39 @@
+//! Dormouse is a cooperative runtime for programs inside a WebAssembly module under WASI.
+//!
+//! A WASI module has one thread. If that thread waits in a read, everything in the module waits. Under Dormouse a
+//! *task* waits instead: it is parked, the others run, and when nobody can run the module makes **one** host call that
+//! waits for the nearest timer and every parked socket together. The same program runs natively, to develop and to test
+//! on.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/echo.rs")]
+//! ```
+//!
+//! | target | the one waiting call |
+//! |---|---|
+//! | `wasm32-wasip2` | `wasi:io/poll.poll` over a list of pollables |
+//! | Linux, macOS, Windows | the `polling` crate |
+//!
+//! # Where things are
+//! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
+//! * [`net`]: TCP. [`io`]: copying, standard output. [`time`]: sleeping, timeouts, intervals.
+//!
+//! Sockets speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension methods of `futures-lite`
+//! and `futures-util` work on them.
+//!
+//! # One thread
+//! Everything of Dormouse stays on the thread that made it: futures and handles need not be, and are not, `Send`.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod io;
+pub mod net;
+mod reactor;
+mod runtime;
+mod sys;
+pub mod task;
+pub mod time;
+
+pub use dormouse_macros::{main, test};
+pub use runtime::{EXIT_STALLED, block_on, try_block_on};
+pub use task::{JoinHandle, spawn};

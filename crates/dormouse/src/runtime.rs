@@ -1,0 +1,283 @@
+//! The one loop: run what can run, and when nobody can, make one host call that waits for everything.
+//!
+//! ```text
+//!       ┌──────────────── main future and tasks, a batch at a time ◀─────────────┐
+//!       │                                                                        │ wakers push to the queue
+//!       ▼                                                                        │
+//!   anyone left to run? ──yes, and not for long──▶ next batch                    │
+//!       │ no                     │ for RUNS_PER_LOOK runs in a row               │
+//!       ▼                        ▼                                               │
+//!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: who waits for this? ──────┘
+//!       │ nothing armed, no timer
+//!       ▼
+//!   the diagnosis
+//! ```
+//!
+//! This file links no scheduler: the first `spawn` brings it in (see [`Tasks`]).
+
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write as _};
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::io::error;
+use crate::reactor::Reactor;
+use crate::sys::{Notifier, Until};
+use crate::time::Instant;
+
+/// Task runs after which sockets, timers and the host get a look, if somebody is always runnable. A look costs host
+/// calls, so not after each batch: two tasks that talk through a channel make many small batches.
+const RUNS_PER_LOOK: usize = 64;
+
+/// How long the end of [`block_on`] waits for bytes that were written but are still on their way.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Exit code of a program that [`block_on`] ends because nothing can wake it any more.
+pub const EXIT_STALLED: i32 = 2;
+
+/// What the loop needs of the tasks. Installed by the first `spawn`, so that a program that spawns nothing does not
+/// link it.
+pub(crate) trait Tasks {
+    /// Runs each task that is runnable now, once. How many ran.
+    fn run_batch(&self) -> usize;
+    /// Whether a task is runnable.
+    fn is_runnable(&self) -> bool;
+    /// Drops all tasks.
+    fn shut_down(&self);
+    /// Where each task was spawned and what it waits for.
+    fn describe(&self, report: &mut String);
+    /// The main future is about to run: it waits for nothing known.
+    fn main_runs(&self);
+    /// What the main future waits for.
+    fn main_waits(&self) -> Waits;
+}
+
+thread_local! {
+    static TASKS: RefCell<Option<Rc<dyn Tasks>>> = const { RefCell::new(None) };
+    /// What to do when the main future has ended; see [`at_end`].
+    static AT_END: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Has `flush` called when a `block_on` of this thread ends. A hook, so that only who prints links the printing.
+pub(crate) fn at_end(flush: fn()) {
+    AT_END.set(Some(flush));
+}
+
+/// Gives the running loop its tasks.
+pub(crate) fn install(tasks: Rc<dyn Tasks>) {
+    TASKS.with(|slot| slot.replace(Some(tasks)));
+}
+
+fn tasks() -> Option<Rc<dyn Tasks>> {
+    TASKS.with(|slot| slot.borrow().clone())
+}
+
+/// Runs `future`, and all that it spawns, on this thread until `future` ends, and returns its output.
+///
+/// Tasks that are still there then are dropped. Bytes that were written to sockets, standard output or standard error
+/// and are still on their way get up to five seconds; what does not leave in that time is lost, and standard error
+/// says so.
+///
+/// ```
+/// let answer = dormouse::block_on(async {
+///     let task = dormouse::spawn(async { 6 * 7 });
+///     task.await.unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// ```
+///
+/// # If nothing can wake the program
+/// When no task is runnable, no socket is waited for and no timer is set, the program would hang for ever. It is ended
+/// instead: standard error lists each parked task, where it was spawned and what it waits for, and the exit code is
+/// [`EXIT_STALLED`]. [`try_block_on`] returns that as an error.
+///
+/// # Panics
+/// If it is called inside another `block_on` on the same thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match run(future) {
+        Ok(output) => output,
+        Err(Stop::Stalled(report)) => {
+            complain(&report);
+            std::process::exit(EXIT_STALLED)
+        }
+        Err(Stop::Host(error)) => {
+            complain(&error.to_string());
+            std::process::exit(EXIT_STALLED)
+        }
+    }
+}
+
+/// Not `eprintln`: a test harness would keep the message and lose it with the process.
+fn complain(message: &str) {
+    let message = ["dormouse: ", message, "\n"].concat();
+    let _ = io::Write::write_all(&mut io::stderr(), message.as_bytes());
+}
+
+/// [`block_on`] that returns instead of ending the program when nothing can wake it any more.
+///
+/// # Errors
+/// * Kind `Deadlock`, with the list of parked tasks, when nothing can wake the program.
+/// * What the host said when it cannot wait at all.
+///
+/// # Panics
+/// If it is called inside another `block_on` on the same thread.
+pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    run(future).map_err(|stop| match stop {
+        Stop::Stalled(report) => error(io::ErrorKind::Deadlock, report),
+        Stop::Host(error) => error,
+    })
+}
+
+/// Why the loop ended before the main future did.
+enum Stop {
+    Stalled(String),
+    Host(io::Error),
+}
+
+fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
+    let entered = Entered::new().map_err(Stop::Host)?;
+    let reactor = &*entered.reactor;
+    let main = Arc::new(MainWaker { woken: AtomicBool::new(true), notifier: reactor.notifier() });
+    let waker = Waker::from(Arc::clone(&main));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let mut runs = 0;
+    loop {
+        if main.woken.swap(false, Ordering::AcqRel) {
+            runs += 1;
+            if let Some(tasks) = tasks() {
+                tasks.main_runs();
+            }
+            reactor.refill_budget();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Ok(output);
+            }
+        }
+        let tasks = tasks();
+        if let Some(tasks) = &tasks {
+            runs += tasks.run_batch();
+        }
+        let runnable = || main.woken.load(Ordering::Acquire) || tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
+        let until = if runnable() {
+            if runs < RUNS_PER_LOOK {
+                continue;
+            }
+            Until::Now
+        } else {
+            match reactor.next_timer() {
+                Some(when) => Until::At(when),
+                None if reactor.has_sources() => Until::Forever,
+                None => return Err(Stop::Stalled(stalled(tasks.as_deref()))),
+            }
+        };
+        runs = 0;
+        // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
+        // whether it has pushed.
+        let notifier = reactor.notifier();
+        notifier.sleeping(true);
+        let until = if runnable() { Until::Now } else { until };
+        let turned = reactor.turn(until);
+        notifier.sleeping(false);
+        turned.map_err(Stop::Host)?;
+    }
+}
+
+/// The thread is inside a `block_on`; leaves it when dropped, also by a panic.
+struct Entered {
+    reactor: Rc<Reactor>,
+}
+
+impl Entered {
+    fn new() -> io::Result<Self> {
+        let reactor = Reactor::current()?;
+        assert!(
+            reactor.set_running(true),
+            "block_on was called inside another block_on on this thread: await the future instead"
+        );
+        Ok(Entered { reactor })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if let Some(tasks) = TASKS.with(|slot| slot.take()) {
+            tasks.shut_down();
+        }
+        if !std::thread::panicking() {
+            linger(&self.reactor);
+        }
+        self.reactor.set_running(false);
+    }
+}
+
+/// Sees off what is on its way, up to [`LINGER`].
+fn linger(reactor: &Reactor) {
+    if let Some(flush) = AT_END.get() {
+        flush();
+    }
+    if !reactor.has_chores() {
+        return;
+    }
+    let end = Instant::after(LINGER);
+    while reactor.has_chores() {
+        if Instant::now() >= end || reactor.turn(Until::At(end)).is_err() {
+            complain(&reactor.describe_chores("gave up at the end of the program after 5 seconds"));
+            return;
+        }
+    }
+}
+
+/// Wakes the main future. Its tasks have wakers of their own.
+struct MainWaker {
+    woken: AtomicBool,
+    notifier: Notifier,
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.notifier.notify();
+    }
+}
+
+/// What a parked task waits for, as far as that is worth telling: in a program that nothing can wake it is never a
+/// socket or a timer.
+#[derive(Clone, Copy)]
+pub(crate) enum Waits {
+    ForWake,
+    ForTask(&'static std::panic::Location<'static>),
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Waits::ForWake => f.write_str("a wake from another task"),
+            Waits::ForTask(spawned) => write!(f, "the end of the task spawned at {spawned}"),
+        }
+    }
+}
+
+#[cold]
+fn stalled(tasks: Option<&dyn Tasks>) -> String {
+    let mut report = String::from(
+        "nothing can wake this program any more: no task is runnable, no socket is waited for, no timer is set",
+    );
+    let main = tasks.map_or(Waits::ForWake, |tasks| tasks.main_waits());
+    let _ = write!(report, "\n  the main future waits for {main}");
+    if let Some(tasks) = tasks {
+        tasks.describe(&mut report);
+    }
+    report
+        .push_str("\n  (if another thread is to wake it, hold the guard of dormouse::task::foreign_wakes() meanwhile)");
+    report
+}

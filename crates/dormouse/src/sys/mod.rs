@@ -1,0 +1,114 @@
+//! The seam. All that differs between hosts is below this line; above it there is one Rust program.
+//!
+//! A backend is a folder with the same files in each: `poller.rs` (sleep until something is ready), `net.rs`
+//! (sockets: every call returns at once and says `WouldBlock` as an ordinary error), `stdio.rs` (standard output and
+//! error, likewise), `clock.rs` (`now`), and `abi.rs`, the only file that may hold `unsafe`.
+//!
+//! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it.
+//!
+//! What a backend gives, beside [`Poller`]:
+//!
+//! | item | what it is |
+//! |---|---|
+//! | `Source` | a thing that can become ready; owned by its [`Resource`] |
+//! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
+//! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
+//! | `net::{TcpListener, TcpStream, TcpSocket}` | `try_*` operations |
+//! | `stdio::Output` | `stdout()`, `stderr()`, `try_write` |
+
+use std::io;
+
+use crate::reactor::Key;
+use crate::time::Instant;
+
+cfg_select! {
+    all(target_os = "wasi", target_env = "p2") => {
+        mod p2;
+        pub(crate) use p2::{clock, net, stdio, Notifier, Poller, Source};
+    }
+    any(unix, windows) => {
+        mod native;
+        pub(crate) use native::{clock, net, stdio, Notifier, Poller, Source};
+    }
+    _ => {
+        compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
+    }
+}
+
+/// What a task waits for on a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// There is something to read, a connection to accept, the end of the stream or an error.
+    Read = 0,
+    /// There is room to write, a connection attempt has ended, or an error.
+    Write = 1,
+}
+
+/// How long a [`Wait::wait`] may sleep: the three cases of the one host call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Look and return. The host still gets its turn.
+    Now,
+    /// Sleep until then, or until something is ready.
+    At(Instant),
+    /// Sleep until something is ready.
+    Forever,
+}
+
+/// A source became ready on a side. A hint: the operation is tried again and may still say `WouldBlock`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) key: Key,
+    pub(crate) side: Side,
+}
+
+/// The contract of a backend's `Poller`. Nobody is generic over it: it is here to be documented once and to be checked
+/// by the compiler.
+pub(crate) trait Wait: Sized {
+    fn new() -> io::Result<Self>;
+
+    /// Report `key` once, as soon as `source` can make progress on `side`. One-shot and level: a source that is ready
+    /// already is reported by the next `wait`, and after the report the side is no longer armed. A side that is armed
+    /// stays so.
+    fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()>;
+
+    /// Stop reporting this side. Never fails; a side that is not armed is fine.
+    fn disarm(&mut self, source: &Source, side: Side, key: Key);
+
+    /// The source is about to go away: disarm both sides and forget all that is known of it.
+    fn remove(&mut self, source: &Source, key: Key);
+
+    /// Sleep until something armed is ready or `until` passes; push what is ready. True if the clock says that `until`
+    /// may have passed (early is fine: the caller looks at the clock).
+    fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool>;
+
+    /// How many sides are armed.
+    fn armed(&self) -> usize;
+
+    /// A handle by which another thread ends a `wait`.
+    fn notifier(&self) -> Notifier;
+}
+
+/// What a socket is to the reactor: a source, and perhaps some work left over when it is closed.
+pub(crate) trait Resource {
+    fn source(&self) -> &Source;
+
+    /// Closes it. What cannot be closed without blocking comes back as a [`Chore`].
+    fn close(self) -> Option<Box<dyn Chore>>
+    where
+        Self: Sized,
+    {
+        None
+    }
+}
+
+/// Work that the reactor does on its own, whenever its source becomes writable: finish a write and then close, for example.
+pub(crate) trait Chore {
+    fn source(&self) -> &Source;
+
+    /// Do what can be done now. True when there is nothing left; the chore is then dropped.
+    fn run(&self) -> bool;
+
+    /// What has bytes on their way, in a few words.
+    fn describe(&self) -> &str;
+}

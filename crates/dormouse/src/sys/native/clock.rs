@@ -1,0 +1,23 @@
+//! The system's monotonic clock.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since the first call in this process.
+pub(crate) fn now() -> u64 {
+    since_base(Instant::now())
+}
+
+/// The system's instant for ours; `None` if it has none that late.
+pub(crate) fn to_system(nanos: u64) -> Option<Instant> {
+    base().checked_add(Duration::from_nanos(nanos))
+}
+
+fn since_base(instant: Instant) -> u64 {
+    u64::try_from(instant.duration_since(base()).as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn base() -> Instant {
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    *BASE.get_or_init(Instant::now)
+}

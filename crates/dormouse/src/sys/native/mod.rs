@@ -1,0 +1,86 @@
+//! Unix and Windows, over the `polling` crate: to develop and to test on, and to keep the seam honest.
+
+mod abi;
+pub(crate) mod clock;
+pub(crate) mod net;
+mod poller;
+pub(crate) mod stdio;
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) use poller::Poller;
+
+/// What can be polled.
+pub(crate) enum Source {
+    Socket(socket2::Socket),
+    Listener(TcpListener),
+    Stream(TcpStream),
+    Stdout(io::Stdout),
+    Stderr(io::Stderr),
+}
+
+#[cfg(unix)]
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Source::Socket(socket) => socket.as_fd(),
+            Source::Listener(listener) => listener.as_fd(),
+            Source::Stream(stream) => stream.as_fd(),
+            Source::Stdout(stdout) => stdout.as_fd(),
+            Source::Stderr(stderr) => stderr.as_fd(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl AsRawFd for Source {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(windows)]
+impl AsSocket for Source {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        match self {
+            Source::Socket(socket) => socket.as_socket(),
+            Source::Listener(listener) => listener.as_socket(),
+            Source::Stream(stream) => stream.as_socket(),
+            Source::Stdout(_) | Source::Stderr(_) => unreachable!("standard streams are not waited for on Windows"),
+        }
+    }
+}
+
+#[cfg(windows)]
+impl AsRawSocket for Source {
+    fn as_raw_socket(&self) -> RawSocket {
+        self.as_socket().as_raw_socket()
+    }
+}
+
+/// Ends a wait from another thread; free of charge while nobody sleeps.
+#[derive(Clone)]
+pub(crate) struct Notifier {
+    poller: Arc<polling::Poller>,
+    sleeping: Arc<AtomicBool>,
+}
+
+impl Notifier {
+    pub(crate) fn notify(&self) {
+        if self.sleeping.load(Ordering::SeqCst) {
+            // It fails only if the poller's own descriptor is gone, and then nobody sleeps on it.
+            let _ = self.poller.notify();
+        }
+    }
+
+    pub(crate) fn sleeping(&self, sleeping: bool) {
+        self.sleeping.store(sleeping, Ordering::SeqCst);
+    }
+}

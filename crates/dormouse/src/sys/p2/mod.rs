@@ -1,0 +1,56 @@
+//! WASI 0.2: `wasi:io/poll.poll` over a list of pollables.
+//!
+//! What a socket is here: a tcp-socket with two streams that are its children, each with a pollable that is the
+//! stream's child. A child must go before its parent, or the host traps; [`Source`] keeps them in that order.
+
+mod abi;
+pub(crate) mod clock;
+pub(crate) mod net;
+mod poller;
+pub(crate) mod stdio;
+
+use std::cell::OnceCell;
+
+use wasip2::io::poll::Pollable;
+use wasip2::io::streams::{InputStream, OutputStream};
+use wasip2::sockets::tcp::TcpSocket;
+
+pub(crate) use poller::Poller;
+
+use crate::sys::Side;
+
+/// A socket or a standard stream. The fields are dropped in the order in which they stand: children first.
+#[derive(Default)]
+pub(crate) struct Source {
+    /// By side. Made when a side is first waited for and kept for the life of the source.
+    pollables: [OnceCell<Pollable>; 2],
+    input: OnceCell<InputStream>,
+    output: OnceCell<OutputStream>,
+    socket: Option<TcpSocket>,
+}
+
+impl Source {
+    /// What is waited for: the stream of that side if there is one, else the socket itself (a connection to accept, a
+    /// connection attempt that ends).
+    fn pollable(&self, side: Side) -> Option<&Pollable> {
+        let cell = &self.pollables[side as usize];
+        if cell.get().is_none() {
+            let pollable = match side {
+                Side::Read => self.input.get().map(InputStream::subscribe),
+                Side::Write => self.output.get().map(OutputStream::subscribe),
+            };
+            let pollable = pollable.or_else(|| self.socket.as_ref().map(TcpSocket::subscribe))?;
+            let _ = cell.set(pollable);
+        }
+        cell.get()
+    }
+}
+
+/// Ends a wait of another thread; there is none.
+#[derive(Clone)]
+pub(crate) struct Notifier;
+
+impl Notifier {
+    pub(crate) fn notify(&self) {}
+    pub(crate) fn sleeping(&self, _sleeping: bool) {}
+}

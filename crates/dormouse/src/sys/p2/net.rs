@@ -1,0 +1,340 @@
+//! TCP over `wasi:sockets`. Every call returns at once.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use wasip2::io::streams::StreamError;
+use wasip2::sockets::instance_network::instance_network;
+use wasip2::sockets::network::{
+    ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, Network,
+};
+use wasip2::sockets::tcp::{self, ShutdownType};
+use wasip2::sockets::tcp_create_socket::create_tcp_socket;
+
+use super::{Source, abi};
+use crate::sys::{Chore, Resource};
+
+/// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
+const GATHER: usize = 16 * 1024;
+
+thread_local! {
+    /// The host's default network, asked for once.
+    static NETWORK: Network = instance_network();
+}
+
+// ---- a socket that is not yet a listener or a stream ----
+
+pub(crate) struct TcpSocket(Source);
+
+impl TcpSocket {
+    pub(crate) fn new(v6: bool) -> io::Result<Self> {
+        let family = if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
+        let socket = create_tcp_socket(family).map_err(error)?;
+        Ok(TcpSocket(Source { socket: Some(socket), ..Source::default() }))
+    }
+
+    pub(crate) fn start_bind(&self, addr: SocketAddr) -> io::Result<()> {
+        NETWORK.with(|network| self.0.socket()?.start_bind(network, to_wasi(addr)).map_err(error))
+    }
+
+    pub(crate) fn try_finish_bind(&self) -> io::Result<()> {
+        self.0.socket()?.finish_bind().map_err(error)
+    }
+
+    pub(crate) fn start_listen(&self, backlog: u32) -> io::Result<()> {
+        let socket = self.0.socket()?;
+        socket.set_listen_backlog_size(backlog.max(1).into()).map_err(error)?;
+        socket.start_listen().map_err(error)
+    }
+
+    pub(crate) fn try_finish_listen(&self) -> io::Result<()> {
+        self.0.socket()?.finish_listen().map_err(error)
+    }
+
+    pub(crate) fn start_connect(&self, addr: SocketAddr) -> io::Result<()> {
+        NETWORK.with(|network| self.0.socket()?.start_connect(network, to_wasi(addr)).map_err(error))
+    }
+
+    pub(crate) fn try_finish_connect(&self) -> io::Result<()> {
+        let (input, output) = self.0.socket()?.finish_connect().map_err(error)?;
+        let _ = (self.0.input.set(input), self.0.output.set(output));
+        Ok(())
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    pub(crate) fn into_listener(self) -> TcpListener {
+        TcpListener(self.without_pollables())
+    }
+
+    pub(crate) fn into_stream(self) -> TcpStream {
+        TcpStream { source: self.without_pollables(), wrote: Cell::new(false) }
+    }
+
+    /// Those it has are for "bound", "listening" or "connected": a stream's are others.
+    fn without_pollables(self) -> Source {
+        Source { pollables: Default::default(), ..self.0 }
+    }
+}
+
+impl Resource for TcpSocket {
+    fn source(&self) -> &Source {
+        &self.0
+    }
+}
+
+// ---- a listener ----
+
+pub(crate) struct TcpListener(Source);
+
+impl TcpListener {
+    pub(crate) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            let (socket, input, output) = self.0.socket()?.accept().map_err(error)?;
+            let peer = socket.remote_address();
+            let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
+            match peer {
+                Ok(peer) => {
+                    return Ok((TcpStream { source, wrote: Cell::new(false) }, from_wasi(peer)));
+                }
+                // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
+                Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
+                Err(code) => return Err(error(code)),
+            }
+        }
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Resource for TcpListener {
+    fn source(&self) -> &Source {
+        &self.0
+    }
+}
+
+// ---- a stream ----
+
+pub(crate) struct TcpStream {
+    source: Source,
+    /// Something was written, and may still be on its way when the stream is dropped.
+    wrote: Cell<bool>,
+}
+
+impl TcpStream {
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let (Some(input), false) = (self.source.input.get(), buf.is_empty()) else { return Ok(0) };
+        match abi::read(input, buf) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(n) => Ok(n),
+            Err(StreamError::Closed) => Ok(0),
+            Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
+        }
+    }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        match bufs.iter_mut().find(|buf| !buf.is_empty()) {
+            Some(buf) => self.try_read(buf),
+            None => Ok(0),
+        }
+    }
+
+    pub(crate) fn try_peek(&self, _buf: &mut [u8]) -> io::Result<usize> {
+        Err(crate::io::error(io::ErrorKind::Unsupported,
+            "peek: wasm32-wasip2 has no such call (wasi:io/streams reads take what they return); \
+             read into a buffer and look at that",
+        ))
+    }
+
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let n = try_write(&self.source, buf)?;
+        self.wrote.set(true);
+        Ok(n)
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        let (Some(first), rest) = (filled.next(), filled) else { return Ok(0) };
+        let mut rest = rest.peekable();
+        if rest.peek().is_none() || first.len() >= GATHER {
+            return self.try_write(first);
+        }
+        let mut gathered = [0; GATHER];
+        let mut len = 0;
+        for buf in std::iter::once(first).chain(rest) {
+            let n = buf.len().min(GATHER - len);
+            gathered[len..len + n].copy_from_slice(&buf[..n]);
+            len += n;
+        }
+        self.try_write(&gathered[..len])
+    }
+
+    /// Whether all that was written has left the host's hands; `WouldBlock` if not.
+    pub(crate) fn try_drain(&self) -> io::Result<()> {
+        match self.source.output.get().map(|output| output.check_write()) {
+            Some(Ok(0)) => Err(io::ErrorKind::WouldBlock.into()),
+            Some(Err(StreamError::LastOperationFailed(cause))) => Err(stream_error(&cause)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => ShutdownType::Receive,
+            Shutdown::Write => ShutdownType::Send,
+            Shutdown::Both => ShutdownType::Both,
+        };
+        self.source.socket()?.shutdown(how).map_err(error)
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.local_addr()
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.source.socket()?.remote_address().map(from_wasi).map_err(error)
+    }
+}
+
+impl Resource for TcpStream {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Dropping an output stream waits, with the whole guest, until its last write is through (wasmtime-wasi 48.0.8,
+    /// p2/tcp.rs `cancel`); a peer that does not read would freeze everybody. So a stream with a write on its way is
+    /// kept until it is writable, or the peer has gone.
+    fn close(self) -> Option<Box<dyn Chore>> {
+        let pending = self.wrote.get() && is_pending(&self.source);
+        pending.then(|| Box::new(Closing(self.source)) as Box<dyn Chore>)
+    }
+}
+
+/// A closed stream whose last write is on its way.
+struct Closing(Source);
+
+impl Chore for Closing {
+    fn source(&self) -> &Source {
+        &self.0
+    }
+
+    fn run(&self) -> bool {
+        !is_pending(&self.0)
+    }
+
+    fn describe(&self) -> &str {
+        "a connection"
+    }
+}
+
+fn is_pending(source: &Source) -> bool {
+    matches!(source.output.get().map(|output| output.check_write()), Some(Ok(0)))
+}
+
+// ---- what they share ----
+
+impl Source {
+    fn socket(&self) -> io::Result<&tcp::TcpSocket> {
+        self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.local_address().map(from_wasi).map_err(error)
+    }
+}
+
+/// Writes what the host permits. A permit of 0 means "ask again when it is ready", also right after it said it was:
+/// wasmtime up to 48 calls every socket not ready after some 125 ready operations without a real wait (wasmtime #14174).
+pub(super) fn try_write(source: &Source, buf: &[u8]) -> io::Result<usize> {
+    let (Some(output), false) = (source.output.get(), buf.is_empty()) else { return Ok(0) };
+    let written = output.check_write().and_then(|permit| {
+        // More than the permit is a trap.
+        let n = buf.len().min(usize::try_from(permit).unwrap_or(usize::MAX));
+        if n == 0 {
+            return Ok(0);
+        }
+        output.write(&buf[..n]).map(|()| n)
+    });
+    match written {
+        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(n) => Ok(n),
+        Err(StreamError::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
+        Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
+    }
+}
+
+/// What a failed stream says. WASI 0.2 has a function that gives the code behind it, but behind a feature gate that
+/// hosts keep shut (`network-error-code`, wasi:sockets 0.2 network.wit); so the kind is found in the host's words.
+fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
+    let text = cause.to_debug_string();
+    let says = |word: &[u8]| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    let kind = if says(b"reset") {
+        io::ErrorKind::ConnectionReset
+    } else if says(b"abort") {
+        io::ErrorKind::ConnectionAborted
+    } else if says(b"broken") {
+        io::ErrorKind::BrokenPipe
+    } else if says(b"time") {
+        io::ErrorKind::TimedOut
+    } else {
+        io::ErrorKind::Other
+    };
+    crate::io::error(kind, text)
+}
+
+fn error(code: ErrorCode) -> io::Error {
+    let kind = match code {
+        ErrorCode::WouldBlock => return io::ErrorKind::WouldBlock.into(),
+        ErrorCode::AccessDenied => io::ErrorKind::PermissionDenied,
+        ErrorCode::NotSupported => io::ErrorKind::Unsupported,
+        ErrorCode::InvalidArgument => io::ErrorKind::InvalidInput,
+        ErrorCode::OutOfMemory => io::ErrorKind::OutOfMemory,
+        ErrorCode::Timeout => io::ErrorKind::TimedOut,
+        ErrorCode::AddressNotBindable => io::ErrorKind::AddrNotAvailable,
+        ErrorCode::AddressInUse => io::ErrorKind::AddrInUse,
+        ErrorCode::RemoteUnreachable => io::ErrorKind::HostUnreachable,
+        ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
+        ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
+        ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
+        ErrorCode::InvalidState => io::ErrorKind::NotConnected,
+        _ => io::ErrorKind::Other,
+    };
+    crate::io::error(kind, code.name())
+}
+
+fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
+    match addr {
+        SocketAddr::V4(addr) => {
+            let [a, b, c, d] = addr.ip().octets();
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: addr.port(), address: (a, b, c, d) })
+        }
+        SocketAddr::V6(addr) => {
+            let [a, b, c, d, e, f, g, h] = addr.ip().segments();
+            IpSocketAddress::Ipv6(Ipv6SocketAddress {
+                port: addr.port(),
+                flow_info: addr.flowinfo(),
+                address: (a, b, c, d, e, f, g, h),
+                scope_id: addr.scope_id(),
+            })
+        }
+    }
+}
+
+fn from_wasi(addr: IpSocketAddress) -> SocketAddr {
+    match addr {
+        IpSocketAddress::Ipv4(addr) => {
+            let (a, b, c, d) = addr.address;
+            SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), addr.port))
+        }
+        IpSocketAddress::Ipv6(addr) => {
+            let (a, b, c, d, e, f, g, h) = addr.address;
+            let ip = Ipv6Addr::new(a, b, c, d, e, f, g, h);
+            SocketAddr::V6(SocketAddrV6::new(ip, addr.port, addr.flow_info, addr.scope_id))
+        }
+    }
+}
