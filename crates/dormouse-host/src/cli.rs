@@ -1,0 +1,265 @@
+//! The command line: options to a [`Run`], mistakes to one sentence.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use dormouse_host::{ConnectAddr, ListenAddr, Policy, Program, Run};
+
+/// Serves WASI programs, sockets included.
+#[derive(Debug, Parser)]
+#[command(name = "dormouse", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(RunArgs),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the
+command line; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.";
+
+// Not doc comments, because rustdoc takes `[::1]` for a link.
+const HELP_LISTEN: &str = "Let it listen on ADDR: 127.0.0.1:8080, [::1]:8080, 127.0.0.1:* (any port), \
+    127.0.0.1:0 (a port that the system assigns)";
+const HELP_CONNECT: &str = "Let it connect to ADDR: 192.0.2.1:443, [::1]:*, 10.0.0.0/8:443, [fd00::/8]:443";
+
+/// Run a WASI 0.2 command component.
+///
+/// The program gets standard input, output and error, its arguments, and nothing else that is not given here: no
+/// network, no directory, no environment variable.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct RunArgs {
+    #[arg(long, value_name = "ADDR", help = HELP_LISTEN)]
+    allow_listen: Vec<ListenAddr>,
+
+    #[arg(long, value_name = "ADDR", help = HELP_CONNECT)]
+    allow_connect: Vec<ConnectAddr>,
+
+    /// Let it use every address, TCP and UDP (names are not looked up yet)
+    #[arg(long)]
+    allow_net: bool,
+
+    /// Give it the directory HOST, named GUEST there (the same name if left out)
+    #[arg(long, value_name = "HOST[::GUEST]", value_parser = parse_dir)]
+    dir: Vec<Dir>,
+
+    /// Set an environment variable; with NAME alone, to the value it has here
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env)]
+    env: Vec<(String, String)>,
+
+    /// Bound its memory: bytes, or with KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_memory: Option<usize>,
+
+    /// Count its host calls; print the table at the end and on SIGUSR1
+    #[arg(long)]
+    pub(crate) count_calls: bool,
+
+    /// The component, and its arguments: everything that follows it, options too
+    // One positional for both, so that nothing after the component is taken for an option of ours.
+    #[arg(value_names = ["APP.wasm", "ARGS"], trailing_var_arg = true, required = true)]
+    app_and_args: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Dir {
+    host: PathBuf,
+    guest: String,
+}
+
+impl RunArgs {
+    /// The file to run.
+    pub(crate) fn app(&self) -> &Path {
+        Path::new(self.app_and_args.first().map_or("".as_ref(), OsString::as_os_str))
+    }
+
+    /// The program's arguments.
+    fn args(&self) -> Result<Vec<&str>, String> {
+        let args = self.app_and_args.iter().skip(1);
+        args.map(|arg| arg.to_str().ok_or_else(|| format!("the argument {arg:?} is not UTF-8"))).collect()
+    }
+
+    /// The run of `program` that the options describe.
+    pub(crate) fn run<'a>(&self, program: &'a Program) -> Run<'a> {
+        // Checked when the command line was read.
+        let args = self.args().unwrap_or_default();
+        let mut run = Run::new(program).args(args).policy(self.policy());
+        for (name, value) in &self.env {
+            run = run.env(name, value);
+        }
+        for Dir { host, guest } in &self.dir {
+            run = run.dir(host, guest);
+        }
+        match self.max_memory {
+            Some(bytes) => run.max_memory(bytes),
+            None => run,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        if self.allow_net {
+            return Policy::allow_all();
+        }
+        let policy = self.allow_listen.iter().fold(Policy::default(), |policy, addr| policy.allow_listen(*addr));
+        self.allow_connect.iter().fold(policy, |policy, addr| policy.allow_connect(*addr))
+    }
+}
+
+/// Why there is no command to carry out.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Help or the version was asked for: the text.
+    Help(String),
+    /// A mistake: the sentence.
+    Usage(String),
+}
+
+/// Reads the command line of this process.
+pub(crate) fn parse() -> Result<Command, Refused> {
+    parse_from(std::env::args_os())
+}
+
+fn parse_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, Refused> {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => {
+            let Command::Run(run) = &cli.command;
+            run.args().map_err(Refused::Usage)?;
+            Ok(cli.command)
+        }
+        Err(error) => Err(match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Help(error.to_string()),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Refused::Usage("what to do is missing; try `dormouse run APP.wasm` or `dormouse --help`".to_owned())
+            }
+            _ => Refused::Usage(sentence(&error.to_string())),
+        }),
+    }
+}
+
+/// Clap's message is a paragraph with a title, tips and the usage; this is its first statement as a sentence.
+fn sentence(message: &str) -> String {
+    let statement = message.split("\n\n").next().unwrap_or(message);
+    let words: Vec<&str> = statement.trim_start_matches("error: ").split_whitespace().collect();
+    format!("{}; see `dormouse run --help`", words.join(" "))
+}
+
+fn parse_dir(text: &str) -> Result<Dir, String> {
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if host.is_empty() || guest.is_empty() {
+        return Err("a directory is written HOST::GUEST, and neither name is empty".to_owned());
+    }
+    let host = PathBuf::from(host);
+    match std::fs::metadata(&host) {
+        Ok(found) if found.is_dir() => Ok(Dir { host, guest: guest.to_owned() }),
+        Ok(_) => Err(format!("{} is not a directory", host.display())),
+        Err(_) => Err(format!("there is no directory {} that can be opened", host.display())),
+    }
+}
+
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("the name of the variable is missing before `=`".to_owned()),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.to_owned(), value)),
+            Err(_) => Err(format!("{text} is not set here (or is not UTF-8); give it a value as {text}=VALUE")),
+        },
+    }
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: Option<usize> = match &text[digits.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let size = digits.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    size.ok_or_else(|| "a size is a number of bytes, or a number followed by KiB, MiB or GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> RunArgs {
+        let all = ["dormouse", "run"].iter().chain(args);
+        match parse_from(all) {
+            Ok(Command::Run(args)) => args,
+            Err(refused) => panic!("{refused:?}"),
+        }
+    }
+
+    fn usage(args: &[&str]) -> String {
+        match parse_from(["dormouse"].iter().chain(args)) {
+            Err(Refused::Usage(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_the_programs() {
+        let args = run(&["--allow-net", "app.wasm", "--allow-net", "-x", "--", "y"]);
+        assert_eq!(args.app(), Path::new("app.wasm"));
+        assert_eq!(args.args().unwrap(), ["--allow-net", "-x", "--", "y"]);
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_binary_unit() {
+        for (text, bytes) in [("0", 0), ("65536", 65536), ("64KiB", 65536), ("3MiB", 3 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1.5GiB", "64 MiB", "64MB", "-1", "99999999999999999999", "99999999999999GiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_may_have_another_name_in_the_guest() {
+        let dir = |host: &str, guest: &str| Ok(Dir { host: host.into(), guest: guest.into() });
+        assert_eq!(parse_dir("/::/data"), dir("/", "/data"));
+        assert_eq!(parse_dir("/"), dir("/", "/"));
+        for text in ["", "::", "/::", "::x", "/no/such/directory"] {
+            assert!(parse_dir(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_has_a_name_and_may_have_an_empty_value() {
+        assert_eq!(parse_env("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(parse_env("A="), Ok(("A".to_owned(), String::new())));
+        assert_eq!(parse_env("PATH").unwrap().1, std::env::var("PATH").unwrap());
+        assert!(parse_env("=b").is_err());
+        assert!(parse_env("NO_SUCH_VARIABLE_IS_SET").unwrap_err().contains("NO_SUCH_VARIABLE_IS_SET=VALUE"));
+    }
+
+    #[test]
+    fn mistakes_are_one_sentence() {
+        let cases: [(&[&str], &str); 6] = [
+            (&[], "dormouse run APP.wasm"),
+            (&["walk"], "unrecognized subcommand 'walk'"),
+            (&["run"], "required arguments were not provided: <APP.wasm>"),
+            (&["run", "--allow-lisen", "x", "a.wasm"], "unexpected argument '--allow-lisen'"),
+            (&["run", "--allow-listen", "localhost:80", "a.wasm"], "names are not looked up"),
+            (&["run", "--max-memory", "lots", "a.wasm"], "KiB, MiB or GiB"),
+        ];
+        for (args, expected) in cases {
+            let sentence = usage(args);
+            assert!(sentence.contains(expected) && !sentence.contains('\n'), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Errors. Each is one sentence that says what was tried and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a program could not be loaded, or did not end by itself.
+///
+/// `Display` is the sentence to show. It has no prefix and no full stop at the end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    Read {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are not WebAssembly, or WebAssembly that does not validate.
+    NotWasm {
+        /// Name of the program.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A core module; a component was expected.
+    CoreModule {
+        /// Name of the program.
+        name: String,
+        /// Whether it imports `wasi_snapshot_preview1`.
+        wasip1: bool,
+    },
+    /// A component without `wasi:cli/run@0.2`.
+    NoRunExport {
+        /// Name of the program.
+        name: String,
+    },
+    /// A component that imports something no host function stands behind.
+    UnknownImport {
+        /// Name of the program.
+        name: String,
+        /// The import, as in `wasi:http/outgoing-handler@0.2.4`.
+        import: String,
+        /// What the linker said about it.
+        why: String,
+    },
+    /// A component that needs WASI 0.3.
+    NeedsWasi03 {
+        /// Name of the program.
+        name: String,
+    },
+    /// A directory that cannot be handed to the program.
+    Dir {
+        /// The directory on this side.
+        host: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// The engine, the runtime or the instance could not be set up.
+    Setup {
+        /// What was being set up.
+        what: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The program trapped. The text has the reason, the WebAssembly backtrace and a hint, on several lines.
+    Trap(String),
+    /// [`Stop::stop`](crate::Stop::stop) ended the run.
+    Stopped,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Read { path, source } => {
+                write!(
+                    f,
+                    "cannot read {}: {}; give the path of a .wasm component",
+                    path.display(),
+                    plain(&source.to_string())
+                )
+            }
+            Error::NotWasm { name, why } => {
+                write!(f, "{name} is not a WebAssembly component: {why}; build the program for wasm32-wasip2")
+            }
+            Error::CoreModule { name, wasip1: true } => write!(
+                f,
+                "{name} is a wasip1 module, which this version of the runner does not serve; \
+                 build it for wasm32-wasip2"
+            ),
+            Error::CoreModule { name, wasip1: false } => write!(
+                f,
+                "{name} is a core WebAssembly module that does not use WASI; \
+                 the runner serves command components: build the program for wasm32-wasip2"
+            ),
+            Error::NoRunExport { name } => write!(
+                f,
+                "{name} is a component without a wasi:cli/run@0.2 export; \
+                 build it as a program with a main function, not as a library or a reactor"
+            ),
+            Error::UnknownImport { name, import, why } => {
+                write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
+            }
+            Error::NeedsWasi03 { name } => write!(
+                f,
+                "{name} needs WASI 0.3, which this version of the runner does not serve; build it for WASI 0.2"
+            ),
+            Error::Dir { host, why } => {
+                write!(
+                    f,
+                    "cannot open the directory {}: {}; give one that exists as HOST::GUEST",
+                    host.display(),
+                    plain(why)
+                )
+            }
+            Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
+            Error::Trap(text) => f.write_str(text),
+            Error::Stopped => f.write_str("the program was stopped"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Read { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// The words of a system error, without Rust's `(os error 2)`.
+fn plain(text: &str) -> String {
+    let end = text.find(" (os error").unwrap_or(text.len());
+    let mut rest = text[..end].chars();
+    let first = rest.next().map(|c| c.to_ascii_lowercase());
+    first.into_iter().chain(rest).collect()
+}

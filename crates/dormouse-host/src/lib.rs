@@ -1,0 +1,44 @@
+//! Host. Embeds wasmtime and serves WASI programs, sockets included; the `dormouse` command is a thin face over it.
+//!
+//! A [`Program`] is a compiled component; a [`Run`] runs it once on the calling thread. Nothing is granted that was
+//! not asked for: the [`Policy`] denies every address, no directory and no environment variable is passed. A
+//! [`Trace`] counts the host calls by name, and can be read while the program runs.
+//!
+//! ```no_run
+//! use dormouse_host::{Policy, Program, Run, Trace};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let program = Program::load("echo.wasm".as_ref())?;
+//! let trace = Trace::new();
+//! let exit = Run::new(&program)
+//!     .arg("--once")
+//!     .policy(Policy::default().allow_listen("127.0.0.1:0".parse()?))
+//!     .trace(trace.clone())
+//!     .start()?;
+//! println!("exit code {}\n{}", exit.code, trace.counts());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One folder or file per generation of WASI: `p2` links `wasi:*@0.2`. The rest (policy, trace, standard streams,
+//! errors) does not know which generation it serves.
+
+#[cfg(not(unix))]
+compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
+
+mod error;
+mod limits;
+mod p2;
+mod policy;
+mod program;
+mod run;
+mod stdio;
+mod trace;
+mod trap;
+
+pub use error::Error;
+pub use policy::{AddrError, ConnectAddr, ListenAddr, Policy};
+pub use program::Program;
+pub use run::{Exit, Run, Stop};
+pub use stdio::{Input, OnChunk, Output};
+pub use trace::{Counts, Trace};

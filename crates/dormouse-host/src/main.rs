@@ -1,0 +1,75 @@
+//! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it.
+//!
+//! Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 134
+//! for a trap; 130 and 143 for SIGINT and SIGTERM.
+
+mod cli;
+mod signals;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::exit;
+
+use dormouse_host::{Error, Exit, Program, Trace};
+
+use cli::{Command, RunArgs};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Exit code of a mistake on the command line.
+const USAGE: i32 = 2;
+/// Exit code of a program that could not be loaded or set up.
+const FAILED: i32 = 1;
+/// Exit code of a trap: what a shell shows for SIGABRT.
+const TRAPPED: i32 = 134;
+
+fn main() {
+    match cli::parse() {
+        Ok(Command::Run(args)) => run(&args),
+        Err(cli::Refused::Help(text)) => {
+            // Help that nobody reads any more is no error.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+        }
+        Err(cli::Refused::Usage(sentence)) => {
+            complain(sentence);
+            exit(USAGE);
+        }
+    }
+}
+
+fn run(args: &RunArgs) {
+    raise_file_limit();
+    let trace = args.count_calls.then(Trace::new);
+    if let Err(error) = signals::watch(trace.clone()) {
+        complain(format!("cannot watch for signals: {error}"));
+        exit(FAILED);
+    }
+    let ended = Program::load(args.app()).and_then(|program| {
+        let run = args.run(&program);
+        match &trace {
+            Some(trace) => run.trace(trace.clone()),
+            None => run,
+        }
+        .start()
+    });
+    let code = match ended {
+        Ok(Exit { code }) => code,
+        Err(error) => {
+            complain(&error);
+            if matches!(error, Error::Trap(_)) { TRAPPED } else { FAILED }
+        }
+    };
+    signals::finish(trace.as_ref(), code);
+}
+
+/// A connection is a descriptor, and many systems start a process with 1024 for the sake of select(2), which nothing
+/// here uses. Takes as many as the administrator allows; if that fails, what there is has to do.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Says something on standard error, which may be closed.
+fn complain(what: impl Display) {
+    let _ = writeln!(std::io::stderr(), "dormouse: {what}");
+}

@@ -1,0 +1,144 @@
+//! WASI 0.2: the linker, and what a store holds.
+//!
+//! The host functions are wasmtime-wasi's. For a counted run, those that its spans do not show are replaced by ones
+//! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
+//! the moment to measure the resource table) and the drop of every resource.
+
+use wasmtime::component::{Component, Linker, Resource, ResourceTable, ResourceType};
+use wasmtime_wasi::p2::bindings::{CommandPre, LinkOptions, cli, filesystem, sockets};
+use wasmtime_wasi::p2::{DynPollable, add_to_linker_with_options_async};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use crate::limits::Limits;
+use crate::trace::Trace;
+
+/// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
+macro_rules! versioned {
+    ($interface:literal) => {
+        concat!($interface, "@0.2.12")
+    };
+}
+
+/// What the store of one run holds.
+pub(crate) struct State {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) limits: Limits,
+    /// There if and only if the linker is a counting one.
+    pub(crate) trace: Option<Trace>,
+}
+
+impl State {
+    fn count(&self, name: &str) {
+        if let Some(trace) = &self.trace {
+            trace.count(name);
+        }
+    }
+
+    /// Walks the table: it does not know its own size.
+    pub(crate) fn measure_resources(&mut self) {
+        if let Some(trace) = &self.trace {
+            trace.set_resources(self.table.iter_mut().count());
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Links `component` against WASI 0.2.
+pub(crate) fn link(component: &Component, counting: bool) -> wasmtime::Result<CommandPre<State>> {
+    let mut linker = Linker::new(component.engine());
+    let mut options = LinkOptions::default();
+    options.network_error_code(true);
+    add_to_linker_with_options_async(&mut linker, &options)?;
+    if counting {
+        linker.allow_shadowing(true);
+        count_waits(&mut linker)?;
+        count_drops(&mut linker)?;
+    }
+    CommandPre::new(linker.instantiate_pre(component)?)
+}
+
+fn count_waits(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut poll = linker.instance(versioned!("wasi:io/poll"))?;
+    poll.func_wrap_async("poll", |mut store, (list,): (Vec<Resource<DynPollable>>,)| {
+        Box::new(async move {
+            let state = store.data_mut();
+            if let Some(trace) = &state.trace {
+                trace.count_poll(list.len());
+            }
+            state.measure_resources();
+            Ok((io::poll::Host::poll(&mut state.table, list).await?,))
+        })
+    })?;
+    poll.func_wrap_async("[method]pollable.block", |mut store, (pollable,): (Resource<DynPollable>,)| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:io/poll.[method]pollable.block");
+            state.measure_resources();
+            io::poll::HostPollable::block(&mut state.table, pollable).await
+        })
+    })
+}
+
+fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use cli::{terminal_input, terminal_output};
+    use filesystem::types as files;
+    use io::{error, poll, streams};
+    use sockets::{ip_name_lookup, network, tcp, udp};
+    use wasmtime_wasi::cli::WasiCliView as _;
+    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    /// interface, resource: Rust type, the host's own drop(view of the state) and whether it is awaited.
+    macro_rules! count_drops {
+        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr $(, $await:tt)?;)*) => {
+            $(linker.instance(versioned!($interface))?.resource_async(
+                $name,
+                ResourceType::host::<$ty>(),
+                |mut store, rep| {
+                    Box::new(async move {
+                        let $state = store.data_mut();
+                        $state.count(concat!($interface, ".[resource-drop]", $name));
+                        $drop($view, Resource::new_own(rep))$(.$await)?
+                    })
+                },
+            )?;)*
+        };
+    }
+    count_drops! {
+        "wasi:io/error" "error": error::Error, error::HostError::drop, |s| &mut s.table;
+        "wasi:io/poll" "pollable": poll::Pollable, poll::HostPollable::drop, |s| &mut s.table;
+        "wasi:io/streams" "input-stream":
+            streams::InputStream, streams::HostInputStream::drop, |s| &mut s.table, await;
+        "wasi:io/streams" "output-stream":
+            streams::OutputStream, streams::HostOutputStream::drop, |s| &mut s.table, await;
+        "wasi:sockets/network" "network":
+            network::Network, network::HostNetwork::drop, |s| &mut s.sockets();
+        "wasi:sockets/tcp" "tcp-socket":
+            tcp::TcpSocket, tcp::HostTcpSocket::drop, |s| &mut s.sockets();
+        "wasi:sockets/udp" "udp-socket":
+            udp::UdpSocket, udp::HostUdpSocket::drop, |s| &mut s.sockets();
+        "wasi:sockets/udp" "incoming-datagram-stream":
+            udp::IncomingDatagramStream, udp::HostIncomingDatagramStream::drop, |s| &mut s.sockets();
+        "wasi:sockets/udp" "outgoing-datagram-stream":
+            udp::OutgoingDatagramStream, udp::HostOutgoingDatagramStream::drop, |s| &mut s.sockets(), await;
+        "wasi:sockets/ip-name-lookup" "resolve-address-stream":
+            ip_name_lookup::ResolveAddressStream, ip_name_lookup::HostResolveAddressStream::drop,
+            |s| &mut s.sockets();
+        "wasi:filesystem/types" "descriptor":
+            files::Descriptor, files::HostDescriptor::drop, |s| &mut s.filesystem();
+        "wasi:filesystem/types" "directory-entry-stream":
+            files::DirectoryEntryStream, files::HostDirectoryEntryStream::drop, |s| &mut s.filesystem();
+        "wasi:cli/terminal-input" "terminal-input":
+            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| &mut s.cli();
+        "wasi:cli/terminal-output" "terminal-output":
+            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| &mut s.cli();
+    }
+    Ok(())
+}

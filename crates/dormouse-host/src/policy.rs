@@ -1,0 +1,376 @@
+//! Policy. Which addresses a program may use: none, until somebody says otherwise.
+//!
+//! The policy itself is a pure function from (address, use) to yes or to a refusal that names the missing flag.
+//! wasmtime asks it through [`check`], right before each system call.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use wasmtime_wasi::sockets::SocketAddrUse;
+
+/// Which addresses a program may use. The default denies them all.
+///
+/// ```
+/// use dormouse_host::Policy;
+///
+/// # fn main() -> Result<(), dormouse_host::AddrError> {
+/// let policy = Policy::default()
+///     .allow_listen("127.0.0.1:0".parse()?)
+///     .allow_connect("10.0.0.0/8:443".parse()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    all: bool,
+    listen: Vec<ListenAddr>,
+    connect: Vec<ConnectAddr>,
+}
+
+impl Policy {
+    /// Allows every address, TCP and UDP. Name lookup is not part of it yet.
+    pub fn allow_all() -> Policy {
+        Policy { all: true, ..Policy::default() }
+    }
+
+    /// Allows a listener on `addr`, and whoever connects to it.
+    #[must_use]
+    pub fn allow_listen(mut self, addr: ListenAddr) -> Policy {
+        self.listen.push(addr);
+        self
+    }
+
+    /// Allows connections to `addr`.
+    #[must_use]
+    pub fn allow_connect(mut self, addr: ConnectAddr) -> Policy {
+        self.connect.push(addr);
+        self
+    }
+
+    /// Whether `addr` may be used so.
+    pub(crate) fn check(&self, addr: SocketAddr, what: SocketAddrUse) -> Result<(), Refusal> {
+        if self.all {
+            return Ok(());
+        }
+        let listens = |port: u16| self.listen.iter().any(|rule| rule.allows(addr.ip(), port));
+        match what {
+            // Connecting and listening on an unbound socket both ask for the wildcard address with port 0 first. A
+            // bound socket alone reaches nobody: what follows, a connect or a listen, is checked by itself.
+            SocketAddrUse::TcpBind if addr.ip().is_unspecified() && addr.port() == 0 => Ok(()),
+            SocketAddrUse::TcpBind if listens(addr.port()) => Ok(()),
+            // A listener is checked with the port it got. Where that port was asked for, the bind has been checked;
+            // where it was not, the rule for port 0 decides.
+            SocketAddrUse::TcpListen if listens(addr.port()) || listens(0) => Ok(()),
+            SocketAddrUse::TcpListen if addr.ip().is_unspecified() => {
+                Err(Refusal { what: What::Listen, addr: SocketAddr::new(addr.ip(), 0) })
+            }
+            SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => Err(Refusal { what: What::Listen, addr }),
+            SocketAddrUse::TcpAccept => Ok(()),
+            SocketAddrUse::TcpConnect if self.connect.iter().any(|rule| rule.allows(addr)) => Ok(()),
+            SocketAddrUse::TcpConnect => Err(Refusal { what: What::Connect, addr }),
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                Err(Refusal { what: What::Udp, addr })
+            }
+        }
+    }
+}
+
+/// An address that was refused, and for what. `Display` is the sentence that names the flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Refusal {
+    what: What,
+    addr: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Listen,
+    Connect,
+    Udp,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Scope ids are not part of the rules' syntax.
+        let addr = SocketAddr::new(self.addr.ip(), self.addr.port());
+        match self.what {
+            What::Listen => write!(
+                f,
+                "refused: the program wants to listen on {addr}; \
+                 allow it with --allow-listen {addr} (or --allow-net)"
+            ),
+            What::Connect => write!(
+                f,
+                "refused: the program wants to connect to {addr}; \
+                 allow it with --allow-connect {addr} (or --allow-net)"
+            ),
+            What::Udp => write!(f, "refused: the program wants to use UDP on {addr}; allow it with --allow-net"),
+        }
+    }
+}
+
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `127.0.0.1:*` for any port.
+///
+/// Port 0 stands for a port that the system assigns. The address must be the one the program binds:
+/// `0.0.0.0:80` does not cover `127.0.0.1:80`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddr {
+    ip: IpAddr,
+    port: Port,
+}
+
+impl ListenAddr {
+    fn allows(&self, ip: IpAddr, port: u16) -> bool {
+        self.ip == ip && self.port.allows(port)
+    }
+}
+
+impl FromStr for ListenAddr {
+    type Err = AddrError;
+
+    fn from_str(text: &str) -> Result<ListenAddr, AddrError> {
+        let (host, port) = split(text)?;
+        if host.contains('/') {
+            return Err(AddrError::new(text, "a listener has one address, not a range"));
+        }
+        Ok(ListenAddr { ip: ip(text, host)?, port })
+    }
+}
+
+impl From<SocketAddr> for ListenAddr {
+    fn from(addr: SocketAddr) -> ListenAddr {
+        ListenAddr { ip: addr.ip(), port: Port::Only(addr.port()) }
+    }
+}
+
+/// Addresses to connect to: `192.0.2.1:443`, `[::1]:443`, `127.0.0.1:*` for any port, `10.0.0.0/8:443` and
+/// `[fd00::/8]:443` for a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectAddr {
+    net: IpNet,
+    port: Port,
+}
+
+impl ConnectAddr {
+    fn allows(&self, addr: SocketAddr) -> bool {
+        self.net.contains(&addr.ip()) && self.port.allows(addr.port())
+    }
+}
+
+impl FromStr for ConnectAddr {
+    type Err = AddrError;
+
+    fn from_str(text: &str) -> Result<ConnectAddr, AddrError> {
+        let (host, port) = split(text)?;
+        if port == Port::Only(0) {
+            return Err(AddrError::new(text, "nobody can be connected to on port 0; `*` is any port"));
+        }
+        let net = match host.split_once('/') {
+            None => ip(text, host)?.into(),
+            Some((base, bits)) => {
+                let base = ip(text, base)?;
+                let most = if base.is_ipv4() { 32 } else { 128 };
+                let bits = bits.parse().ok().filter(|bits| *bits <= most);
+                let bits = bits.ok_or_else(|| {
+                    AddrError::new(text, format!("the length of the range is a number from 0 to {most}"))
+                })?;
+                IpNet::new(base, bits).map_err(|_| AddrError::new(text, "the range is too long"))?
+            }
+        };
+        Ok(ConnectAddr { net, port })
+    }
+}
+
+impl From<SocketAddr> for ConnectAddr {
+    fn from(addr: SocketAddr) -> ConnectAddr {
+        ConnectAddr { net: addr.ip().into(), port: Port::Only(addr.port()) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    Any,
+    Only(u16),
+}
+
+impl Port {
+    fn allows(self, port: u16) -> bool {
+        self == Port::Any || self == Port::Only(port)
+    }
+}
+
+/// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned.
+fn split(text: &str) -> Result<(&str, Port), AddrError> {
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| AddrError::new(text, "the port is missing"))?;
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').ok_or_else(|| AddrError::new(text, "the port is missing after `]`"))?,
+        None if host.contains(':') => {
+            return Err(AddrError::new(text, "an IPv6 address is written in brackets, like [::1]:80"));
+        }
+        None => host,
+    };
+    let port = match port {
+        "*" => Port::Any,
+        number => match number.parse() {
+            Ok(number) => Port::Only(number),
+            Err(_) => return Err(AddrError::new(text, "the port is a number from 0 to 65535, or `*` for any")),
+        },
+    };
+    Ok((host, port))
+}
+
+fn ip(text: &str, host: &str) -> Result<IpAddr, AddrError> {
+    host.parse().map_err(|_| AddrError::new(text, format!("`{host}` is not an IP address (names are not looked up)")))
+}
+
+/// An address that does not follow the syntax. `Display` says what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct AddrError {
+    text: String,
+    why: String,
+}
+
+impl AddrError {
+    fn new(text: &str, why: impl Into<String>) -> AddrError {
+        AddrError { text: text.to_owned(), why: why.into() }
+    }
+}
+
+impl fmt::Display for AddrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not an address: {}", self.text, self.why)
+    }
+}
+
+impl std::error::Error for AddrError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SocketAddrUse::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn listen(text: &str) -> Policy {
+        Policy::default().allow_listen(text.parse().unwrap())
+    }
+
+    fn connect(text: &str) -> Policy {
+        Policy::default().allow_connect(text.parse().unwrap())
+    }
+
+    #[test]
+    fn everything_is_refused_by_default() {
+        let policy = Policy::default();
+        for what in [TcpBind, TcpListen, TcpConnect, UdpBind, UdpSend, UdpReceive] {
+            for text in ["127.0.0.1:80", "[::1]:80", "192.0.2.1:0", "0.0.0.0:80"] {
+                assert!(policy.check(addr(text), what).is_err(), "{what:?} {text}");
+            }
+        }
+        assert!(policy.check(addr("0.0.0.0:0"), TcpListen).is_err());
+        assert!(policy.check(addr("[::]:0"), UdpBind).is_err());
+    }
+
+    #[test]
+    fn allow_all_allows_every_use() {
+        let policy = Policy::allow_all();
+        for what in [TcpBind, TcpListen, TcpAccept, TcpConnect, UdpBind, UdpSend, UdpReceive] {
+            assert!(policy.check(addr("192.0.2.1:80"), what).is_ok(), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn connecting_needs_no_permission_to_listen() {
+        let policy = connect("192.0.2.1:443");
+        for implicit in ["0.0.0.0:0", "[::]:0"] {
+            assert!(policy.check(addr(implicit), TcpBind).is_ok(), "{implicit}");
+        }
+        assert!(policy.check(addr("192.0.2.1:443"), TcpConnect).is_ok());
+        assert!(policy.check(addr("192.0.2.1:444"), TcpConnect).is_err());
+        assert!(policy.check(addr("192.0.2.2:443"), TcpConnect).is_err());
+    }
+
+    #[test]
+    fn an_unbound_listener_needs_the_wildcard() {
+        assert!(connect("192.0.2.1:443").check(addr("0.0.0.0:49152"), TcpListen).is_err());
+        assert!(listen("127.0.0.1:0").check(addr("0.0.0.0:49152"), TcpListen).is_err());
+        assert!(listen("0.0.0.0:80").check(addr("0.0.0.0:49152"), TcpListen).is_err());
+        assert!(listen("0.0.0.0:0").check(addr("0.0.0.0:49152"), TcpListen).is_ok());
+        assert!(listen("[::]:0").check(addr("[::]:0"), TcpListen).is_ok());
+    }
+
+    #[test]
+    fn port_zero_permits_the_port_that_the_system_assigned() {
+        let policy = listen("127.0.0.1:0");
+        assert!(policy.check(addr("127.0.0.1:0"), TcpBind).is_ok());
+        assert!(policy.check(addr("127.0.0.1:49152"), TcpListen).is_ok());
+        assert!(policy.check(addr("127.0.0.1:8080"), TcpBind).is_err());
+        assert!(policy.check(addr("127.0.0.2:0"), TcpBind).is_err());
+    }
+
+    #[test]
+    fn a_star_permits_every_port_of_its_address() {
+        let policy = listen("[::1]:*");
+        assert!(policy.check(addr("[::1]:0"), TcpBind).is_ok());
+        assert!(policy.check(addr("[::1]:8080"), TcpListen).is_ok());
+        assert!(policy.check(addr("127.0.0.1:8080"), TcpBind).is_err());
+        assert!(policy.check(addr("[::1]:8080"), TcpConnect).is_err());
+    }
+
+    #[test]
+    fn a_permitted_listener_accepts_from_anyone() {
+        assert!(listen("127.0.0.1:80").check(addr("198.51.100.7:49152"), TcpAccept).is_ok());
+    }
+
+    #[test]
+    fn a_range_permits_its_addresses_only() {
+        let policy = connect("10.0.0.0/8:443");
+        assert!(policy.check(addr("10.200.3.4:443"), TcpConnect).is_ok());
+        assert!(policy.check(addr("11.0.0.1:443"), TcpConnect).is_err());
+        assert!(policy.check(addr("10.200.3.4:80"), TcpConnect).is_err());
+        let policy = connect("[fd00::/8]:*");
+        assert!(policy.check(addr("[fd12::1]:22"), TcpConnect).is_ok());
+        assert!(policy.check(addr("[fe80::1]:22"), TcpConnect).is_err());
+        assert!(connect("0.0.0.0/0:80").check(addr("192.0.2.1:80"), TcpConnect).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_the_flag_that_is_missing() {
+        let refusal = |text, what| Policy::default().check(addr(text), what).unwrap_err().to_string();
+        assert_eq!(
+            refusal("127.0.0.1:8080", TcpBind),
+            "refused: the program wants to listen on 127.0.0.1:8080; \
+             allow it with --allow-listen 127.0.0.1:8080 (or --allow-net)"
+        );
+        assert!(refusal("[::1]:443", TcpConnect).contains("--allow-connect [::1]:443 "));
+        assert!(refusal("127.0.0.1:53", UdpBind).ends_with("--allow-net"));
+        // The port was the system's choice and will be another one next time.
+        assert!(refusal("0.0.0.0:49152", TcpListen).contains("--allow-listen 0.0.0.0:0 "));
+    }
+
+    #[test]
+    fn bad_addresses_say_what_is_wrong() {
+        let cases = [
+            ("127.0.0.1", "the port is missing"),
+            ("[::1]", "the port is missing after `]`"),
+            ("::1:80", "brackets"),
+            ("127.0.0.1:http", "number from 0 to 65535"),
+            ("127.0.0.1:65536", "number from 0 to 65535"),
+            ("localhost:80", "names are not looked up"),
+            (":80", "not an IP address"),
+            ("10.0.0.0/8:80", "not a range"),
+        ];
+        for (text, why) in cases {
+            let error = text.parse::<ListenAddr>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains(why), "{error}");
+        }
+        for (text, why) in [("10.0.0.0/33:80", "0 to 32"), ("[::/x]:80", "0 to 128"), ("10.0.0.1:0", "port 0")] {
+            let error = text.parse::<ConnectAddr>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
+
+use std::io::{self, Write};
+use std::process::exit;
+use std::sync::{Mutex, PoisonError};
+
+use dormouse_host::Trace;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+/// Starts the thread. With a trace, SIGUSR1 prints the counts so far.
+pub(crate) fn watch(trace: Option<Trace>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    if trace.is_some() {
+        signals.add_signal(SIGUSR1)?;
+    }
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGUSR1 => print(trace.as_ref()),
+                // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
+                // wrote has gone out already.
+                _ => finish(trace.as_ref(), 128 + signal),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Prints the counts and ends the process. If two threads come here, the first one wins.
+pub(crate) fn finish(trace: Option<&Trace>, code: i32) -> ! {
+    static ENDING: Mutex<()> = Mutex::new(());
+    let _until_the_end = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    print(trace);
+    exit(code)
+}
+
+fn print(trace: Option<&Trace>) {
+    if let Some(trace) = trace {
+        // One write, so that it does not mix with what the program says.
+        let table = format!("{}\n", trace.counts());
+        let _ = io::stderr().write_all(table.as_bytes());
+    }
+}

@@ -1,0 +1,370 @@
+//! Standard streams. A program that writes with the non-blocking calls is never blocked here, and what it wrote is
+//! never lost.
+//!
+//! `inherit_stdout` of wasmtime-wasi 48 (src/cli/stdout.rs) always says "ready" and then blocks in write(2). Here
+//! `check-write` asks poll(2) and permits [`PERMIT`] bytes, which a pipe takes whole once poll(2) calls it writable;
+//! `write` goes straight to the descriptor, so there is no buffer to lose at exit. The descriptor is shared with
+//! other processes, so it is never made non-blocking. Two things stay outside our hands: a terminal may take less
+//! than it announces, and another process may fill the pipe between our look and our write.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IsTerminal as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi_io::async_trait;
+use wasmtime_wasi_io::bytes::Bytes;
+
+/// How much a pipe takes without blocking after poll(2) said it is writable: PIPE_BUF on Linux.
+const PERMIT: usize = 4096;
+
+/// What [`Output::Pipe`] calls, on the thread that runs the program.
+pub type OnChunk = Box<dyn FnMut(&[u8]) + Send>;
+
+/// Where the standard output or the standard error of a program goes.
+#[derive(Default)]
+pub enum Output {
+    /// To the stream of the same name of this process.
+    #[default]
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// To a function, called with each chunk as it is written.
+    Pipe(OnChunk),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Output::Inherit => "Inherit",
+            Output::Null => "Null",
+            Output::Pipe(_) => "Pipe",
+        })
+    }
+}
+
+/// Where the standard input of a program comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Input {
+    /// From the standard input of this process.
+    #[default]
+    Inherit,
+    /// From nowhere: it is at its end.
+    Null,
+    /// From these bytes.
+    Bytes(Vec<u8>),
+}
+
+/// The host's end of an output stream, shared by all streams that the program opens on it.
+pub(crate) enum Sink {
+    Fd(FdSink),
+    Call(Mutex<OnChunk>),
+}
+
+impl Sink {
+    /// `own` is the stream of this process that [`Output::Inherit`] means.
+    pub(crate) fn new(output: Output, own: impl AsFd) -> io::Result<Arc<Sink>> {
+        Ok(Arc::new(match output {
+            Output::Inherit => Sink::Fd(FdSink::new(own)?),
+            Output::Null => Sink::Call(Mutex::new(Box::new(|_| {}))),
+            Output::Pipe(call) => Sink::Call(Mutex::new(call)),
+        }))
+    }
+
+    /// Writes all of `bytes`; waits where the descriptor makes it wait.
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Sink::Fd(sink) => sink.write_all(bytes),
+            Sink::Call(call) => {
+                call.lock().unwrap_or_else(PoisonError::into_inner)(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_writable(&self) -> bool {
+        match self {
+            Sink::Fd(sink) => sink.is_writable(),
+            Sink::Call(_) => true,
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Sink::Fd(sink) => sink.poll_writable(cx),
+            Sink::Call(_) => Poll::Ready(()),
+        }
+    }
+}
+
+pub(crate) struct FdSink {
+    fd: OwnedFd,
+    /// Made when the program first has to wait; `None` where epoll does not take the descriptor.
+    waiter: OnceLock<Option<AsyncFd<OwnedFd>>>,
+}
+
+impl FdSink {
+    fn new(fd: impl AsFd) -> io::Result<FdSink> {
+        Ok(FdSink { fd: fd.as_fd().try_clone_to_owned()?, waiter: OnceLock::new() })
+    }
+
+    fn is_writable(&self) -> bool {
+        self.look(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+    }
+
+    /// One poll(2). A descriptor in error counts as writable: the write will say what is wrong.
+    fn look(&self, timeout: Option<&Timespec>) -> bool {
+        loop {
+            match poll(&mut [PollFd::new(&self.fd, PollFlags::OUT)], timeout) {
+                Err(Errno::INTR) => {}
+                Ok(0) => return false,
+                Ok(_) | Err(_) => return true,
+            }
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_writable() {
+            let waiter = self.waiter.get_or_init(|| {
+                // A second descriptor, because epoll forgets one only when it is closed, and fails with EPERM on
+                // regular files: those are always writable and do not come here.
+                let fd = self.fd.try_clone().ok()?;
+                // SAFETY: an `OwnedFd` is open and the same descriptor for as long as it lives, and the `AsyncFd`
+                // owns it. `self` never hands it out.
+                unsafe { AsyncFd::register_with_interest(fd, Interest::WRITABLE) }.ok()
+            });
+            let Some(waiter) = waiter else { break };
+            match ready!(waiter.poll_write_ready(cx)) {
+                Ok(_) if self.is_writable() => break,
+                Ok(mut guard) => guard.clear_ready(),
+                Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.fd, bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(Errno::INTR) => {}
+                // Somebody else made the shared descriptor non-blocking.
+                Err(Errno::AGAIN) => {
+                    self.look(None);
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What wasmtime-wasi asks for a stream whenever the program wants one.
+pub(crate) struct Outlet(pub(crate) Arc<Sink>);
+
+impl IsTerminal for Outlet {
+    fn is_terminal(&self) -> bool {
+        match &*self.0 {
+            Sink::Fd(sink) => sink.fd.is_terminal(),
+            Sink::Call(_) => false,
+        }
+    }
+}
+
+impl StdoutStream for Outlet {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(Stream::new(self.0.clone()))
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Stream::new(self.0.clone()))
+    }
+}
+
+/// One stream of the program on a sink.
+struct Stream {
+    sink: Arc<Sink>,
+    /// What may be written before the next `check-write`.
+    permit: usize,
+    closed: bool,
+}
+
+impl Stream {
+    fn new(sink: Arc<Sink>) -> Stream {
+        Stream { sink, permit: 0, closed: false }
+    }
+}
+
+impl OutputStream for Stream {
+    fn check_write(&mut self) -> StreamResult<usize> {
+        if self.closed {
+            return Err(StreamError::Closed);
+        }
+        self.permit = if self.sink.is_writable() { PERMIT } else { 0 };
+        Ok(self.permit)
+    }
+
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if self.closed {
+            return Err(StreamError::Closed);
+        }
+        if bytes.len() > self.permit {
+            return Err(StreamError::trap("write of more bytes than check-write permitted"));
+        }
+        self.permit -= bytes.len();
+        self.sink.write_all(&bytes).map_err(|error| {
+            self.closed = error.kind() == ErrorKind::BrokenPipe;
+            match self.closed {
+                true => StreamError::Closed,
+                false => StreamError::LastOperationFailed(error.into()),
+            }
+        })
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        match self.closed {
+            true => Err(StreamError::Closed),
+            false => Ok(()), // Nothing is held back.
+        }
+    }
+}
+
+#[async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {
+        if !self.closed {
+            poll_fn(|cx| self.sink.poll_writable(cx)).await;
+        }
+    }
+}
+
+impl tokio::io::AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.sink.poll_writable(cx));
+        let bytes = &bytes[..bytes.len().min(PERMIT)];
+        Poll::Ready(self.sink.write_all(bytes).map(|()| bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn stream(fd: impl AsFd) -> Stream {
+        Stream::new(Sink::new(Output::Inherit, fd).unwrap())
+    }
+
+    fn write(stream: &mut Stream, len: usize) -> StreamResult<()> {
+        stream.write(Bytes::from(vec![b'x'; len]))
+    }
+
+    fn fill(stream: &mut Stream) -> usize {
+        let mut filled = 0;
+        loop {
+            match stream.check_write().unwrap() {
+                0 => return filled,
+                permit => {
+                    write(stream, permit).unwrap();
+                    filled += permit;
+                }
+            }
+        }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap()
+    }
+
+    #[test]
+    fn a_full_pipe_permits_nothing_and_loses_nothing() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        let filled = fill(&mut stream);
+        assert!(filled >= PERMIT);
+        drop((stream, writer));
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), filled);
+    }
+
+    #[test]
+    fn a_full_pipe_becomes_ready_when_it_is_read() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        fill(&mut stream);
+        runtime().block_on(async {
+            poll_fn(|cx| {
+                // Not ready while it is full, however often it is asked.
+                for _ in 0..3 {
+                    assert!(stream.sink.poll_writable(cx).is_pending());
+                }
+                Poll::Ready(())
+            })
+            .await;
+            reader.read_exact(&mut [0; 2 * PERMIT]).unwrap();
+            stream.ready().await;
+        });
+        assert_eq!(stream.check_write().unwrap(), PERMIT);
+    }
+
+    #[test]
+    fn a_blocking_write_waits_for_the_reader_and_is_complete() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        drop(writer);
+        let filled = fill(&mut stream);
+        let reading = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all.len())
+        });
+        runtime().block_on(stream.blocking_write_and_flush(Bytes::from(vec![b'y'; 3 * PERMIT]))).unwrap();
+        drop(stream);
+        assert_eq!(reading.join().unwrap().unwrap(), filled + 3 * PERMIT);
+    }
+
+    #[test]
+    fn a_pipe_without_reader_is_closed() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        drop(reader);
+        assert_eq!(stream.check_write().unwrap(), PERMIT);
+        assert!(matches!(write(&mut stream, 1), Err(StreamError::Closed)));
+        assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+        runtime().block_on(stream.ready());
+    }
+
+    #[test]
+    fn a_write_beyond_the_permit_traps() {
+        let mut stream = Stream::new(Sink::new(Output::Null, io::stdout()).unwrap());
+        assert!(matches!(write(&mut stream, 1), Err(StreamError::Trap(_))));
+        stream.check_write().unwrap();
+        write(&mut stream, PERMIT).unwrap();
+        assert!(matches!(write(&mut stream, 1), Err(StreamError::Trap(_))));
+    }
+
+    #[test]
+    fn a_regular_file_is_always_ready() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        runtime().block_on(stream(&file).ready());
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        runtime().block_on(stream(&file).ready());
+    }
+}

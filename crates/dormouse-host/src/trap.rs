@@ -1,0 +1,59 @@
+//! Trap. Turns the end of a program that failed into what to show: the reason, the backtrace, one hint.
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::limits::Limits;
+
+/// What to show for `error`, on several lines.
+pub(crate) fn render(error: &wasmtime::Error, limits: &Limits) -> String {
+    let reason = reason(error);
+    let mut text = format!("the program trapped: {reason}");
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>()
+        && !backtrace.frames().is_empty()
+    {
+        let shown = backtrace.to_string();
+        let frames = shown.split_once('\n').map_or("", |(_title, frames)| frames);
+        text = format!("{text}\n{}", frames.trim_end());
+    }
+    if let Some(hint) = hint(error, &reason, limits) {
+        text = format!("{text}\nhint: {hint}");
+    }
+    text
+}
+
+fn reason(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        None => error.root_cause().to_string(),
+    }
+}
+
+fn hint(error: &wasmtime::Error, reason: &str, limits: &Limits) -> Option<String> {
+    if let Some(max) = limits.refused() {
+        return Some(format!("memory beyond --max-memory ({max} bytes) was refused; raise it"));
+    }
+    let hint = match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => {
+            "a Rust panic ends so; the program's own message, if it wrote one, is above"
+        }
+        Some(Trap::StackOverflow) => "the calls are nested too deep; look for a recursion without end",
+        Some(Trap::MemoryOutOfBounds) => {
+            "the program used an address outside its memory: a bad pointer in unsafe or C code, or its own stack \
+             overflowed"
+        }
+        Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => {
+            "the program called through a bad function pointer"
+        }
+        Some(Trap::IntegerDivisionByZero) => "the program divided by zero",
+        Some(_) => return None,
+        None if reason.contains("resource has children") => {
+            "a parent was dropped before its child: drop pollables, then streams, then the socket"
+        }
+        None if reason.contains("empty poll list") => {
+            "the program waits for nothing: each call of poll needs at least one pollable"
+        }
+        None if reason.contains("unknown handle index") => "the program used a resource after it was dropped",
+        None => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,193 @@
+//! The command: exit codes, sentences, signals.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{bind_is_denied, guest, print, runs};
+
+/// Writes a guest to a file of that name.
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn dormouse() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(name: &str, bytes: &[u8], options: &[&str]) -> Output {
+    dormouse().arg("run").args(options).arg(file(name, bytes)).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_exit_code_of_the_program_is_the_exit_code() {
+    for (name, body, code) in [
+        ("ok", "i32.const 0", 0),
+        ("err", "i32.const 1", 1),
+        ("code", "(call $exit-with-code (i32.const 42)) unreachable", 42),
+    ] {
+        let output = run(name, &runs(body), &[]);
+        assert_eq!(output.status.code(), Some(code), "{name}");
+        assert_eq!((stderr(&output).as_str(), &output.stdout[..]), ("", &b""[..]));
+    }
+}
+
+#[test]
+fn a_trap_is_134() {
+    let output = run("trap", &runs("unreachable"), &[]);
+    assert_eq!(output.status.code(), Some(134));
+    assert!(stderr(&output).starts_with("dormouse: the program trapped: wasm `unreachable`"));
+}
+
+#[test]
+fn a_program_that_cannot_be_loaded_is_1_and_one_line() {
+    let output = run("empty", b"", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "dormouse: cli-empty.wasm is not a WebAssembly component: it is empty; build the program for wasm32-wasip2\n"
+    );
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_2_and_one_line() {
+    for options in [
+        &["--dir", "/no/such/directory::/"][..],
+        &["--env", "NO_SUCH_VARIABLE_IS_SET"],
+        &["--allow-listen", "localhost:80"],
+        &["--allow-connect", "10.0.0.0/33:80"],
+        &["--max-memory", "lots"],
+        &["--no-such-option"],
+    ] {
+        let output = run("usage", &runs("i32.const 0"), options);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("dormouse: ") && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_refused_address_names_its_flag_and_the_flag_helps() {
+    let bytes = guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {})"#,
+        bind_is_denied(0)
+    ));
+    let output = run("refused", &bytes, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "dormouse: refused: the program wants to listen on 127.0.0.1:0; \
+         allow it with --allow-listen 127.0.0.1:0 (or --allow-net)\n"
+    );
+    for options in [&["--allow-listen", "127.0.0.1:0"][..], &["--allow-listen", "127.0.0.1:*"], &["--allow-net"]] {
+        let output = run("refused", &bytes, options);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{options:?}");
+    }
+}
+
+#[test]
+fn calls_are_counted_on_request() {
+    let output = run("counted", &runs(&format!("{}i32.const 0", print(4096, 1))), &["--count-calls"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = stderr(&output);
+    assert!(said.contains("1  wasi:cli/stdout.get-stdout\n") && said.contains("2  total\n"), "{said}");
+}
+
+/// A program that says one byte and then computes for ever.
+fn spinning(name: &str, options: &[&str]) -> Child {
+    let bytes = runs(&format!("{}(loop $again (br $again)) unreachable", print(4096, 1)));
+    let mut child = dormouse().arg("run").args(options).arg(file(name, &bytes)).spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    child
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn sigint_and_sigterm_end_a_program_that_never_calls_the_host() {
+    for (name, signal, code) in [("int", Signal::INT, 130), ("term", Signal::TERM, 143)] {
+        let child = spinning(name, &[]);
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""));
+    }
+}
+
+#[test]
+fn counts_are_printed_on_sigusr1_and_on_sigint() {
+    let mut child = spinning("usr1", &["--count-calls"]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    for signal in [Signal::USR1, Signal::INT] {
+        send(&child, signal);
+        let table: Vec<String> = lines.by_ref().take_while(|line| !line.contains("resource table")).collect();
+        assert!(table.iter().any(|line| line.ends_with("2  total")), "{table:?}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_program_that_writes_without_blocking_survives_a_full_pipe() {
+    // Writes as long as check-write permits something, then ends with the number of 4096-byte writes.
+    let bytes = guest(
+        r#"(func (export "run") (result i32) (local $out i32) (local $writes i32)
+          (local.set $out (call $get-stdout))
+          (block $full (loop $next
+            (call $check-write (local.get $out) (i32.const 16))
+            (if (i32.load8_u (i32.const 16)) (then unreachable))
+            (br_if $full (i64.eqz (i64.load (i32.const 24))))
+            (call $write (local.get $out) (i32.const 4096) (i32.wrap_i64 (i64.load (i32.const 24))) (i32.const 32))
+            (if (i32.load8_u (i32.const 32)) (then unreachable))
+            (local.set $writes (i32.add (local.get $writes) (i32.const 1)))
+            (br $next)))
+          (call $exit-with-code (local.get $writes))
+          unreachable)"#,
+    );
+    let mut child = dormouse().arg("run").arg(file("full", &bytes)).spawn().unwrap();
+    // Nobody reads until it has ended.
+    let code = child.wait().unwrap().code().unwrap();
+    let mut written = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut written).unwrap();
+    assert!(code > 0);
+    assert_eq!(written.len(), code as usize * 4096);
+}
+
+#[test]
+fn a_pipe_without_reader_is_an_error_for_the_program() {
+    // Ends with 3 if the write failed because the stream is closed.
+    let body = format!(
+        "{}(if (i32.eq (i32.load8_u (i32.const 0)) (i32.const 1)) (then
+            (if (i32.eq (i32.load8_u (i32.const 4)) (i32.const 1)) (then (call $exit-with-code (i32.const 3))))))
+         i32.const 0",
+        print(4096, 1)
+    );
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = dormouse().arg("run").arg(file("closed", &runs(&body))).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(3), ""));
+}
+
+#[test]
+fn help_describes_every_option() {
+    let output = dormouse().args(["run", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for option in ["allow-listen", "allow-connect", "allow-net", "dir", "env", "max-memory", "count-calls"] {
+        assert!(help.contains(&format!("--{option}")), "{option}");
+    }
+}

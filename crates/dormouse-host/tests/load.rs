@@ -1,0 +1,114 @@
+//! What cannot be run is refused with a sentence that says what it is and what to do.
+
+mod support;
+
+use dormouse_host::{Error, Program};
+use support::{assemble, runs};
+
+fn refused(bytes: &[u8]) -> Error {
+    Program::from_bytes("app.wasm", bytes).unwrap_err()
+}
+
+/// The sentence, which has one line and names the program.
+fn sentence(bytes: &[u8]) -> String {
+    let sentence = refused(bytes).to_string();
+    assert!(!sentence.contains('\n') && sentence.starts_with("app.wasm "), "{sentence}");
+    sentence
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_named() {
+    let error = Program::load("no/such.wasm".as_ref()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read no/such.wasm: no such file or directory; give the path of a .wasm component"
+    );
+    let error = Program::load(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap_err();
+    assert!(error.to_string().contains("is a directory"), "{error}");
+}
+
+#[test]
+fn bytes_that_are_not_webassembly_are_refused() {
+    for (bytes, why) in [
+        (&b""[..], "it is empty"),
+        (b"#!/bin/sh\n", "it does not start like WebAssembly"),
+        (b"\0asm\x07\0\0\0", "unknown version"),
+        (b"\0asm\x01\0\0\0\x01", "unexpected end"),
+        (b"\0asm\x0d\0\x01\0\x07", "unexpected end"),
+    ] {
+        let sentence = sentence(bytes);
+        assert!(sentence.contains(why) && sentence.contains("build the program for wasm32-wasip2"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_core_module_is_told_from_a_wasip1_module() {
+    let core = assemble("(module (func (export \"_start\")))");
+    assert!(matches!(refused(&core), Error::CoreModule { wasip1: false, .. }));
+    assert!(sentence(&core).contains("does not use WASI"));
+
+    let p1 = assemble("(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))))");
+    assert!(matches!(refused(&p1), Error::CoreModule { wasip1: true, .. }));
+    assert!(sentence(&p1).contains("wasip1"));
+}
+
+#[test]
+fn a_component_without_run_is_refused() {
+    assert!(matches!(refused(&assemble("(component)")), Error::NoRunExport { .. }));
+    assert!(sentence(&assemble("(component)")).contains("wasi:cli/run@0.2"));
+}
+
+/// A command that imports one more thing.
+fn command(import: &str) -> Vec<u8> {
+    assemble(&format!(
+        r#"(component {import}
+          (core module $main (func (export "run") (result i32) i32.const 0))
+          (core instance $i (instantiate $main))
+          (func $run (result (result)) (canon lift (core func $i "run")))
+          (instance $command (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.0" (instance $command)))"#
+    ))
+}
+
+#[test]
+fn an_unknown_import_is_named() {
+    assert!(Program::from_bytes("ok", &command("")).is_ok());
+    for (import, name) in [
+        (r#"(import "wasi:http/types@0.2.0" (instance (export "f" (func))))"#, "wasi:http/types@0.2.0"),
+        (r#"(import "wasi:io/poll@0.2.0" (instance (export "snooze" (func))))"#, "wasi:io/poll@0.2.0"),
+        (r#"(import "log" (func))"#, "log"),
+    ] {
+        let bytes = command(import);
+        assert!(matches!(refused(&bytes), Error::UnknownImport { import, .. } if import == name));
+        let sentence = sentence(&bytes);
+        assert!(sentence.starts_with(&format!("app.wasm imports {name}, ")), "{sentence}");
+        assert!(!name.contains("poll") || sentence.contains("`snooze`"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_component_for_wasi_0_3_is_told_so() {
+    let imports =
+        command(r#"(import "wasi:random/random@0.3.0" (instance (export "get-random-u64" (func (result u64)))))"#);
+    let exports = assemble(
+        r#"(component
+          (core module $main (func (export "run") (result i32) i32.const 0))
+          (core instance $i (instantiate $main))
+          (func $run (result (result)) (canon lift (core func $i "run")))
+          (instance $command (export "run" (func $run)))
+          (export "wasi:cli/run@0.3.0" (instance $command)))"#,
+    );
+    let asynchronous = command(r#"(import "wasi:clocks/monotonic-clock@0.3.0" (instance (export "f" (func async))))"#);
+    let streams = command(r#"(import "wasi:cli/stdin@0.3.0" (instance (export "f" (func (result (stream u8))))))"#);
+    for bytes in [imports, exports, asynchronous, streams] {
+        assert!(matches!(refused(&bytes), Error::NeedsWasi03 { .. }), "{:?}", refused(&bytes));
+        assert!(sentence(&bytes).contains("WASI 0.3"));
+    }
+}
+
+#[test]
+fn a_program_keeps_its_file_name() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("named.wasm");
+    std::fs::write(&path, runs("i32.const 0")).unwrap();
+    assert_eq!(Program::load(&path).unwrap().name(), "named.wasm");
+}
