@@ -1,2 +1,77 @@
-//! Chores.
-fn main() {}
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | size`.
+
+mod demo;
+mod setup;
+mod size;
+mod test;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup   fetches the wasm target and what the tests need
+  demo    builds an echo server for WASI and shows it at work
+  test    runs every check and every test
+  size    prints the sizes of the example components, and fails if one is over its budget
+";
+
+/// What went wrong and what to do about it, in a sentence.
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["setup"] => setup::target().and_then(|()| setup::clients()),
+        ["demo"] => demo::run(),
+        ["test"] => test::run(),
+        ["size"] => size::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("that is no command of xtask\n\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is being done, while it is done.
+fn say(what: &str) {
+    eprintln!("── {what}");
+}
+
+/// The workspace's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
+}
+
+/// Where cargo builds to: three above this program's debug directory.
+fn target_dir() -> Result<PathBuf> {
+    let this = env::current_exe().map_err(|error| format!("cannot find this program's own path: {error}"))?;
+    this.ancestors()
+        .nth(2)
+        .map(Path::to_owned)
+        .ok_or_else(|| format!("{} is not in a target directory", this.display()))
+}
+
+/// The cargo that runs us, in the workspace.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(args);
+    command
+}
+
+/// Runs a step to its end.
+fn run(what: &str, mut command: Command) -> Result {
+    say(what);
+    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{what}: failed ({status}); its output is above")) }
+}

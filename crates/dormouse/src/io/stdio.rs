@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
 
@@ -129,6 +129,10 @@ impl Lines {
     fn poll_write(self: &Rc<Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
+        }
+        // A reader that is always fast enough must not keep this task running for ever.
+        if let Some(reactor) = Reactor::running() {
+            ready!(reactor.poll_budget(cx));
         }
         if self.lines.get() >= FULL {
             return self.wait(cx);

@@ -102,7 +102,7 @@ impl Reactor {
     }
 
     /// Ready if the running task may do one more operation; otherwise it is woken again at once and waits its turn.
-    fn poll_budget(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_budget(&self, cx: &Context<'_>) -> Poll<()> {
         match self.budget.get().checked_sub(1) {
             Some(left) => {
                 self.budget.set(left);

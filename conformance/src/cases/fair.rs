@@ -1,0 +1,113 @@
+//! Fairness: tasks do not starve I/O and timers, I/O does not starve tasks, and nobody has to read what we print.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dormouse::net::{TcpListener, TcpStream};
+use dormouse::task::yield_now;
+use dormouse::time::{Instant, interval, sleep};
+use dormouse::{io, spawn};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+use super::{listen, serve_echo};
+
+/// Two tasks that always yield, beside an echo server and a timer.
+pub async fn busy_task_and_io() {
+    for _ in 0..2 {
+        spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+    }
+    spawn(async {
+        sleep(Duration::from_millis(10)).await;
+        println!("slept beside busy tasks");
+    });
+    serve_echo(listen().await).await
+}
+
+/// An echo server with a beat of 10 ms that says how late its latest tick has been since the last time it said so.
+pub async fn ticker_under_load() {
+    spawn(async {
+        let mut beat = interval(Duration::from_millis(10));
+        loop {
+            let mut latest = Duration::ZERO;
+            for _ in 0..100 {
+                let due = beat.tick().await;
+                latest = latest.max(Instant::now() - due);
+            }
+            println!("late {}", latest.as_micros());
+        }
+    });
+    let listener = listen().await;
+    loop {
+        let (conn, _) = listener.accept().await.expect("accept");
+        spawn(async move { io::copy(&conn, &conn).await });
+    }
+}
+
+/// A stream that always has something to read must not keep its task running for ever.
+pub async fn always_ready_io() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let done = Rc::new(Cell::new(false));
+    spawn({
+        let done = Rc::clone(&done);
+        async move {
+            let (mut conn, _) = listener.accept().await.unwrap();
+            let block = vec![1; 64 * 1024];
+            while !done.get() {
+                conn.write_all(&block).await.unwrap();
+            }
+        }
+    });
+    let reads = Rc::new(Cell::new(0_u64));
+    let reader = spawn({
+        let (reads, done) = (Rc::clone(&reads), Rc::clone(&done));
+        async move {
+            let mut conn = TcpStream::connect(addr).await.unwrap();
+            let mut byte = [0];
+            // A byte at a time: the next one is always there.
+            while !done.get() {
+                conn.read_exact(&mut byte).await.unwrap();
+                reads.set(reads.get() + 1);
+            }
+        }
+    });
+    while reads.get() < 1000 {
+        yield_now().await;
+    }
+    // The reader is now in a row of reads that all succeed, and this task still runs, and so do timers.
+    sleep(Duration::from_millis(5)).await;
+    // Nor must an output that always takes more.
+    let printer = spawn(async {
+        let mut err = io::stderr();
+        loop {
+            err.write_all(b"\n").await.unwrap();
+        }
+    });
+    sleep(Duration::from_millis(5)).await;
+    printer.abort();
+    done.set(true);
+    reader.await.unwrap();
+    println!("others ran");
+}
+
+/// Prints far more than a pipe holds, through our own standard output, beside an echo server.
+pub async fn unread_stdout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Standard error, since nobody reads standard output.
+    eprintln!("listening {}", listener.local_addr().unwrap());
+    spawn(async {
+        let mut out = io::stdout();
+        for n in 0_u32.. {
+            out.write_all(format!("line {n} of a program that prints a lot\n").as_bytes()).await.unwrap();
+        }
+    });
+    loop {
+        let (conn, _) = listener.accept().await.expect("accept");
+        spawn(async move { io::copy(&conn, &conn).await });
+    }
+}

@@ -1,0 +1,76 @@
+//! The inside of each case, by name.
+
+mod closing;
+mod fair;
+mod net;
+mod task;
+mod time;
+
+use dormouse::io;
+use dormouse::net::TcpListener;
+
+/// Runs a case to its end.
+type Run = fn();
+
+macro_rules! cases {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        /// All cases.
+        pub fn all() -> &'static [(&'static str, Run)] {
+            &[$((stringify!($case), || dormouse::block_on($module::$case()))),*]
+        }
+    };
+}
+
+cases! {
+    net::echo,
+    net::echo_inside,
+    net::connect_refused,
+    net::address_in_use,
+    net::refused_by_policy,
+    net::peer_resets,
+    net::half_close_inside,
+    net::half_close_outside,
+    net::ipv6,
+    net::split_halves,
+    net::vectored,
+    net::peek,
+    net::names_and_nonsense,
+    net::dropped_operations_lose_nothing,
+    closing::stalled_client,
+    closing::connect_close,
+    closing::written_then_ended,
+    fair::busy_task_and_io,
+    fair::ticker_under_load,
+    fair::always_ready_io,
+    fair::unread_stdout,
+    task::nothing_can_wake_it,
+    task::abort_parked,
+    task::results,
+    task::dropped_at_the_end,
+    time::ten_thousand_sleepers,
+    time::timeouts,
+    time::echo_with_a_timer,
+}
+
+/// Listens on a port that the host chooses and tells the outside.
+async fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
+    println!("listening {}", listener.local_addr().expect("a bound listener has an address"));
+    listener
+}
+
+/// Echoes to everybody, for ever; says what each connection ended with.
+async fn serve_echo(listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((conn, _)) => dormouse::spawn(async move {
+                match io::copy(&conn, &conn).await {
+                    Ok(n) => println!("ended after {n}"),
+                    Err(error) => println!("failed: {:?}", error.kind()),
+                }
+            })
+            .detach(),
+            Err(error) => println!("accept failed: {error}"),
+        }
+    }
+}

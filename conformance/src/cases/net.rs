@@ -1,0 +1,286 @@
+//! Sockets: bytes arrive as they were sent, and errors are what std would say.
+
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
+use std::pin::pin;
+use std::time::Duration;
+
+use dormouse::io;
+use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream};
+use dormouse::time::timeout;
+use futures_lite::future::{poll_once, zip};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
+
+use super::{listen, serve_echo};
+
+/// Bytes that do not repeat with any block size.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
+    let (near, (far, peer)) = (near.unwrap(), far.unwrap());
+    assert_eq!(near.local_addr().unwrap(), peer);
+    assert_eq!(far.local_addr().unwrap(), near.peer_addr().unwrap());
+    (near, far)
+}
+
+/// An echo server for the clients outside.
+pub async fn echo() {
+    serve_echo(listen().await).await
+}
+
+/// Server and client in one program, so that both sides park.
+pub async fn echo_inside() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = dormouse::spawn(serve_echo(listener));
+    for len in [1, 63, 64, 65, 4095, 4096, 65_535, 65_536, 65_537, 1 << 20] {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let sent = pattern(len);
+        let (mut reader, mut writer) = stream.into_split();
+        let write = async {
+            writer.write_all(&sent).await.unwrap();
+            writer.close().await.unwrap();
+        };
+        let mut echoed = Vec::new();
+        let (_, read) = zip(write, reader.read_to_end(&mut echoed)).await;
+        assert_eq!(read.unwrap(), len);
+        assert!(echoed == sent, "{len} bytes came back changed");
+    }
+    server.abort();
+}
+
+pub async fn connect_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let error = TcpStream::connect(addr).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    assert!(error.to_string().starts_with(&format!("connect {addr}: ")), "{error}");
+}
+
+pub async fn address_in_use() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    let error = match socket.bind(addr).await {
+        Err(error) => error,
+        Ok(()) => socket.listen(1).await.unwrap_err(),
+    };
+    assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+    let error = TcpListener::bind(addr).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+    // Free again as soon as it is dropped.
+    drop(listener);
+    TcpListener::bind(addr).await.unwrap();
+}
+
+/// Says what the host's policy says; the outside knows what to expect.
+pub async fn refused_by_policy() {
+    match TcpListener::bind("127.0.0.1:0").await {
+        Ok(_) => println!("bind: allowed"),
+        Err(error) => println!("bind: {:?}", error.kind()),
+    }
+    // Port 9 is discard: if connecting is allowed, nobody answers.
+    match TcpStream::connect("127.0.0.1:9").await {
+        Ok(_) => println!("connect: allowed"),
+        Err(error) => println!("connect: {:?}", error.kind()),
+    }
+}
+
+/// Reads, and then writes, until the connection says that the peer has reset it; twice, so that the program outlives it.
+pub async fn peer_resets() {
+    let listener = listen().await;
+    for _ in 0..2 {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut buf = [0; 64];
+        assert_eq!(stream.read(&mut buf).await.unwrap(), 1);
+        println!("read one byte");
+        let error = stream.read(&mut buf).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+        let error = loop {
+            match stream.write(&buf).await {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+        println!("reset");
+    }
+}
+
+/// Each side ends its sending, and still receives.
+pub async fn half_close_inside() {
+    for shutdown in [true, false] {
+        let (mut near, mut far) = pair().await;
+        near.write_all(b"question").await.unwrap();
+        match shutdown {
+            true => near.shutdown(Shutdown::Write).unwrap(),
+            false => near.close().await.unwrap(),
+        }
+        let mut heard = String::new();
+        far.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "question");
+        assert_eq!(far.read(&mut [0; 1]).await.unwrap(), 0, "the end stays the end");
+        assert_eq!(near.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        far.write_all(b"answer").await.unwrap();
+        drop(far);
+        heard.clear();
+        near.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "answer");
+    }
+}
+
+/// The same with a client outside: it ends first, then this side.
+pub async fn half_close_outside() {
+    let listener = listen().await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.unwrap();
+    stream.write_all(format!("heard {heard}").as_bytes()).await.unwrap();
+    stream.close().await.unwrap();
+    println!("closed");
+    // The other way round: this side ends first and still hears.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(b"speak").await.unwrap();
+    stream.close().await.unwrap();
+    heard.clear();
+    stream.read_to_string(&mut heard).await.unwrap();
+    println!("heard {heard}");
+}
+
+pub async fn ipv6() {
+    let listener = match TcpListener::bind("[::1]:0").await {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return println!("no ipv6 here"),
+        Err(error) => panic!("{error}"),
+    };
+    let addr = listener.local_addr().unwrap();
+    assert!(addr.is_ipv6());
+    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
+    let (mut near, (mut far, peer)) = (near.unwrap(), far.unwrap());
+    assert!(peer.is_ipv6());
+    near.write_all(b"six").await.unwrap();
+    let mut buf = [0; 3];
+    far.read_exact(&mut buf).await.unwrap();
+    assert_eq!(&buf, b"six");
+    println!("ipv6 works");
+}
+
+pub async fn split_halves() {
+    let (mut near, mut far) = pair().await;
+    {
+        let (mut reader, mut writer) = near.split();
+        writer.write_all(b"borrowed").await.unwrap();
+        far.write_all(b"halves").await.unwrap();
+        let mut buf = [0; 6];
+        reader.read_exact(&mut buf).await.unwrap();
+        assert_eq!(&buf, b"halves");
+    }
+    let (reader, writer) = near.into_split();
+    let (other_reader, other_writer) = pair().await.0.into_split();
+    let error = reader.reunite(other_writer).unwrap_err();
+    let near = error.0.reunite(writer).unwrap();
+    drop((error.1, other_reader));
+    let (mut reader, writer) = near.into_split();
+    let mut buf = [0; 8];
+    far.read_exact(&mut buf).await.unwrap();
+    assert_eq!(&buf, b"borrowed");
+    // Dropping the half that writes is a half close.
+    drop(writer);
+    assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+    far.write_all(b"!").await.unwrap();
+    drop(far);
+    let mut heard = Vec::new();
+    reader.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"!");
+}
+
+pub async fn vectored() {
+    let (near, far) = pair().await;
+    let long = pattern(40_000);
+    let bufs = [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cde"), IoSlice::new(&long)];
+    let mut sent = 0;
+    let n = near.write_vectored(&bufs).await.unwrap();
+    assert!(n >= 5, "small buffers go together: {n}");
+    sent += n;
+    let whole = [b"abcde", &long[..]].concat();
+    while sent < whole.len() {
+        sent += near.write(&whole[sent..]).await.unwrap();
+    }
+    drop(near);
+    let mut heard = Vec::new();
+    loop {
+        let (mut first, mut second) = ([0; 3], [0; 5000]);
+        let mut bufs = [IoSliceMut::new(&mut []), IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        let n = far.read_vectored(&mut bufs).await.unwrap();
+        if n == 0 {
+            break;
+        }
+        heard.extend_from_slice(&first[..n.min(3)]);
+        heard.extend_from_slice(&second[..n.saturating_sub(3)]);
+    }
+    assert!(heard == whole);
+}
+
+/// Works, or says that it cannot.
+pub async fn peek() {
+    let (near, far) = pair().await;
+    near.write(b"peek").await.unwrap();
+    let mut buf = [0; 4];
+    match far.peek(&mut buf).await {
+        Ok(n) => {
+            assert_eq!(&buf[..n], &b"peek"[..n]);
+            assert_eq!(far.read(&mut buf).await.unwrap(), 4, "peeking takes nothing");
+            println!("peek: supported");
+        }
+        Err(error) => println!("peek: {:?}", error.kind()),
+    }
+}
+
+pub async fn names_and_nonsense() {
+    for (addr, kind) in [
+        ("localhost:80", ErrorKind::Unsupported),
+        ("nonsense", ErrorKind::InvalidInput),
+        ("127.0.0.1:100000", ErrorKind::InvalidInput),
+    ] {
+        assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), kind, "connect {addr}");
+        assert_eq!(TcpListener::bind(addr).await.unwrap_err().kind(), kind, "bind {addr}");
+    }
+    assert_eq!(TcpStream::connect(&[][..]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// A read, a write and an accept that are dropped while they are parked have taken nothing.
+pub async fn dropped_operations_lose_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    assert!(poll_once(pin!(listener.accept())).await.is_none());
+    let mut incoming = listener.incoming();
+    let near = TcpStream::connect(addr).await.unwrap();
+    let far = incoming.next().await.unwrap().unwrap();
+
+    let mut buf = [0; 8];
+    assert!(timeout(Duration::from_millis(1), far.read(&mut buf)).await.is_err());
+    {
+        let mut two = (pin!(far.read(&mut buf)), [0; 8]);
+        let mut other = pin!(far.read(&mut two.1));
+        assert!(poll_once(&mut two.0).await.is_none());
+        assert!(poll_once(&mut other).await.is_none());
+    }
+    near.write(b"kept").await.unwrap();
+    assert_eq!(far.read(&mut buf).await.unwrap(), 4);
+    assert_eq!(&buf[..4], b"kept");
+
+    // Fill the connection until a write parks, drop that write, and count what arrives.
+    let block = pattern(64 * 1024);
+    let mut sent = 0;
+    while let Ok(n) = timeout(Duration::from_millis(50), near.write(&block)).await {
+        sent += n.unwrap();
+    }
+    near.shutdown(Shutdown::Write).unwrap();
+    let received = io::copy(&far, futures_lite::io::sink()).await.unwrap();
+    assert_eq!(received as usize, sent);
+}

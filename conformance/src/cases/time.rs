@@ -1,0 +1,70 @@
+//! Timers: in order, never early, and cheap for the host.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dormouse::spawn;
+use dormouse::time::{Instant, interval, sleep, sleep_until, timeout, timeout_at};
+use futures_lite::StreamExt;
+
+use super::{listen, serve_echo};
+
+pub async fn ten_thousand_sleepers() {
+    const COUNT: u64 = 10_000;
+    let start = Instant::now();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let tasks: Vec<_> = (0..COUNT)
+        .map(|n| {
+            let order = Rc::clone(&order);
+            let nth = n * 7919 % COUNT;
+            spawn(async move {
+                let deadline = start + Duration::from_micros(100_000 + 10 * nth);
+                sleep_until(deadline).await;
+                assert!(Instant::now() >= deadline, "early");
+                order.borrow_mut().push(nth);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(order.borrow().iter().copied().eq(0..COUNT), "out of order");
+}
+
+pub async fn timeouts() {
+    let start = Instant::now();
+    let limit = Duration::from_millis(5);
+    assert!(timeout(limit, pending::<()>()).await.is_err());
+    assert!(start.elapsed() >= limit);
+    assert!(timeout_at(start, pending::<()>()).await.is_err(), "a deadline in the past is over");
+    assert_eq!(timeout(Duration::ZERO, async { 1 }).await, Ok(1), "what is ready wins");
+    assert_eq!(timeout(Duration::MAX, async { 2 }).await, Ok(2));
+    // A sleep that is dropped does not fire, and does not keep the others from firing.
+    let long = spawn(sleep(Duration::from_secs(1000)));
+    sleep(Duration::ZERO).await;
+    long.abort();
+    assert!(long.await.is_err());
+    let mut beat = interval(Duration::from_millis(2));
+    let first = beat.tick().await;
+    assert_eq!(beat.tick().await - first, Duration::from_millis(2));
+    let next = beat.next().await.unwrap();
+    assert_eq!(next - first, Duration::from_millis(4));
+    // Ticks that were missed are left out, and the beat is kept.
+    let late = next + Duration::from_millis(9);
+    sleep_until(late).await;
+    assert_eq!(beat.tick().await - first, Duration::from_millis(6));
+    let after = beat.tick().await;
+    assert!(after > late);
+    assert_eq!((after - first).as_nanos() % Duration::from_millis(2).as_nanos(), 0);
+}
+
+/// The echo server of `net::echo` with a timer that is always pending.
+pub async fn echo_with_a_timer() {
+    let _timer = spawn(async {
+        sleep(Duration::from_secs(3600)).await;
+        sleep(Duration::from_secs(3600)).await;
+    });
+    serve_echo(listen().await).await
+}

@@ -1,0 +1,346 @@
+//! The outside of each case, run on every backend.
+//!
+//! What a backend cannot do is asserted here by name, so that the day it can is noticed.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dormouse_host::{Counts, Program};
+use drivers::{Backend, Subject, native, p2};
+use socket2::{Domain, Socket, Type};
+
+/// Runs each function as a test on each backend.
+macro_rules! battery {
+    ($($case:ident),* $(,)?) => {
+        mod native {
+            $(#[test] fn $case() { super::$case(super::Backend::Native); })*
+        }
+        mod p2 {
+            $(#[test] fn $case() { super::$case(super::Backend::P2); })*
+        }
+    };
+}
+
+battery! {
+    echo_is_byte_exact_from_1_byte_to_1_mebibyte,
+    two_hundred_clients_are_served_at_once,
+    client_and_server_in_one_program_echo_byte_exact,
+    connect_to_a_closed_port_is_refused,
+    a_second_listener_on_an_address_is_refused,
+    a_reset_ends_the_connection_and_not_the_program,
+    a_half_close_leaves_the_other_direction_open,
+    a_half_close_works_with_a_client_outside,
+    ipv6_works_like_ipv4,
+    halves_can_be_split_dropped_and_reunited,
+    vectored_reads_and_writes_keep_the_order,
+    peek_works_or_says_unsupported,
+    names_are_unsupported_and_nonsense_is_invalid,
+    dropped_operations_lose_nothing,
+    one_stalled_client_never_stops_the_others,
+    five_thousand_connections_leave_nothing_behind,
+    what_was_written_arrives_though_the_program_ends,
+    busy_tasks_starve_neither_sockets_nor_timers,
+    a_ticker_is_never_more_than_50_ms_late_under_load,
+    io_that_is_always_ready_starves_nobody,
+    a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
+    a_parked_task_can_be_aborted,
+    tasks_give_results_in_turn,
+    parked_tasks_are_dropped_at_the_end,
+    ten_thousand_sleepers_wake_in_order,
+    timeouts_and_intervals_keep_time,
+}
+
+fn echo_is_byte_exact_from_1_byte_to_1_mebibyte(on: Backend) {
+    let subject = on.start("echo");
+    let addr = subject.addr();
+    let mut stream = Subject::connect(addr);
+    for len in [1, 2, 63, 64, 65, 1000, 4095, 4096, 4097, 8192, 65_535, 65_536, 65_537, 1 << 20] {
+        echo(&mut stream, &pattern(len));
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the end comes back, too");
+    subject.line_with("ended after ");
+}
+
+fn two_hundred_clients_are_served_at_once(on: Backend) {
+    let subject = on.start("echo");
+    let addr = subject.addr();
+    let mut streams: Vec<_> = (0..200).map(|_| Subject::connect(addr)).collect();
+    for round in 0..5_usize {
+        // All have sent before any reads.
+        for (n, stream) in streams.iter_mut().enumerate() {
+            stream.write_all(&pattern(64 + n + round)).unwrap();
+        }
+        for (n, stream) in streams.iter_mut().enumerate() {
+            let mut back = vec![0; 64 + n + round];
+            stream.read_exact(&mut back).unwrap();
+            assert!(back == pattern(64 + n + round), "client {n} in round {round}");
+        }
+    }
+}
+
+fn client_and_server_in_one_program_echo_byte_exact(on: Backend) {
+    on.pass("echo_inside");
+}
+
+fn connect_to_a_closed_port_is_refused(on: Backend) {
+    on.pass("connect_refused");
+}
+
+fn a_second_listener_on_an_address_is_refused(on: Backend) {
+    on.pass("address_in_use");
+}
+
+fn a_reset_ends_the_connection_and_not_the_program(on: Backend) {
+    let subject = on.start("peer_resets");
+    let addr = subject.addr();
+    for _ in 0..2 {
+        let mut stream = Subject::connect(addr);
+        stream.write_all(b"x").unwrap();
+        subject.line_with("read one byte");
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        assert_eq!(subject.line(), "reset");
+    }
+    subject.ends_well();
+}
+
+fn a_half_close_leaves_the_other_direction_open(on: Backend) {
+    on.pass("half_close_inside");
+}
+
+fn a_half_close_works_with_a_client_outside(on: Backend) {
+    let subject = on.start("half_close_outside");
+    let addr = subject.addr();
+    let mut stream = Subject::connect(addr);
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "heard hello");
+    assert_eq!(subject.line(), "closed");
+    let mut stream = Subject::connect(addr);
+    answer.clear();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "speak");
+    stream.write_all(b"still here").unwrap();
+    drop(stream);
+    assert_eq!(subject.ends_well(), ["heard still here"]);
+}
+
+fn ipv6_works_like_ipv4(on: Backend) {
+    let here = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let expected = if here { "ipv6 works" } else { "no ipv6 here" };
+    assert_eq!(on.start("ipv6").ends_well(), [expected]);
+}
+
+fn halves_can_be_split_dropped_and_reunited(on: Backend) {
+    on.pass("split_halves");
+}
+
+fn vectored_reads_and_writes_keep_the_order(on: Backend) {
+    on.pass("vectored");
+}
+
+fn peek_works_or_says_unsupported(on: Backend) {
+    let expected = match on {
+        Backend::Native => "peek: supported",
+        Backend::P2 => "peek: Unsupported",
+    };
+    assert_eq!(on.start("peek").ends_well(), [expected]);
+}
+
+fn names_are_unsupported_and_nonsense_is_invalid(on: Backend) {
+    on.pass("names_and_nonsense");
+}
+
+fn dropped_operations_lose_nothing(on: Backend) {
+    on.pass("dropped_operations_lose_nothing");
+}
+
+/// A connection whose receive buffer is as small as the system makes them, so that it stalls early.
+fn connect_with_a_small_buffer(addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    socket.into()
+}
+
+/// Writes until nobody takes more, up to 4 MiB; how much.
+fn send_what_fits(stream: &TcpStream) -> usize {
+    stream.set_nonblocking(true).unwrap();
+    let block = [1; 16 * 1024];
+    let (mut sent, mut last) = (0, Instant::now());
+    while sent < 4 << 20 && last.elapsed() < Duration::from_millis(300) {
+        match (&*stream).write(&block) {
+            Ok(n) => (sent, last) = (sent + n, Instant::now()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => panic!("send: {error}"),
+        }
+    }
+    sent
+}
+
+fn one_stalled_client_never_stops_the_others(on: Backend) {
+    let subject = on.start("stalled_client");
+    let addr = subject.addr();
+    let mut healthy = Subject::connect(addr);
+    echo(&mut healthy, b"before");
+    let base = subject.held();
+    // How much it takes to have the last write pending when the end comes depends on the system's buffers. So: as much
+    // as goes in, and then again with less, in steps below the size of one write.
+    let most = {
+        let stalled = connect_with_a_small_buffer(addr);
+        let sent = send_what_fits(&stalled);
+        assert!(sent > 64 * 1024, "the client could send {sent} bytes only");
+        stalled.shutdown(Shutdown::Write).unwrap();
+        echo(&mut healthy, b"while one is stalled");
+        sent
+    };
+    for step in 1..=24 {
+        let mut stalled = connect_with_a_small_buffer(addr);
+        stalled.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        // It may not all go in; that is a stalled client as well.
+        let _ = stalled.write_all(&vec![1; most.saturating_sub(step * 48 * 1024)]);
+        stalled.shutdown(Shutdown::Write).unwrap();
+        for round in 0..3 {
+            echo(&mut healthy, format!("step {step}, round {round}").as_bytes());
+        }
+    }
+    // They have gone now, and what was kept for them goes too.
+    subject.comes_down_to(base, addr);
+    echo(&mut healthy, b"after");
+}
+
+fn five_thousand_connections_leave_nothing_behind(on: Backend) {
+    let subject = on.start("connect_close");
+    let addr = subject.addr();
+    let once = || {
+        let mut stream = Subject::connect(addr);
+        echo(&mut stream, b"x");
+    };
+    (0..10).for_each(|_| once());
+    subject.comes_down_to(u64::MAX, addr);
+    let mut witness = Subject::connect(addr);
+    echo(&mut witness, b"here");
+    let base = subject.held();
+    (0..5000).for_each(|_| once());
+    subject.comes_down_to(base, addr);
+}
+
+fn what_was_written_arrives_though_the_program_ends(on: Backend) {
+    let subject = on.start("written_then_ended");
+    let mut stream = connect_with_a_small_buffer(subject.addr());
+    assert_eq!(read_to_the_end(&mut stream), 3 << 20);
+    assert_eq!(subject.ends_well(), ["written"]);
+}
+
+/// Reads to the end; how much that was.
+fn read_to_the_end(stream: &mut TcpStream) -> usize {
+    let mut buf = vec![0; 32 * 1024];
+    let mut total = 0;
+    loop {
+        match stream.read(&mut buf).expect("all of it arrives") {
+            0 => return total,
+            n => total += n,
+        }
+    }
+}
+
+fn busy_tasks_starve_neither_sockets_nor_timers(on: Backend) {
+    let subject = on.start("busy_task_and_io");
+    let addr = subject.addr();
+    let mut stream = Subject::connect(addr);
+    for round in 0..100 {
+        echo(&mut stream, &pattern(1 + round));
+    }
+    subject.line_with("slept beside busy tasks");
+}
+
+/// This machine may be slow for reasons of its own, so one good second in ten is enough: a server whose ticker starves
+/// has none.
+fn a_ticker_is_never_more_than_50_ms_late_under_load(on: Backend) {
+    let subject = on.start("ticker_under_load");
+    let addr = subject.addr();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut streams: Vec<_> = (0..10).map(|_| Subject::connect(addr)).collect();
+                let block = pattern(16 * 1024);
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    for stream in &mut streams {
+                        stream.write_all(&block).unwrap();
+                    }
+                    for stream in &mut streams {
+                        stream.read_exact(&mut vec![0; block.len()]).unwrap();
+                    }
+                }
+            });
+        }
+        let late = || subject.line_with("late ")["late ".len()..].parse::<u64>().expect("microseconds");
+        let seconds: Vec<u64> = (0..10).map(|_| late()).take_while_inclusive(|&late| late > 50_000);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(seconds.iter().any(|&late| late <= 50_000), "microseconds late in each second: {seconds:?}");
+    });
+}
+
+/// `take_while` that keeps the element that ends it.
+trait TakeWhileInclusive: Iterator + Sized {
+    fn take_while_inclusive(self, keep: impl Fn(&Self::Item) -> bool) -> Vec<Self::Item> {
+        let mut taken = Vec::new();
+        for item in self {
+            let more = keep(&item);
+            taken.push(item);
+            if !more {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+impl<I: Iterator> TakeWhileInclusive for I {}
+
+fn io_that_is_always_ready_starves_nobody(on: Backend) {
+    assert_eq!(on.start("always_ready_io").ends_well(), ["others ran"]);
+}
+
+fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) {
+    let (code, _, stderr) = on.start("nothing_can_wake_it").end();
+    // wasi:cli/exit of 0.2 knows failure, but no numbers.
+    assert_eq!(code, if on == Backend::Native { dormouse::EXIT_STALLED } else { 1 });
+    let source = "conformance/src/cases/task.rs:";
+    for part in [
+        "nothing can wake this program any more",
+        "waits for a wake from another task",
+        &format!("the main future waits for the end of the task spawned at {source}"),
+        &format!("the task spawned at {source}"),
+    ] {
+        assert!(stderr.contains(part), "{part:?} is missing in: {stderr}");
+    }
+}
+
+fn a_parked_task_can_be_aborted(on: Backend) {
+    on.pass("abort_parked");
+}
+
+fn tasks_give_results_in_turn(on: Backend) {
+    on.pass("results");
+}
+
+fn parked_tasks_are_dropped_at_the_end(on: Backend) {
+    let mut lines = on.start("dropped_at_the_end").ends_well();
+    lines.sort();
+    assert_eq!(lines, ["dropped acceptor", "dropped never polled", "dropped sleeper"]);
+}
+
+fn ten_thousand_sleepers_wake_in_order(on: Backend) {
+    on.pass("ten_thousand_sleepers");
+}
+
+fn timeouts_and_intervals_keep_time(on: Backend) {
+    on.pass("timeouts");
+}

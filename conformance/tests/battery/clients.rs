@@ -1,0 +1,126 @@
+//! Programs as users meet them: the examples, the `dormouse` command, `nc`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use dormouse_host::Program;
+
+use crate::drivers::{self, Subject, native, p2};
+use crate::{echo, pattern};
+
+#[test]
+fn a_program_whose_output_nobody_reads_still_serves_natively() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_battery"));
+    command.arg("unread_stdout");
+    unread_stdout(command);
+}
+
+#[test]
+fn a_program_whose_output_nobody_reads_still_serves_on_p2() {
+    let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");
+    let mut command = Command::new(runner);
+    command.args(["run", "--allow-net"]).arg(p2::battery_wasm()).arg("unread_stdout");
+    unread_stdout(command);
+}
+
+fn unread_stdout(mut command: Command) {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");
+    let mut child = Killed(child);
+    let mut stderr = BufReader::new(child.0.stderr.take().expect("piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.trim_end().strip_prefix("listening ").unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+    let mut stream = Subject::connect(addr);
+    for round in 0..200 {
+        echo(&mut stream, &pattern(1 + round));
+    }
+    // And nothing that was printed is torn or lost.
+    let mut stdout = BufReader::new(child.0.stdout.take().expect("piped"));
+    for n in 0..20_000 {
+        line.clear();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("line {n} of a program that prints a lot\n"));
+    }
+}
+
+/// A child that goes with its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An example, natively and as a component.
+fn example(name: &str, args: &[&str]) -> [Subject; 2] {
+    let build = ["--package", "dormouse", "--example", name];
+    let mut command = Command::new(drivers::build(&build).join("debug/examples").join(name));
+    command.args(args);
+    let target = drivers::build(&[&build[..], &["--target", "wasm32-wasip2"]].concat());
+    let program = Program::load(&target.join("wasm32-wasip2/debug/examples").join(name).with_extension("wasm"));
+    let program = program.unwrap_or_else(|error| panic!("{error}"));
+    [native::spawn(command), p2::run(&program, args, p2::Net::Allowed)]
+}
+
+#[test]
+fn many_sleeps_end_in_order() {
+    for subject in example("sleep", &["2000"]) {
+        assert_eq!(subject.ends_well(), ["2000 sleeps ended, in order"]);
+    }
+}
+
+#[test]
+fn a_task_parked_on_nothing_but_a_wake_is_woken_once() {
+    for subject in example("synthetic_park", &[]) {
+        assert_eq!(subject.ends_well(), ["parked", "woken"]);
+    }
+}
+
+#[test]
+fn the_client_prints_what_the_echo_server_sends_back() {
+    for server in example("echo", &[]) {
+        let addr = server.line_with("listening on ");
+        let addr = addr.rsplit(' ').next().expect("an address");
+        for client in example("client", &[addr, "one", "two words"]) {
+            assert_eq!(client.ends_well(), ["one", "two words"]);
+        }
+    }
+}
+
+/// The program of the seed, with the clients of the seed: two `nc` at once, and a ticker.
+#[test]
+fn two_nc_clients_echo_while_the_ticker_ticks() {
+    for subject in example("ticker_echo", &[]) {
+        two_nc_clients(&subject);
+    }
+}
+
+fn two_nc_clients(subject: &Subject) {
+    let addr = subject.line_with("listening on ");
+    let port = addr.rsplit(':').next().expect("a port");
+    let mut clients = [nc(port), nc(port)];
+    // Each says something between ticks, and hears it back.
+    for tick in 1..=3 {
+        assert_eq!(subject.line_with("tick "), format!("tick {tick}"));
+        for (n, client) in clients.iter_mut().enumerate() {
+            let said = format!("client {n} after tick {tick}\n");
+            client.0.stdin.as_mut().expect("piped").write_all(said.as_bytes()).unwrap();
+            let mut heard = vec![0; said.len()];
+            client.0.stdout.as_mut().expect("piped").read_exact(&mut heard).expect("the echo comes back");
+            assert_eq!(String::from_utf8_lossy(&heard), said);
+        }
+    }
+    // The end of input is passed on and comes back, and nc ends.
+    for mut client in clients {
+        drop(client.0.stdin.take());
+        assert!(client.0.wait().unwrap().success());
+    }
+}
+
+fn nc(port: &str) -> Killed {
+    let client =
+        Command::new("nc").args(["-N", "127.0.0.1", port]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    Killed(client.unwrap_or_else(|error| panic!("start nc: {error}; `cargo xtask setup` installs it (netcat-openbsd)")))
+}

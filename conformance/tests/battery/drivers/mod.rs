@@ -1,0 +1,208 @@
+//! How a case is run on each backend: the same lines out, the same ways to end it.
+
+pub mod native;
+pub mod p2;
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use dormouse_host::Counts;
+
+/// What is waited for comes within this time, or the test fails: no test hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a case runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// This machine's own sockets.
+    Native,
+    /// A wasip2 component under `dormouse-host`.
+    P2,
+}
+
+impl Backend {
+    /// Starts the inside of a case.
+    pub fn start(self, case: &str) -> Subject {
+        match self {
+            Backend::Native => native::start(case),
+            Backend::P2 => p2::start(case, p2::Net::Allowed),
+        }
+    }
+
+    /// Runs a case that needs no outside.
+    pub fn pass(self, case: &str) {
+        self.start(case).ends_well();
+    }
+}
+
+/// A case that runs.
+pub struct Subject {
+    lines: Receiver<String>,
+    stderr: Arc<Mutex<String>>,
+    process: Box<dyn Process>,
+}
+
+/// What differs between a process of the system and a guest in this one.
+pub trait Process {
+    /// Waits for the end; the exit code.
+    fn wait(&mut self) -> i32;
+    /// Ends it.
+    fn stop(&mut self);
+    /// The host calls so far. Only a guest has them.
+    fn counts(&self) -> Option<Counts>;
+    /// What it holds of the host: descriptors, or entries of the resource table. Exact while it waits.
+    fn held(&self) -> u64;
+}
+
+impl Subject {
+    /// The next line that it prints.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("no line within {PATIENCE:?}; stderr: {}", self.stderr()),
+            Err(RecvTimeoutError::Disconnected) => panic!("it ended without a line; stderr: {}", self.stderr()),
+        }
+    }
+
+    /// Waits for a line and drops those before it.
+    #[track_caller]
+    pub fn line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The address it listens on.
+    #[track_caller]
+    pub fn addr(&self) -> SocketAddr {
+        let line = self.line_with("listening ");
+        line["listening ".len()..].parse().expect("an address follows `listening`")
+    }
+
+    /// A connection to the address it listens on, with a time limit on each operation.
+    #[track_caller]
+    pub fn connect(addr: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect_timeout(&addr, PATIENCE).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn wait(&mut self) -> i32 {
+        self.process.wait()
+    }
+
+    /// Waits for the end: exit code, the lines not read yet, standard error.
+    pub fn end(mut self) -> (i32, Vec<String>, String) {
+        let code = self.process.wait();
+        let mut lines = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            lines.push(line);
+        }
+        (code, lines, self.stderr())
+    }
+
+    /// It ends by itself, with exit code 0; the lines not read yet.
+    #[track_caller]
+    pub fn ends_well(self) -> Vec<String> {
+        let (code, lines, stderr) = self.end();
+        assert_eq!(code, 0, "exit code; stderr: {stderr}");
+        lines
+    }
+
+    /// The host calls so far.
+    pub fn counts(&self) -> Counts {
+        self.process.counts().expect("only a guest makes host calls")
+    }
+
+    /// Waits until it holds no more of the host than `base`.
+    #[track_caller]
+    pub fn comes_down_to(&self, base: u64, addr: SocketAddr) {
+        let start = std::time::Instant::now();
+        loop {
+            // Each round trip makes it wait once more, and then its numbers are exact.
+            drop(Subject::connect(addr));
+            let held = self.process.held();
+            if held <= base {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "holds {held}, and should come down to {base}");
+        }
+    }
+
+    /// What it holds of the host.
+    pub fn held(&self) -> u64 {
+        self.process.held()
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        self.process.stop();
+    }
+}
+
+/// Splits what is written into lines and sends them on.
+pub fn lines_to(sender: std::sync::mpsc::Sender<String>) -> impl FnMut(&[u8]) + Send {
+    let mut partial = Vec::new();
+    move |bytes| {
+        partial.extend_from_slice(bytes);
+        while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = partial.drain(..=end).collect();
+            // Nobody may be listening any more.
+            let _ = sender.send(String::from_utf8_lossy(&line[..end]).into_owned());
+        }
+    }
+}
+
+/// Reads a pipe to its end on a thread of its own.
+pub fn pump(mut from: impl Read + Send + 'static, mut to: impl FnMut(&[u8]) + Send + 'static) {
+    std::thread::spawn(move || {
+        let mut buf = [0; 4096];
+        while let Ok(n @ 1..) = from.read(&mut buf) {
+            to(&buf[..n]);
+        }
+    });
+}
+
+/// Builds with the cargo that runs us and gives the directory of what comes out.
+pub fn build(args: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")])
+        .args(args)
+        .status()
+        .expect("cargo, which has built this test, runs");
+    assert!(
+        status.success(),
+        "`cargo build {}` failed; if it cannot find crate `core`, run `cargo xtask setup` first",
+        args.join(" ")
+    );
+    target_dir().to_owned()
+}
+
+/// The directory that cargo builds into: two above that of this test.
+pub fn target_dir() -> &'static PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let test = std::env::current_exe().expect("a running test has a path");
+        test.ancestors().nth(3).expect("TARGET/debug/deps/test").to_owned()
+    })
+}

@@ -1,0 +1,53 @@
+//! A case as a process of this machine.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+
+use dormouse_host::Counts;
+
+use super::{Process, Subject, lines_to, pump};
+
+impl Process for Child {
+    fn wait(&mut self) -> i32 {
+        Child::wait(self).expect("a child can be waited for").code().unwrap_or(-1)
+    }
+
+    fn stop(&mut self) {
+        let _ = self.kill();
+        let _ = Child::wait(self);
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        None
+    }
+
+    fn held(&self) -> u64 {
+        let dir = format!("/proc/{}/fd", self.id());
+        std::fs::read_dir(dir).map_or(0, |entries| entries.count() as u64)
+    }
+}
+
+/// Starts the native battery.
+pub fn start(case: &str) -> Subject {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_battery"));
+    command.arg(case);
+    spawn(command)
+}
+
+/// Starts a program and reads what it prints.
+pub fn spawn(mut command: Command) -> Subject {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let (sender, lines) = mpsc::channel();
+    pump(child.stdout.take().expect("piped"), lines_to(sender));
+    let stderr = Arc::new(Mutex::new(String::new()));
+    let said = Arc::clone(&stderr);
+    pump(child.stderr.take().expect("piped"), move |bytes| {
+        said.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
+    });
+    Subject { lines, stderr, process: Box::new(child) }
+}

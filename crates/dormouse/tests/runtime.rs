@@ -1,0 +1,183 @@
+//! What the runtime does at its edges: twice, nested, outside, with nothing to do, with another thread.
+
+use std::cell::Cell;
+use std::future::{pending, ready};
+use std::io::ErrorKind;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use dormouse::net::{TcpListener, TcpStream};
+use dormouse::time::{sleep, timeout};
+use dormouse::{block_on, spawn, try_block_on};
+
+#[test]
+fn one_future_needs_no_task() {
+    assert_eq!(block_on(ready(1)), 1);
+    block_on(sleep(Duration::from_millis(1)));
+}
+
+#[test]
+fn handles_outlive_the_block_on_that_made_them() {
+    let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let near = block_on(TcpStream::connect(addr)).unwrap();
+    let (far, _) = block_on(listener.accept()).unwrap();
+    drop(listener);
+    block_on(near.write(b"x")).unwrap();
+    assert_eq!(block_on(far.read(&mut [0; 8])).unwrap(), 1);
+}
+
+#[test]
+fn tasks_end_with_the_block_on_that_runs_them() {
+    let dropped = Rc::new(Cell::new(false));
+    struct Flag(Rc<Cell<bool>>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let flag = Flag(Rc::clone(&dropped));
+    let task = block_on(async {
+        spawn(async move {
+            let _flag = flag;
+            pending::<()>().await;
+        })
+    });
+    assert!(dropped.get());
+    assert!(block_on(task).unwrap_err().is_cancelled());
+    // And the next one starts with none.
+    assert_eq!(block_on(async { spawn(ready(2)).await.unwrap() }), 2);
+}
+
+#[test]
+fn a_task_may_spawn_from_its_destructor() {
+    struct Spawns;
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            spawn(pending::<()>()).detach();
+        }
+    }
+    block_on(async {
+        let spawns = Spawns;
+        spawn(async move {
+            let _spawns = spawns;
+            pending::<()>().await;
+        });
+    });
+}
+
+#[test]
+fn what_nothing_can_wake_is_an_error_that_lists_the_tasks() {
+    let error = try_block_on(async {
+        spawn(pending::<()>());
+        pending::<()>().await;
+    })
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    let text = error.to_string();
+    assert!(text.contains("the main future waits for a wake from another task"), "{text}");
+    assert!(text.contains(&format!("the task spawned at {}:", file!())), "{text}");
+    // A timer or a socket is something that can.
+    assert!(try_block_on(timeout(Duration::from_millis(1), pending::<()>())).unwrap().is_err());
+}
+
+#[test]
+fn an_operation_that_must_wait_says_that_no_runtime_is_running() {
+    let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let accepted = pin!(listener.accept()).poll(&mut cx);
+    let Poll::Ready(Err(error)) = accepted else { panic!("it should not park") };
+    assert!(error.to_string().contains("no Dormouse runtime is running"), "{error}");
+}
+
+#[test]
+fn a_woken_main_future_takes_turns_with_tasks() {
+    let turns = Rc::new(Cell::new(0));
+    let others = Rc::clone(&turns);
+    block_on(async move {
+        spawn(async move {
+            loop {
+                others.set(others.get() + 1);
+                dormouse::task::yield_now().await;
+            }
+        });
+        for n in 0..200 {
+            assert!(turns.get() >= n, "the task has had a turn for each of ours");
+            dormouse::task::yield_now().await;
+        }
+    });
+}
+
+#[cfg(not(target_family = "wasm"))] // where a panic ends the program, and there are no threads
+mod native {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_its_task_only() {
+        block_on(async {
+            let task = spawn(async { panic!("boo") });
+            let error = task.await.unwrap_err();
+            assert!(error.is_panic() && !error.is_cancelled());
+            let payload = error.try_into_panic().unwrap();
+            assert_eq!(payload.downcast_ref(), Some(&"boo"));
+            assert_eq!(spawn(ready(1)).await.unwrap(), 1);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "block_on was called inside another block_on")]
+    fn block_on_does_not_nest() {
+        block_on(async { block_on(ready(())) });
+    }
+
+    #[test]
+    #[should_panic(expected = "call spawn inside dormouse::block_on")]
+    fn spawn_needs_a_runtime() {
+        spawn(ready(()));
+    }
+
+    #[test]
+    #[should_panic(expected = "await it inside dormouse::block_on")]
+    fn sleep_needs_a_runtime() {
+        let _ = pin!(sleep(Duration::ZERO)).poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    #[test]
+    fn another_thread_may_wake_who_holds_the_guard() {
+        block_on(async {
+            let _guard = dormouse::task::foreign_wakes().unwrap();
+            for _ in 0..100 {
+                let mut thread = None;
+                poll_fn(|cx| match thread.take() {
+                    None => {
+                        let waker = cx.waker().clone();
+                        thread = Some(std::thread::spawn(move || waker.wake()));
+                        Poll::Pending
+                    }
+                    Some(thread) => {
+                        thread.join().unwrap();
+                        Poll::Ready(())
+                    }
+                })
+                .await;
+                // The same for a task's waker.
+                let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
+                let waker = std::thread::spawn(move || receiver.recv().unwrap().wake());
+                let mut polled = false;
+                let task = spawn(poll_fn(move |cx| {
+                    if std::mem::replace(&mut polled, true) {
+                        return Poll::Ready(());
+                    }
+                    sender.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
+                }));
+                task.await.unwrap();
+                waker.join().unwrap();
+            }
+        });
+    }
+}

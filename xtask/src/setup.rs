@@ -1,0 +1,67 @@
+//! Setup: what a machine with Rust alone does not have.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::{Result, run, say};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Fetches the wasm target's standard library, unless it is there.
+pub fn target() -> Result {
+    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let libdir = libdir.map_err(|error| format!("cannot start rustc: {error}; install Rust from https://rustup.rs"))?;
+    if Path::new(String::from_utf8_lossy(&libdir.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    say(&format!("fetching the standard library for {TARGET}"));
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    match added {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!(
+            "`rustup target add {TARGET}` failed ({status}): check the network, then run `cargo xtask setup` again"
+        )),
+        Err(error) => Err(format!(
+            "the target {TARGET} is missing and rustup cannot be started ({error}): install Rust from \
+             https://rustup.rs, or the package of your system that has the standard library for {TARGET}"
+        )),
+    }
+}
+
+/// Fetches the lint tools that the test command uses, unless they are there.
+pub fn tools() -> Result {
+    for (command, component) in [("clippy", "clippy"), ("fmt", "rustfmt")] {
+        if succeeds(Command::new("cargo").args([command, "--version"])) {
+            continue;
+        }
+        say(&format!("fetching {component}"));
+        if !succeeds(Command::new("rustup").args(["component", "add", component])) {
+            return Err(format!("{component} is missing: run `rustup component add {component}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Installs the clients that the tests drive, unless they are there.
+pub fn clients() -> Result {
+    if succeeds(Command::new("nc").arg("-h")) {
+        return Ok(());
+    }
+    let missing = "the tests need nc, OpenBSD's netcat: install your system's package netcat-openbsd";
+    if !succeeds(Command::new("apt-get").arg("--version")) {
+        return Err(missing.into());
+    }
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    run("updating the package lists, for netcat-openbsd", apt(&["update", "-qq"])).map_err(|_| missing)?;
+    run("installing netcat-openbsd", apt(&["install", "-qq", "-y", "netcat-openbsd"])).map_err(|_| missing)?;
+    Ok(())
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
