@@ -4,8 +4,8 @@ use dormouse::{io, net::TcpListener};
 
 #[dormouse::main]
 async fn main() -> io::Result<()> {
-    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:0".into());
-    let listener = TcpListener::bind(addr).await?;
+    let addr = std::env::args_os().nth(1).and_then(|arg| arg.into_string().ok());
+    let listener = TcpListener::bind(addr.as_deref().unwrap_or("127.0.0.1:0")).await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
         let (conn, _) = listener.accept().await?;
