@@ -35,5 +35,5 @@ pub mod task;
 pub mod time;
 
 pub use dormouse_macros::{main, test};
-pub use runtime::{EXIT_STALLED, block_on, try_block_on};
+pub use runtime::{EXIT_STALLED, Outcome, block_on, try_block_on};
 pub use task::{JoinHandle, spawn};

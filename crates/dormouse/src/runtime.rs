@@ -20,6 +20,7 @@ use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,11 +104,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     match run(future) {
         Ok(output) => output,
         Err(Stop::Stalled(report)) => {
-            complain(&report);
+            complain(&format!("dormouse: {report}\n"));
             std::process::exit(EXIT_STALLED)
         }
         Err(Stop::Host(error)) => {
-            complain(&error.to_string());
+            complain(&format!("dormouse: {error}\n"));
             std::process::exit(EXIT_STALLED)
         }
     }
@@ -115,8 +116,44 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Not `eprintln`: a test harness would keep the message and lose it with the process.
 fn complain(message: &str) {
-    let message = ["dormouse: ", message, "\n"].concat();
     let _ = io::Write::write_all(&mut io::stderr(), message.as_bytes());
+}
+
+/// What a function under [`#[dormouse::main]`](crate::main) may return.
+///
+/// An error is shown as its own sentence, by `Display`: `Error: bind 10.0.0.1:80: address-in-use`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a function under #[dormouse::main]",
+    label = "return nothing, an ExitCode, or a Result of one of them whose error implements Display"
+)]
+pub trait Outcome {
+    /// The exit code of the program. An error is written to standard error.
+    fn exit_code(self) -> ExitCode;
+}
+
+impl Outcome for () {
+    fn exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl Outcome for ExitCode {
+    fn exit_code(self) -> ExitCode {
+        self
+    }
+}
+
+impl<T: Outcome, E: fmt::Display> Outcome for Result<T, E> {
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Ok(outcome) => outcome.exit_code(),
+            Err(error) => {
+                // `#` has error types that hold a chain of causes show all of it.
+                complain(&format!("Error: {error:#}\n"));
+                ExitCode::FAILURE
+            }
+        }
+    }
 }
 
 /// [`block_on`] that returns instead of ending the program when nothing can wake it any more.
@@ -227,7 +264,8 @@ fn linger(reactor: &Reactor) {
     let end = Instant::after(LINGER);
     while reactor.has_chores() {
         if Instant::now() >= end || reactor.turn(Until::At(end)).is_err() {
-            complain(&reactor.describe_chores("gave up at the end of the program after 5 seconds"));
+            let lost = reactor.describe_chores("gave up at the end of the program after 5 seconds");
+            complain(&format!("dormouse: {lost}\n"));
             return;
         }
     }
