@@ -14,6 +14,7 @@
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
 //! | `net::{TcpListener, TcpStream, TcpSocket}` | `try_*` operations |
+//! | `spawn_local` | `async_task::Builder::spawn_local`, or the same without the check where there is one thread |
 //! | `stdio::Output` | `stdout()`, `stderr()`, `try_write` |
 
 use std::io;
@@ -24,11 +25,11 @@ use crate::time::Instant;
 cfg_select! {
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
-        pub(crate) use p2::{clock, net, stdio, Notifier, Poller, Source};
+        pub(crate) use p2::{clock, net, spawn_local, stdio, Notifier, Poller, Source};
     }
     any(unix, windows) => {
         mod native;
-        pub(crate) use native::{clock, net, stdio, Notifier, Poller, Source};
+        pub(crate) use native::{clock, net, spawn_local, stdio, Notifier, Poller, Source};
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");

@@ -23,6 +23,7 @@ use super::JoinError;
 use super::queue::Queue;
 use crate::reactor::{Arena, Key, Reactor};
 use crate::runtime::{self, Tasks, Waits};
+use crate::sys;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
@@ -84,9 +85,9 @@ impl Scheduler {
         let key = self.entries.borrow_mut().insert(entry);
         let listed = Listed { key, scheduler: Rc::clone(self) };
         let queue = Arc::clone(&self.queue);
-        let (runnable, task) = Builder::new()
-            .metadata(key)
-            .spawn_local(|_| Guarded { future: Some(future), listed }, move |runnable| queue.push(runnable));
+        let guarded = Guarded { future: Some(future), listed };
+        let (runnable, task) =
+            sys::spawn_local(Builder::new().metadata(key), guarded, move |runnable| queue.push(runnable));
         if let Some(entry) = self.entries.borrow_mut().get_mut(key) {
             entry.waker = Some(runnable.waker());
         }

@@ -15,7 +15,20 @@ use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_task::{Builder, Runnable, Schedule, Task};
+
 pub(crate) use poller::Poller;
+
+/// `async_task`'s own: it checks that a task stays on its thread.
+pub(crate) fn spawn_local<F, S, M>(builder: Builder<M>, future: F, schedule: S) -> (Runnable<M>, Task<F::Output, M>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule<M> + Send + Sync + 'static,
+    M: 'static,
+{
+    builder.spawn_local(|_| future, schedule)
+}
 
 /// What can be polled.
 pub(crate) enum Source {

@@ -15,6 +15,7 @@ use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, OutputStream};
 use wasip2::sockets::tcp::TcpSocket;
 
+pub(crate) use abi::spawn_local;
 pub(crate) use poller::Poller;
 
 use crate::sys::Side;
