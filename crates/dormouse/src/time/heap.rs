@@ -12,6 +12,8 @@ pub(crate) struct Timers {
     timers: Arena<Timer>,
     /// Number of the last timer set.
     sequence: u64,
+    /// `fire_due`, once there was a timer: a program that sets none does not link it.
+    on_due: Option<fn(&mut Timers, Instant, &mut Vec<Waker>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,7 +31,7 @@ struct Timer {
 
 impl Timers {
     pub(crate) const fn new() -> Self {
-        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0 }
+        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0, on_due: None }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
@@ -37,6 +39,7 @@ impl Timers {
     }
 
     pub(crate) fn insert(&mut self, when: Instant, waker: Waker) -> Key {
+        self.on_due = Some(Timers::fire_due);
         self.sequence += 1;
         let at = self.heap.len();
         let key = self.timers.insert(Timer { waker, at });
@@ -66,6 +69,12 @@ impl Timers {
 
     /// Takes out all that is due.
     pub(crate) fn fire(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        if let Some(fire_due) = self.on_due {
+            fire_due(self, now, wakers);
+        }
+    }
+
+    fn fire_due(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
         while let Some(node) = self.heap.first().copied().filter(|node| node.when <= now) {
             wakers.extend(self.remove(node.key));
         }
