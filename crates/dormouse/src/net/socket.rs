@@ -52,10 +52,7 @@ impl TcpSocket {
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`.
     pub async fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        let mut bound = self.handle.get().start_bind(addr);
-        if bound.is_ok() {
-            bound = self.handle.retry(Side::Write, |socket| socket.try_finish_bind()).await;
-        }
+        let bound = self.finish(self.handle.get().start_bind(addr), sys::net::TcpSocket::try_finish_bind).await;
         bound.map_err(|error| context(error, "bind", addr))
     }
 
@@ -73,8 +70,7 @@ impl TcpSocket {
     /// # Errors
     /// What the host says; on wasip2 the socket must be bound.
     pub async fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.handle.get().start_listen(backlog)?;
-        self.handle.retry(Side::Write, |socket| socket.try_finish_listen()).await?;
+        self.finish(self.handle.get().start_listen(backlog), sys::net::TcpSocket::try_finish_listen).await?;
         TcpListener::from_sys(self.handle.into_inner().into_listener())
     }
 
@@ -83,12 +79,20 @@ impl TcpSocket {
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` and what else the host says.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let mut connected = self.handle.get().start_connect(addr);
-        if connected.is_ok() {
-            connected = self.handle.retry(Side::Write, |socket| socket.try_finish_connect()).await;
-        }
+        let connected =
+            self.finish(self.handle.get().start_connect(addr), sys::net::TcpSocket::try_finish_connect).await;
         connected.map_err(|error| context(error, "connect", addr))?;
         TcpStream::from_sys(self.handle.into_inner().into_stream())
+    }
+
+    /// Waits for what has been started; one future for all that a socket can start.
+    async fn finish(
+        &self,
+        started: io::Result<()>,
+        try_finish: fn(&sys::net::TcpSocket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        started?;
+        self.handle.retry(Side::Write, try_finish).await
     }
 }
 
