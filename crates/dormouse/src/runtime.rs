@@ -16,7 +16,7 @@
 //! This file links no scheduler: the first `spawn` brings it in (see [`Tasks`]).
 
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -311,7 +311,7 @@ fn stalled(tasks: Option<&dyn Tasks>) -> String {
         "nothing can wake this program any more: no task is runnable, no socket is waited for, no timer is set",
     );
     let main = tasks.map_or(Waits::ForWake, |tasks| tasks.main_waits());
-    let _ = write!(report, "\n  the main future waits for {main}");
+    report.push_str(&format!("\n  the main future waits for {main}"));
     if let Some(tasks) = tasks {
         tasks.describe(&mut report);
     }

@@ -40,8 +40,8 @@ impl sealed::Sealed for str {
         if let Ok(addr) = self.parse() {
             return Ok(vec![addr]);
         }
-        match self.rsplit_once(':') {
-            Some((host, port)) => (host, parse_port(port, self)?).addresses(),
+        match self.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some(host_and_port) => host_and_port.addresses(),
             None => Err(invalid(self)),
         }
     }
@@ -54,7 +54,7 @@ impl sealed::Sealed for (&str, u16) {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        if host.is_empty() || host.contains([':', '[', ']', ' ']) {
+        if host.is_empty() || host.bytes().any(|byte| b":[] ".contains(&byte)) {
             return Err(invalid(&format!("{host}:{port}")));
         }
         Err(crate::io::error(
@@ -90,10 +90,6 @@ impl<T: sealed::Sealed + ?Sized> sealed::Sealed for &T {
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         (**self).addresses()
     }
-}
-
-fn parse_port(port: &str, whole: &str) -> io::Result<u16> {
-    port.parse().map_err(|_| invalid(whole))
 }
 
 fn invalid(text: &str) -> io::Error {

@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -164,7 +163,7 @@ impl Tasks for Scheduler {
 
     fn describe(&self, report: &mut String) {
         for entry in self.entries.borrow().iter() {
-            let _ = write!(report, "\n  the task spawned at {} waits for {}", entry.spawned, entry.waits);
+            report.push_str(&format!("\n  the task spawned at {} waits for {}", entry.spawned, entry.waits));
         }
     }
 
