@@ -2,7 +2,6 @@
 //!
 //! Wakers may be called on any thread, so the queue is behind a lock; on wasm that lock is a flag.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 use async_task::Runnable;
@@ -12,22 +11,22 @@ use crate::sys::Notifier;
 
 /// The tasks that can run. Each knows its entry in the scheduler's list.
 pub(super) struct Queue {
-    runnables: Mutex<VecDeque<Runnable<Key>>>,
+    runnables: Mutex<Vec<Runnable<Key>>>,
     notifier: Notifier,
 }
 
 impl Queue {
     pub(super) fn new(notifier: Notifier) -> Self {
-        Queue { runnables: Mutex::new(VecDeque::new()), notifier }
+        Queue { runnables: Mutex::new(Vec::new()), notifier }
     }
 
     pub(super) fn push(&self, runnable: Runnable<Key>) {
-        self.lock().push_back(runnable);
+        self.lock().push(runnable);
         self.notifier.notify();
     }
 
     /// Takes all that can run now; `batch` must be empty and lends its memory to the queue.
-    pub(super) fn take_batch(&self, batch: &mut VecDeque<Runnable<Key>>) {
+    pub(super) fn take_batch(&self, batch: &mut Vec<Runnable<Key>>) {
         std::mem::swap(&mut *self.lock(), batch);
     }
 
@@ -35,7 +34,7 @@ impl Queue {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Runnable<Key>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Runnable<Key>>> {
         // Nothing that can panic runs under the lock.
         self.runnables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

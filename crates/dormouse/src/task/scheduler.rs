@@ -7,7 +7,6 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -33,7 +32,7 @@ pub(super) struct Scheduler {
     reactor: Rc<Reactor>,
     entries: RefCell<Arena<Entry>>,
     /// Kept between batches, so that a batch allocates nothing.
-    batch: RefCell<VecDeque<Runnable<Key>>>,
+    batch: RefCell<Vec<Runnable<Key>>>,
     /// Whose turn it is; `None` is the main future's.
     running: Cell<Option<Key>>,
     main_waits: Cell<Waits>,
@@ -151,7 +150,7 @@ impl Tasks for Scheduler {
             let wakers: Vec<Waker> =
                 self.entries.borrow_mut().iter_mut().filter_map(|entry| entry.waker.take()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            let mut batch = VecDeque::new();
+            let mut batch = Vec::new();
             self.queue.take_batch(&mut batch);
             if batch.is_empty() {
                 break;
