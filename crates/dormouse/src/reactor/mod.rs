@@ -130,14 +130,14 @@ impl Reactor {
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
         let mut events = self.events.take();
         let mut wakers = self.wakers.take();
-        let mut chores = Vec::new();
+        let mut chores = false;
         let waited = {
             let inner = &mut *self.inner.borrow_mut();
             let waited = inner.poller.wait(until, &mut events);
-            for Ready { key, side } in events.drain(..) {
+            for &Ready { key, side } in &events {
                 match inner.slots.get_mut(key) {
                     Some(Place::Handle(slot)) => slot.side(side).take(&mut wakers),
-                    Some(Place::Chore(chore)) => chores.extend(chore.take().map(|chore| (key, chore))),
+                    Some(Place::Chore(_)) => chores = true,
                     None => {}
                 }
             }
@@ -150,11 +150,12 @@ impl Reactor {
         for waker in wakers.drain(..) {
             waker.wake();
         }
+        if chores {
+            events.iter().for_each(|event| self.run_chore(event.key));
+        }
+        events.clear();
         self.events.replace(events);
         self.wakers.replace(wakers);
-        for (key, chore) in chores {
-            self.run_chore(key, chore);
-        }
         waited.map(|_| ())
     }
 
@@ -259,7 +260,13 @@ impl Reactor {
         inner.slots.get_mut(key).map(|place| *place = Place::Chore(Some(chore)));
     }
 
-    fn run_chore(&self, key: Key, chore: Box<dyn Chore>) {
+    /// Goes on with a piece of work, if it is one.
+    fn run_chore(&self, key: Key) {
+        let chore = match self.inner.borrow_mut().slots.get_mut(key) {
+            Some(Place::Chore(chore)) => chore.take(),
+            _ => None,
+        };
+        let Some(chore) = chore else { return };
         let done = chore.run();
         let finished = {
             let inner = &mut *self.inner.borrow_mut();
