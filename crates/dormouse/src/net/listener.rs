@@ -49,8 +49,8 @@ impl TcpListener {
         .await
     }
 
-    pub(super) fn from_sys(listener: sys::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { handle: Handle::new(listener)? })
+    pub(super) fn on(handle: Handle<sys::net::TcpListener>) -> TcpListener {
+        TcpListener { handle }
     }
 
     /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.

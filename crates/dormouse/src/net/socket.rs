@@ -71,7 +71,7 @@ impl TcpSocket {
     /// What the host says; on wasip2 the socket must be bound.
     pub async fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         self.finish(self.handle.get().start_listen(backlog), sys::net::TcpSocket::try_finish_listen).await?;
-        TcpListener::from_sys(self.handle.into_inner().into_listener())
+        Ok(TcpListener::on(self.handle.map(sys::net::TcpSocket::into_listener)))
     }
 
     /// Connects it. Dropping the future gives the attempt up.
@@ -82,7 +82,7 @@ impl TcpSocket {
         let connected =
             self.finish(self.handle.get().start_connect(addr), sys::net::TcpSocket::try_finish_connect).await;
         connected.map_err(|error| context(error, "connect", addr))?;
-        TcpStream::from_sys(self.handle.into_inner().into_stream())
+        Ok(TcpStream::on(self.handle.map(sys::net::TcpSocket::into_stream)))
     }
 
     /// Waits for what has been started; one future for all that a socket can start.

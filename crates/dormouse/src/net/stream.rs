@@ -50,10 +50,6 @@ impl TcpStream {
         addr::each(addr, |addr| async move { TcpSocket::new(addr)?.connect(addr).await }).await
     }
 
-    pub(super) fn from_sys(stream: sys::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream { handle: Handle::new(stream)? })
-    }
-
     pub(super) fn on(handle: Handle<sys::net::TcpStream>) -> TcpStream {
         TcpStream { handle }
     }

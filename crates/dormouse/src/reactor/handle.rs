@@ -39,11 +39,11 @@ impl<R: Resource> Handle<R> {
         }
     }
 
-    /// Gives the resource back, unregistered.
-    pub(crate) fn into_inner(mut self) -> R {
+    /// Makes the resource another one, with a slot of its own.
+    pub(crate) fn map<S: Resource>(mut self, into: impl FnOnce(R) -> S) -> Handle<S> {
         self.reactor.remove_slot(self.get().source(), self.key);
         match self.resource.take() {
-            Some(resource) => resource,
+            Some(resource) => self.sibling(into(resource)),
             None => unreachable!("a handle holds its resource until it is dropped"),
         }
     }

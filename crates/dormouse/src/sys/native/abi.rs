@@ -10,6 +10,6 @@ use super::Source;
 /// Registers a source. The caller must have `poller` delete it before it goes.
 pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<()> {
     // SAFETY: the reactor calls `Wait::remove` before it drops a source that was armed (reactor/handle.rs `drop` and
-    // `into_inner`, reactor/mod.rs `run_chore`), and that deletes it. Standard streams are never closed.
+    // `map`, reactor/mod.rs `run_chore`), and that deletes it. Standard streams are never closed.
     unsafe { poller.add(source, interest) }
 }
