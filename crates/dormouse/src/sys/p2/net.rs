@@ -1,6 +1,6 @@
 //! TCP over `wasi:sockets`. Every call returns at once.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -20,7 +20,11 @@ const GATHER: usize = 16 * 1024;
 
 thread_local! {
     /// The host's default network, asked for once.
-    static NETWORK: Network = instance_network();
+    static NETWORK: OnceCell<Network> = const { OnceCell::new() };
+}
+
+fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
+    NETWORK.with(|network| call(network.get_or_init(instance_network)))
 }
 
 // ---- a socket that is not yet a listener or a stream ----
@@ -35,7 +39,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn start_bind(&self, addr: SocketAddr) -> io::Result<()> {
-        NETWORK.with(|network| self.0.socket()?.start_bind(network, to_wasi(addr)).map_err(error))
+        with_network(|network| self.0.socket()?.start_bind(network, to_wasi(addr)).map_err(error))
     }
 
     pub(crate) fn try_finish_bind(&self) -> io::Result<()> {
@@ -53,7 +57,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn start_connect(&self, addr: SocketAddr) -> io::Result<()> {
-        NETWORK.with(|network| self.0.socket()?.start_connect(network, to_wasi(addr)).map_err(error))
+        with_network(|network| self.0.socket()?.start_connect(network, to_wasi(addr)).map_err(error))
     }
 
     pub(crate) fn try_finish_connect(&self) -> io::Result<()> {
@@ -272,18 +276,15 @@ pub(super) fn try_write(source: &Source, buf: &[u8]) -> io::Result<usize> {
 /// hosts keep shut (`network-error-code`, wasi:sockets 0.2 network.wit); so the kind is found in the host's words.
 fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
     let text = cause.to_debug_string();
-    let says = |word: &[u8]| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    let kind = if says(b"reset") {
-        io::ErrorKind::ConnectionReset
-    } else if says(b"abort") {
-        io::ErrorKind::ConnectionAborted
-    } else if says(b"broken") {
-        io::ErrorKind::BrokenPipe
-    } else if says(b"time") {
-        io::ErrorKind::TimedOut
-    } else {
-        io::ErrorKind::Other
-    };
+    let says =
+        |word: &str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    let kinds = [
+        ("reset", io::ErrorKind::ConnectionReset),
+        ("abort", io::ErrorKind::ConnectionAborted),
+        ("broken", io::ErrorKind::BrokenPipe),
+        ("time", io::ErrorKind::TimedOut),
+    ];
+    let kind = kinds.iter().find(|(word, _)| says(word)).map_or(io::ErrorKind::Other, |&(_, kind)| kind);
     crate::io::error(kind, text)
 }
 
