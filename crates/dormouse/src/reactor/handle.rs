@@ -52,19 +52,7 @@ impl<R: Resource> Handle<R> {
     /// handle; nothing that was read or written is lost, because `op` runs only inside a poll that returns its result.
     pub(crate) async fn retry<T>(&self, side: Side, mut op: impl FnMut(&R) -> io::Result<T>) -> io::Result<T> {
         let mut parked = Parked { handle: self, side, id: 0 };
-        poll_fn(|cx| {
-            let result = ready!(self.attempt(cx, &mut op));
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if parked.id == 0 {
-                        parked.id = self.reactor.next_id(self.key);
-                    }
-                    self.park(side, parked.id, cx)
-                }
-                result => Poll::Ready(result),
-            }
-        })
-        .await
+        poll_fn(|cx| self.attempt(side, Some(&mut parked.id), cx, &mut op)).await
     }
 
     /// The same for the `poll_*` functions of traits. They have no future that could be dropped: the waker stays
@@ -75,26 +63,44 @@ impl<R: Resource> Handle<R> {
         cx: &mut Context<'_>,
         mut op: impl FnMut(&R) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        match ready!(self.attempt(cx, &mut op)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.park(side, 0, cx),
-            result => Poll::Ready(result),
-        }
+        self.attempt(side, None, cx, &mut op)
     }
 
-    fn attempt<T>(&self, cx: &mut Context<'_>, op: &mut impl FnMut(&R) -> io::Result<T>) -> Poll<io::Result<T>> {
+    /// Tries, and parks if it has to wait: under `id`, which is 0 until it first parks, or by the waker alone.
+    fn attempt<T>(
+        &self,
+        side: Side,
+        id: Option<&mut u32>,
+        cx: &mut Context<'_>,
+        op: &mut impl FnMut(&R) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
         ready!(self.reactor.poll_budget(cx));
         loop {
-            match op(self.get()) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
+            let error = match op(self.get()) {
+                Ok(value) => return Poll::Ready(Ok(value)),
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => {
+                    return self.park(side, id, cx).map(Err);
+                }
+                _ => return Poll::Ready(Err(error)),
             }
         }
     }
 
-    fn park<T>(&self, side: Side, id: u32, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    /// Ready only with an error.
+    fn park(&self, side: Side, id: Option<&mut u32>, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let id = id.map_or(0, |id| {
+            if *id == 0 {
+                *id = self.reactor.next_id(self.key);
+            }
+            *id
+        });
         match self.reactor.park(self.get().source(), self.key, side, id, cx.waker()) {
             Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+            Err(error) => Poll::Ready(error),
         }
     }
 }
