@@ -181,7 +181,7 @@ impl Lines {
         }
         if let Ok(reactor) = Reactor::current() {
             self.draining.set(true);
-            reactor.adopt(Box::new(Draining(Rc::clone(self))));
+            reactor.adopt(Rc::new(Draining(Rc::clone(self))));
         }
     }
 

@@ -51,8 +51,8 @@ struct Inner {
 
 enum Place {
     Handle(Slot),
-    /// Worked on when its source is writable. `None` while it is being run.
-    Chore(Option<Box<dyn Chore>>),
+    /// Worked on when its source is writable.
+    Chore(Rc<dyn Chore>),
 }
 
 impl Reactor {
@@ -251,37 +251,29 @@ impl Reactor {
     // ---- chores ----
 
     /// Takes over a piece of work, to be gone on with whenever its source is writable.
-    pub(crate) fn adopt(&self, chore: Box<dyn Chore>) {
+    pub(crate) fn adopt(&self, chore: Rc<dyn Chore>) {
         let inner = &mut *self.inner.borrow_mut();
         inner.chores += 1;
-        let key = inner.slots.insert(Place::Chore(None));
+        let key = inner.slots.insert(Place::Chore(Rc::clone(&chore)));
         // If it cannot be watched it is kept: dropping it is what would block.
         let _ = inner.poller.arm(chore.source(), Side::Write, key);
-        inner.slots.get_mut(key).map(|place| *place = Place::Chore(Some(chore)));
     }
 
     /// Goes on with a piece of work, if it is one.
     fn run_chore(&self, key: Key) {
-        let chore = match self.inner.borrow_mut().slots.get_mut(key) {
-            Some(Place::Chore(chore)) => chore.take(),
-            _ => None,
+        let chore = match self.inner.borrow().slots.get(key) {
+            Some(Place::Chore(chore)) => Rc::clone(chore),
+            _ => return,
         };
-        let Some(chore) = chore else { return };
         let done = chore.run();
-        let finished = {
-            let inner = &mut *self.inner.borrow_mut();
-            if done {
-                inner.poller.remove(chore.source(), key);
-                inner.slots.remove(key);
-                inner.chores -= 1;
-                Some(chore)
-            } else {
-                let _ = inner.poller.arm(chore.source(), Side::Write, key);
-                inner.slots.get_mut(key).map(|place| *place = Place::Chore(Some(chore)));
-                None
-            }
-        };
-        drop(finished);
+        let inner = &mut *self.inner.borrow_mut();
+        if done {
+            inner.chores -= 1;
+            inner.poller.remove(chore.source(), key);
+            inner.slots.remove(key);
+        } else {
+            let _ = inner.poller.arm(chore.source(), Side::Write, key);
+        }
     }
 
     /// `problem`, and what is lost by it.
@@ -289,10 +281,9 @@ impl Reactor {
     pub(crate) fn describe_chores(&self, problem: &str) -> String {
         let mut text = String::from(problem);
         for place in self.inner.borrow().slots.iter() {
-            if let Place::Chore(Some(chore)) = place {
-                text.push_str("\n  the bytes still on their way to ");
-                text.push_str(chore.describe());
-                text.push_str(" are lost: nobody reads them");
+            if let Place::Chore(chore) = place {
+                let whose = chore.describe();
+                text.push_str(&format!("\n  the bytes still on their way to {whose} are lost: nobody reads them"));
             }
         }
         text

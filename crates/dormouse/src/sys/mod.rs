@@ -18,6 +18,7 @@
 //! | `stdio::Output` | `stdout()`, `stderr()`, `try_write` |
 
 use std::io;
+use std::rc::Rc;
 
 use crate::reactor::Key;
 use crate::time::Instant;
@@ -95,7 +96,7 @@ pub(crate) trait Resource {
     fn source(&self) -> &Source;
 
     /// Closes it. What cannot be closed without blocking comes back as a [`Chore`].
-    fn close(self) -> Option<Box<dyn Chore>>
+    fn close(self) -> Option<Rc<dyn Chore>>
     where
         Self: Sized,
     {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::rc::Rc;
 
 use wasip2::io::streams::StreamError;
 use wasip2::sockets::instance_network::instance_network;
@@ -213,9 +214,9 @@ impl Resource for TcpStream {
     /// Dropping an output stream waits, with the whole guest, until its last write is through (wasmtime-wasi 48.0.8,
     /// p2/tcp.rs `cancel`); a peer that does not read would freeze everybody. So a stream with a write on its way is
     /// kept until it is writable, or the peer has gone.
-    fn close(self) -> Option<Box<dyn Chore>> {
+    fn close(self) -> Option<Rc<dyn Chore>> {
         let pending = self.wrote.get() && is_pending(&self.source);
-        pending.then(|| Box::new(Closing(self.source)) as Box<dyn Chore>)
+        pending.then(|| Rc::new(Closing(self.source)) as Rc<dyn Chore>)
     }
 }
 
