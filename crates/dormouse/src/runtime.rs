@@ -75,7 +75,7 @@ pub(crate) fn install(tasks: Rc<dyn Tasks>) {
     TASKS.with(|slot| slot.replace(Some(tasks)));
 }
 
-fn tasks() -> Option<Rc<dyn Tasks>> {
+fn installed() -> Option<Rc<dyn Tasks>> {
     TASKS.with(|slot| slot.borrow().clone())
 }
 
@@ -184,11 +184,12 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
     let waker = Waker::from(Arc::clone(&main));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let mut tasks: Option<Rc<dyn Tasks>> = None;
     let mut runs = 0;
     loop {
         if main.woken.swap(false, Ordering::AcqRel) {
             runs += 1;
-            if let Some(tasks) = tasks() {
+            if let Some(tasks) = &tasks {
                 tasks.main_runs();
             }
             reactor.refill_budget();
@@ -196,7 +197,9 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
                 return Ok(output);
             }
         }
-        let tasks = tasks();
+        if tasks.is_none() {
+            tasks = installed();
+        }
         if let Some(tasks) = &tasks {
             runs += tasks.run_batch();
         }

@@ -147,8 +147,8 @@ impl Tasks for Scheduler {
         // Wake every task, so that each has a runnable, and drop the runnables: that drops the futures. Their
         // destructors may wake or spawn others; so until none is left.
         loop {
-            let wakers: Vec<Waker> =
-                self.entries.borrow_mut().iter_mut().filter_map(|entry| entry.waker.take()).collect();
+            let mut wakers = Vec::new();
+            wakers.extend(self.entries.borrow_mut().iter_mut().filter_map(|entry| entry.waker.take()));
             wakers.into_iter().for_each(Waker::wake);
             let mut batch = Vec::new();
             self.queue.take_batch(&mut batch);
