@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 
@@ -20,12 +21,12 @@ use crate::sys::{Chore, Resource};
 const GATHER: usize = 16 * 1024;
 
 thread_local! {
-    /// The host's default network, asked for once.
-    static NETWORK: OnceCell<Network> = const { OnceCell::new() };
+    /// The host's default network, asked for once and never given back.
+    static NETWORK: OnceCell<ManuallyDrop<Network>> = const { OnceCell::new() };
 }
 
 fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
-    NETWORK.with(|network| call(network.get_or_init(instance_network)))
+    NETWORK.with(|network| call(network.get_or_init(|| ManuallyDrop::new(instance_network()))))
 }
 
 // ---- a socket that is not yet a listener or a stream ----

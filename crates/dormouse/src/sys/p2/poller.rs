@@ -11,7 +11,7 @@
 
 use std::io;
 
-use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
+use wasip2::clocks::monotonic_clock::subscribe_instant;
 use wasip2::io::poll::Pollable;
 
 use super::abi::{self, RawPollable};
@@ -69,10 +69,10 @@ impl Wait for Poller {
         let mut fired = std::mem::take(&mut self.fired);
         let from = match until {
             Until::Now => {
-                // Fresh each time: wasmtime yields to its own tasks only at the first poll of a zero-length clock
-                // pollable (wasmtime-wasi 48.0.8, p2/host/clocks.rs, `Deadline::Past`; wasmtime #13085, #13507).
-                let zero = subscribe_duration(0);
-                self.list[CLOCK] = zero.handle();
+                // Fresh each time: wasmtime yields to its own tasks only at the first poll of a clock pollable that is
+                // past (wasmtime-wasi 48.0.8, p2/host/clocks.rs, `Deadline::Past`; wasmtime #13085, #13507).
+                let past = subscribe_instant(0);
+                self.list[CLOCK] = past.handle();
                 abi::poll(&self.list, &mut fired);
                 CLOCK
             }
