@@ -137,7 +137,7 @@ impl Copy {
                 return Poll::Ready(Ok(self.copied));
             }
             if self.end == self.buffer.len() && self.end < LARGEST {
-                self.buffer.resize(2 * self.end, 0);
+                self.buffer = vec![0; 2 * self.end];
             }
             match reader.as_mut().poll_read(cx, &mut self.buffer)? {
                 Poll::Ready(n) => {
