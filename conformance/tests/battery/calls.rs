@@ -39,7 +39,7 @@ fn a_pending_timer_adds_no_host_call_to_an_echo_on_p2() {
 #[test]
 fn ten_thousand_sleepers_share_the_hosts_clock_on_p2() {
     let mut subject = Backend::P2.start("ten_thousand_sleepers");
-    assert_eq!(subject.wait(), 0, "{}", subject.stderr());
+    subject.ends_well();
     let counts = subject.counts();
     let subscribed = counts.get("wasi:clocks/monotonic-clock.subscribe-instant");
     assert!(subscribed < 1000, "one subscription serves all that are due by then: {counts}");
@@ -49,7 +49,7 @@ fn ten_thousand_sleepers_share_the_hosts_clock_on_p2() {
 
 #[test]
 fn addresses_that_the_policy_refuses_are_permission_denied_on_p2() {
-    let subject = p2::start("refused_by_policy", p2::Net::Denied);
+    let mut subject = p2::start("refused_by_policy", p2::Net::Denied);
     let (code, lines, stderr) = subject.end();
     assert_eq!((code, &lines[..]), (0, &["bind: PermissionDenied".into(), "connect: PermissionDenied".into()][..]));
     assert!(stderr.contains("--allow-listen 127.0.0.1:0"), "{stderr}");

@@ -66,14 +66,14 @@ fn example(name: &str, args: &[&str]) -> [Subject; 2] {
 
 #[test]
 fn many_sleeps_end_in_order() {
-    for subject in example("sleep", &["2000"]) {
+    for mut subject in example("sleep", &["2000"]) {
         assert_eq!(subject.ends_well(), ["2000 sleeps ended, in order"]);
     }
 }
 
 #[test]
 fn a_task_parked_on_nothing_but_a_wake_is_woken_once() {
-    for subject in example("synthetic_park", &[]) {
+    for mut subject in example("synthetic_park", &[]) {
         assert_eq!(subject.ends_well(), ["parked", "woken"]);
     }
 }
@@ -83,7 +83,7 @@ fn the_client_prints_what_the_echo_server_sends_back() {
     for server in example("echo", &[]) {
         let addr = server.line_with("listening on ");
         let addr = addr.rsplit(' ').next().expect("an address");
-        for client in example("client", &[addr, "one", "two words"]) {
+        for mut client in example("client", &[addr, "one", "two words"]) {
             assert_eq!(client.ends_well(), ["one", "two words"]);
         }
     }

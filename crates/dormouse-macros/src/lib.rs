@@ -6,8 +6,9 @@ use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
 
 /// Runs an `async fn main` inside `dormouse::block_on`.
 ///
-/// It may return nothing, an `ExitCode`, or a `Result` of one of them whose error can be displayed. An error goes to
-/// standard error as its own sentence, `Error: bind 10.0.0.1:80: address-in-use`, and the exit code is 1.
+/// It may return what any `main` may return. An `io::Error` goes to standard error as its sentence,
+/// `Error: bind 10.0.0.1:80: address-in-use`, and the exit code is 1. A function that returns something returns a
+/// `std::process::ExitCode` under this attribute.
 ///
 /// ```ignore
 /// #[dormouse::main]
@@ -18,12 +19,18 @@ use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
-    // An error is not left to std, which shows it by `Debug`: harder to read, and 13 KB of a small guest.
     let (returns, run): (_, fn(_) -> _) = match &function.sig.output {
-        ReturnType::Type(_, output) if !matches!(**output, Type::Never(_)) => (
-            quote!(-> ::std::process::ExitCode),
-            |call| quote!(::dormouse::Outcome::exit_code(::dormouse::block_on(#call))),
-        ),
+        ReturnType::Type(_, output) if !matches!(**output, Type::Never(_)) => {
+            (quote!(-> ::std::process::ExitCode), |call| {
+                quote!({
+                    use ::dormouse::outcome::{Outcome, ReportAsStd as _, ReportSentence as _};
+                    let outcome = Outcome::new(::dormouse::block_on(#call));
+                    #[allow(clippy::needless_borrow)]
+                    let code = (&&outcome).report();
+                    code
+                })
+            })
+        }
         output => (quote!(#output), |call| quote!(::dormouse::block_on(#call))),
     };
     expand(args, function, "main", returns, run, quote!())

@@ -28,6 +28,9 @@
 
 pub mod io;
 pub mod net;
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod outcome;
 mod reactor;
 mod runtime;
 mod sys;
@@ -35,5 +38,5 @@ pub mod task;
 pub mod time;
 
 pub use dormouse_macros::{main, test};
-pub use runtime::{EXIT_STALLED, Outcome, block_on, try_block_on};
+pub use runtime::{EXIT_STALLED, block_on, try_block_on};
 pub use task::{JoinHandle, spawn};

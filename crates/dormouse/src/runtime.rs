@@ -20,7 +20,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 use crate::io::error;
 use crate::reactor::Reactor;
-use crate::sys::{Notifier, Until};
+use crate::sys::{self, Notifier, Until};
 use crate::time::Instant;
 
 /// Task runs after which sockets, timers and the host get a look, if somebody is always runnable. A look costs host
@@ -115,45 +114,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Not `eprintln`: a test harness would keep the message and lose it with the process.
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), message.as_bytes());
-}
-
-/// What a function under [`#[dormouse::main]`](crate::main) may return.
-///
-/// An error is shown as its own sentence, by `Display`: `Error: bind 10.0.0.1:80: address-in-use`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be returned from a function under #[dormouse::main]",
-    label = "return nothing, an ExitCode, or a Result of one of them whose error implements Display"
-)]
-pub trait Outcome {
-    /// The exit code of the program. An error is written to standard error.
-    fn exit_code(self) -> ExitCode;
-}
-
-impl Outcome for () {
-    fn exit_code(self) -> ExitCode {
-        ExitCode::SUCCESS
-    }
-}
-
-impl Outcome for ExitCode {
-    fn exit_code(self) -> ExitCode {
-        self
-    }
-}
-
-impl<T: Outcome, E: fmt::Display> Outcome for Result<T, E> {
-    fn exit_code(self) -> ExitCode {
-        match self {
-            Ok(outcome) => outcome.exit_code(),
-            Err(error) => {
-                // `#` has error types that hold a chain of causes show all of it.
-                complain(&format!("Error: {error:#}\n"));
-                ExitCode::FAILURE
-            }
-        }
-    }
 }
 
 /// [`block_on`] that returns instead of ending the program when nothing can wake it any more.
@@ -267,8 +229,10 @@ fn linger(reactor: &Reactor) {
     let end = Instant::after(LINGER);
     while reactor.has_chores() {
         if Instant::now() >= end || reactor.turn(Until::At(end)).is_err() {
-            let lost = reactor.describe_chores("gave up at the end of the program after 5 seconds");
-            complain(&format!("dormouse: {lost}\n"));
+            complain(
+                "dormouse: the program has ended, and for 5 seconds nobody has read the last of what it wrote to a \
+                 connection or to its output: that is lost\n",
+            );
             return;
         }
     }
@@ -318,7 +282,10 @@ fn stalled(tasks: Option<&dyn Tasks>) -> String {
     if let Some(tasks) = tasks {
         tasks.describe(&mut report);
     }
-    report
-        .push_str("\n  (if another thread is to wake it, hold the guard of dormouse::task::foreign_wakes() meanwhile)");
+    if sys::THREADS {
+        report.push_str(
+            "\n  (if another thread is to wake it, hold the guard of dormouse::task::foreign_wakes() meanwhile)",
+        );
+    }
     report
 }

@@ -26,14 +26,55 @@ async fn a_test_that_nothing_can_wake_fails() {
     std::future::pending::<()>().await;
 }
 
-#[test]
-fn main_may_return_early_and_use_the_question_mark() {
-    #[dormouse::main]
-    async fn main() -> Result<u8, std::num::ParseIntError> {
-        if "1".parse::<u8>()? == 1 {
-            return Ok(7);
-        }
-        Ok(8)
+/// Each is a `main` of its own.
+mod mains {
+    use std::io;
+    use std::process::ExitCode;
+
+    pub mod nothing {
+        #[dormouse::main]
+        pub async fn main() {}
     }
-    assert_eq!(main(), Ok(7));
+    pub mod early {
+        #[dormouse::main]
+        pub async fn main() -> Result<(), std::num::ParseIntError> {
+            if "1".parse::<u8>()? == 1 {
+                return Ok(());
+            }
+            "x".parse::<u8>()?;
+            Ok(())
+        }
+    }
+    pub mod code {
+        #[dormouse::main]
+        pub async fn main() -> super::ExitCode {
+            super::ExitCode::from(7)
+        }
+    }
+    pub mod failure {
+        #[dormouse::main]
+        pub async fn main() -> super::io::Result<super::ExitCode> {
+            Err(super::io::Error::other("a sentence for standard error"))
+        }
+    }
+    pub mod only_debug {
+        #[derive(Debug)]
+        pub struct Opaque;
+
+        #[dormouse::main]
+        pub async fn main() -> Result<(), Opaque> {
+            Err(Opaque)
+        }
+    }
+}
+
+#[test]
+fn main_may_return_what_any_main_may_return() {
+    use std::process::ExitCode;
+    mains::nothing::main();
+    let is = |code: ExitCode, expected: ExitCode| assert_eq!(format!("{code:?}"), format!("{expected:?}"));
+    is(mains::early::main(), ExitCode::SUCCESS);
+    is(mains::code::main(), ExitCode::from(7));
+    is(mains::failure::main(), ExitCode::FAILURE);
+    is(mains::only_debug::main(), ExitCode::FAILURE);
 }

@@ -49,9 +49,9 @@ pub struct Subject {
 
 /// What differs between a process of the system and a guest in this one.
 pub trait Process {
-    /// Waits for the end; the exit code.
+    /// Waits for the end, which has come or is about to; the exit code.
     fn wait(&mut self) -> i32;
-    /// Ends it.
+    /// Ends it, if it can be ended.
     fn stop(&mut self);
     /// The host calls so far. Only a guest has them.
     fn counts(&self) -> Option<Counts>;
@@ -103,24 +103,23 @@ impl Subject {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits for the end; the exit code.
-    pub fn wait(&mut self) -> i32 {
-        self.process.wait()
-    }
-
     /// Waits for the end: exit code, the lines not read yet, standard error.
-    pub fn end(mut self) -> (i32, Vec<String>, String) {
-        let code = self.process.wait();
+    #[track_caller]
+    pub fn end(&mut self) -> (i32, Vec<String>, String) {
         let mut lines = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            lines.push(line);
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => lines.push(line),
+                // Its output has been closed.
+                Err(RecvTimeoutError::Disconnected) => return (self.process.wait(), lines, self.stderr()),
+                Err(RecvTimeoutError::Timeout) => panic!("no end within {PATIENCE:?}; stderr: {}", self.stderr()),
+            }
         }
-        (code, lines, self.stderr())
     }
 
     /// It ends by itself, with exit code 0; the lines not read yet.
     #[track_caller]
-    pub fn ends_well(self) -> Vec<String> {
+    pub fn ends_well(&mut self) -> Vec<String> {
         let (code, lines, stderr) = self.end();
         assert_eq!(code, 0, "exit code; stderr: {stderr}");
         lines

@@ -1,8 +1,10 @@
 //! A case as a wasip2 guest, in a thread of this process, its host calls counted.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use dormouse_host::{Counts, Error, Output, Policy, Program, Run, Stop, Trace};
 
@@ -19,6 +21,8 @@ struct Guest {
     trace: Trace,
     stop: Stop,
     thread: Option<JoinHandle<i32>>,
+    /// Disconnected when the thread ends.
+    ended: Receiver<()>,
 }
 
 impl Process for Guest {
@@ -26,9 +30,12 @@ impl Process for Guest {
         self.thread.take().map_or(0, |thread| thread.join().expect("the guest's thread does not panic"))
     }
 
+    /// A guest that never waits cannot be stopped; its thread is left behind.
     fn stop(&mut self) {
         self.stop.stop();
-        self.wait();
+        if self.ended.recv_timeout(Duration::from_secs(5)) != Err(RecvTimeoutError::Timeout) {
+            self.wait();
+        }
     }
 
     fn counts(&self) -> Option<Counts> {
@@ -63,8 +70,10 @@ pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
     let say = move |text: &str| said.lock().unwrap().push_str(text);
     let trace = Trace::new();
     let (stop_sender, stop) = mpsc::channel();
+    let (ends, ended) = mpsc::channel();
     let counting = trace.clone();
     let thread = std::thread::spawn(move || {
+        let _ends: Sender<()> = ends;
         let guest_says = say.clone();
         let run = Run::new(&program)
             .args(args)
@@ -86,5 +95,5 @@ pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
         }
     });
     let stop = stop.recv().expect("the thread sends it first");
-    Subject { lines, stderr, process: Box::new(Guest { trace, stop, thread: Some(thread) }) }
+    Subject { lines, stderr, process: Box::new(Guest { trace, stop, thread: Some(thread), ended }) }
 }

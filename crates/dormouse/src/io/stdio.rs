@@ -227,10 +227,6 @@ impl Chore for Draining {
         }
         done
     }
-
-    fn describe(&self) -> &str {
-        self.0.name
-    }
 }
 
 /// Sends what has no newline yet.

@@ -32,7 +32,16 @@ macro_rules! literal {
     )*};
 }
 
-literal!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+literal!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16),
+    ([u8; 4], u16),
+    ([u16; 8], u16)
+);
 
 impl ToSocketAddrs for str {}
 impl sealed::Sealed for str {
@@ -97,21 +106,6 @@ fn invalid(text: &str) -> io::Error {
         io::ErrorKind::InvalidInput,
         format!("'{text}' is no socket address: write IP:PORT, for example 127.0.0.1:8080 or [::1]:8080"),
     )
-}
-
-/// Tries `attempt` on each address in turn and gives the first success, or the last error.
-pub(super) async fn each<T, F>(addrs: impl ToSocketAddrs, mut attempt: impl FnMut(SocketAddr) -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut failed = crate::io::error(io::ErrorKind::InvalidInput, "the list of addresses is empty");
-    for addr in addrs.addresses()? {
-        match attempt(addr).await {
-            Ok(value) => return Ok(value),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }
 
 #[cfg(test)]

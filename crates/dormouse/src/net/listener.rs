@@ -8,13 +8,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::{TcpSocket, TcpStream, ToSocketAddrs, addr};
+use super::socket::{BIND, LISTEN};
+use super::{TcpSocket, TcpStream, ToSocketAddrs};
 use crate::reactor::Handle;
 use crate::sys::{self, Side};
-
-/// Connections that the host keeps until they are accepted, unless [`TcpSocket::listen`] says otherwise; what tokio
-/// asks for too.
-const BACKLOG: u32 = 1024;
 
 /// Accepts TCP connections.
 ///
@@ -41,12 +38,7 @@ impl TcpListener {
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` if the host's policy refuses the address, `InvalidInput` for
     /// what is no address, `Unsupported` for a host name.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        addr::each(addr, |addr| async move {
-            let socket = TcpSocket::new(addr)?;
-            socket.bind(addr).await?;
-            socket.listen(BACKLOG).await
-        })
-        .await
+        Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
     }
 
     pub(super) fn on(handle: Handle<sys::net::TcpListener>) -> TcpListener {

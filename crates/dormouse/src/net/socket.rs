@@ -4,8 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{TcpListener, TcpStream, context};
+use crate::io::error;
 use crate::reactor::Handle;
 use crate::sys::{self, Side};
+
+/// Connections that the host keeps until they are accepted, unless [`TcpSocket::listen`] says otherwise; what tokio
+/// asks for too.
+const BACKLOG: u32 = 1024;
 
 /// A TCP socket that neither listens nor is connected.
 ///
@@ -41,9 +46,11 @@ impl TcpSocket {
     }
 
     /// A socket for the family of `addr`.
-    pub(super) fn new(addr: SocketAddr) -> io::Result<TcpSocket> {
-        let socket = sys::net::TcpSocket::new(addr.is_ipv6());
-        Ok(TcpSocket { handle: Handle::new(socket.map_err(|error| context(error, "create a TCP socket for", addr))?)? })
+    fn new(addr: SocketAddr) -> io::Result<TcpSocket> {
+        match sys::net::TcpSocket::new(addr.is_ipv6()) {
+            Ok(socket) => Ok(TcpSocket { handle: Handle::new(socket)? }),
+            Err(error) => Err(context(error, "create a TCP socket for", addr)),
+        }
     }
 
     /// Gives the socket its local address; port 0 lets the host choose one. An address in `TIME_WAIT` can be used
@@ -52,8 +59,7 @@ impl TcpSocket {
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`.
     pub async fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        let bound = self.finish(self.handle.get().start_bind(addr), sys::net::TcpSocket::try_finish_bind).await;
-        bound.map_err(|error| context(error, "bind", addr))
+        self.take(&[BIND], addr, 0).await
     }
 
     /// The local address, once it is bound.
@@ -70,8 +76,8 @@ impl TcpSocket {
     /// # Errors
     /// What the host says; on wasip2 the socket must be bound.
     pub async fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.finish(self.handle.get().start_listen(backlog), sys::net::TcpSocket::try_finish_listen).await?;
-        Ok(TcpListener::on(self.handle.map(sys::net::TcpSocket::into_listener)))
+        self.take(&[LISTEN], self.local_addr()?, backlog).await?;
+        Ok(self.into_listener())
     }
 
     /// Connects it. Dropping the future gives the attempt up.
@@ -79,22 +85,70 @@ impl TcpSocket {
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` and what else the host says.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let connected =
-            self.finish(self.handle.get().start_connect(addr), sys::net::TcpSocket::try_finish_connect).await;
-        connected.map_err(|error| context(error, "connect", addr))?;
-        Ok(TcpStream::on(self.handle.map(sys::net::TcpSocket::into_stream)))
+        self.take(&[CONNECT], addr, 0).await?;
+        Ok(self.into_stream())
     }
 
-    /// Waits for what has been started; one future for all that a socket can start.
-    async fn finish(
-        &self,
-        started: io::Result<()>,
-        try_finish: fn(&sys::net::TcpSocket) -> io::Result<()>,
-    ) -> io::Result<()> {
-        started?;
-        self.handle.retry(Side::Write, try_finish).await
+    /// Takes a socket these steps, on the first of the addresses with which that works.
+    pub(super) async fn open(addrs: Vec<SocketAddr>, steps: &[Step]) -> io::Result<TcpSocket> {
+        let mut failed = None;
+        for addr in addrs {
+            let socket = TcpSocket::new(addr)?;
+            match socket.take(steps, addr, BACKLOG).await {
+                Ok(()) => return Ok(socket),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "the list of addresses is empty")))
+    }
+
+    async fn take(&self, steps: &[Step], addr: SocketAddr, backlog: u32) -> io::Result<()> {
+        for step in steps {
+            let mut taken = (step.start)(self.handle.get(), addr, backlog);
+            if taken.is_ok() {
+                taken = self.handle.retry(Side::Write, step.try_finish).await;
+            }
+            if let Err(error) = taken {
+                return Err(context(error, step.what, addr));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_listener(self) -> TcpListener {
+        TcpListener::on(self.handle.map(sys::net::TcpSocket::into_listener))
+    }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        TcpStream::on(self.handle.map(sys::net::TcpSocket::into_stream))
     }
 }
+
+/// What a socket goes through on its way to be something. A host may say of each that it has to be waited for. As data,
+/// so that one future serves all.
+pub(super) struct Step {
+    what: &'static str,
+    start: fn(&sys::net::TcpSocket, SocketAddr, u32) -> io::Result<()>,
+    try_finish: fn(&sys::net::TcpSocket) -> io::Result<()>,
+}
+
+pub(super) const BIND: Step = Step {
+    what: "bind",
+    start: |socket, addr, _| socket.start_bind(addr),
+    try_finish: sys::net::TcpSocket::try_finish_bind,
+};
+
+pub(super) const LISTEN: Step = Step {
+    what: "listen on",
+    start: |socket, _, backlog| socket.start_listen(backlog),
+    try_finish: sys::net::TcpSocket::try_finish_listen,
+};
+
+pub(super) const CONNECT: Step = Step {
+    what: "connect",
+    start: |socket, addr, _| socket.start_connect(addr),
+    try_finish: sys::net::TcpSocket::try_finish_connect,
+};
 
 impl std::fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpSocket, ToSocketAddrs, WriteHalf, addr};
+use super::socket::CONNECT;
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpSocket, ToSocketAddrs, WriteHalf};
 use crate::reactor::Handle;
 use crate::sys::{self, Side};
 
@@ -47,7 +48,7 @@ impl TcpStream {
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` if the host's policy refuses the address,
     /// `InvalidInput` for what is no address, `Unsupported` for a host name.
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        addr::each(addr, |addr| async move { TcpSocket::new(addr)?.connect(addr).await }).await
+        Ok(TcpSocket::open(addr.addresses()?, &[CONNECT]).await?.into_stream())
     }
 
     pub(super) fn on(handle: Handle<sys::net::TcpStream>) -> TcpStream {

@@ -10,8 +10,7 @@ use crate::sys::{Resource, Side};
 
 /// Owns a resource that is registered with the reactor.
 pub(crate) struct Handle<R: Resource> {
-    /// Always there until the handle is dropped.
-    resource: Option<R>,
+    resource: R,
     key: Key,
     reactor: Rc<Reactor>,
 }
@@ -29,23 +28,18 @@ impl<R: Resource> Handle<R> {
 
     fn new_on(reactor: Rc<Reactor>, resource: R) -> Self {
         let key = reactor.add_slot();
-        Handle { resource: Some(resource), key, reactor }
+        Handle { resource, key, reactor }
     }
 
     pub(crate) fn get(&self) -> &R {
-        match &self.resource {
-            Some(resource) => resource,
-            None => unreachable!("a handle holds its resource until it is dropped"),
-        }
+        &self.resource
     }
 
     /// Makes the resource another one, with a slot of its own.
-    pub(crate) fn map<S: Resource>(mut self, into: impl FnOnce(R) -> S) -> Handle<S> {
-        self.reactor.remove_slot(self.get().source(), self.key);
-        match self.resource.take() {
-            Some(resource) => self.sibling(into(resource)),
-            None => unreachable!("a handle holds its resource until it is dropped"),
-        }
+    pub(crate) fn map<S: Resource>(mut self, into: impl FnOnce(&mut R) -> S) -> Handle<S> {
+        self.reactor.remove_slot(self.resource.source(), self.key);
+        let resource = into(&mut self.resource);
+        self.sibling(resource)
     }
 
     /// Runs `op` until it says something else than `WouldBlock`, parked in between. Dropping the future takes it off the
@@ -76,7 +70,7 @@ impl<R: Resource> Handle<R> {
     ) -> Poll<io::Result<T>> {
         ready!(self.reactor.poll_budget(cx));
         loop {
-            let error = match op(self.get()) {
+            let error = match op(&self.resource) {
                 Ok(value) => return Poll::Ready(Ok(value)),
                 Err(error) => error,
             };
@@ -98,7 +92,7 @@ impl<R: Resource> Handle<R> {
             }
             *id
         });
-        match self.reactor.park(self.get().source(), self.key, side, id, cx.waker()) {
+        match self.reactor.park(self.resource.source(), self.key, side, id, cx.waker()) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(error),
         }
@@ -107,9 +101,8 @@ impl<R: Resource> Handle<R> {
 
 impl<R: Resource> Drop for Handle<R> {
     fn drop(&mut self) {
-        let Some(resource) = self.resource.take() else { return };
-        self.reactor.remove_slot(resource.source(), self.key);
-        if let Some(chore) = resource.close() {
+        self.reactor.remove_slot(self.resource.source(), self.key);
+        if let Some(chore) = self.resource.close() {
             self.reactor.adopt(chore);
         }
     }
@@ -126,7 +119,7 @@ struct Parked<'a, R: Resource> {
 impl<R: Resource> Drop for Parked<'_, R> {
     fn drop(&mut self) {
         if self.id != 0 {
-            self.handle.reactor.unpark(self.handle.get().source(), self.handle.key, self.side, self.id);
+            self.handle.reactor.unpark(self.handle.resource.source(), self.handle.key, self.side, self.id);
         }
     }
 }

@@ -276,19 +276,7 @@ impl Reactor {
         }
     }
 
-    /// `problem`, and what is lost by it.
-    #[cold]
-    pub(crate) fn describe_chores(&self, problem: &str) -> String {
-        let mut text = String::from(problem);
-        for place in self.inner.borrow().slots.iter() {
-            if let Place::Chore(chore) = place {
-                let whose = chore.describe();
-                text.push_str(&format!("\n  the bytes still on their way to {whose} are lost: nobody reads them"));
-            }
-        }
-        text
-    }
-
+    /// Whether bytes that were written are still on their way.
     pub(crate) fn has_chores(&self) -> bool {
         self.inner.borrow().chores > 0
     }

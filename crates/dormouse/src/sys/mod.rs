@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `Source` | a thing that can become ready; owned by its [`Resource`] |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
+//! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
 //! | `net::{TcpListener, TcpStream, TcpSocket}` | `try_*` operations |
 //! | `spawn_local` | `async_task::Builder::spawn_local`, or the same without the check where there is one thread |
@@ -26,11 +27,11 @@ use crate::time::Instant;
 cfg_select! {
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
-        pub(crate) use p2::{clock, net, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use p2::{THREADS, clock, net, spawn_local, stdio, Notifier, Poller, Source};
     }
     any(unix, windows) => {
         mod native;
-        pub(crate) use native::{clock, net, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use native::{THREADS, clock, net, spawn_local, stdio, Notifier, Poller, Source};
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
@@ -91,15 +92,13 @@ pub(crate) trait Wait: Sized {
     fn notifier(&self) -> Notifier;
 }
 
-/// What a socket is to the reactor: a source, and perhaps some work left over when it is closed.
+/// What a socket is to the reactor: a source, and perhaps some work left over when it is closed. Where one becomes another
+/// (`into_listener`, `into_stream`), an empty one stays behind.
 pub(crate) trait Resource {
     fn source(&self) -> &Source;
 
-    /// Closes it. What cannot be closed without blocking comes back as a [`Chore`].
-    fn close(self) -> Option<Rc<dyn Chore>>
-    where
-        Self: Sized,
-    {
+    /// Called once, before it is dropped. What cannot be dropped without blocking comes back as a [`Chore`].
+    fn close(&mut self) -> Option<Rc<dyn Chore>> {
         None
     }
 }
@@ -110,7 +109,4 @@ pub(crate) trait Chore {
 
     /// Do what can be done now. True when there is nothing left; the chore is then dropped.
     fn run(&self) -> bool;
-
-    /// What has bytes on their way, in a few words.
-    fn describe(&self) -> &str;
 }

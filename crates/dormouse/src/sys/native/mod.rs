@@ -19,6 +19,8 @@ use async_task::{Builder, Runnable, Schedule, Task};
 
 pub(crate) use poller::Poller;
 
+pub(crate) const THREADS: bool = true;
+
 /// `async_task`'s own: it checks that a task stays on its thread.
 pub(crate) fn spawn_local<F, S, M>(builder: Builder<M>, future: F, schedule: S) -> (Runnable<M>, Task<F::Output, M>)
 where
@@ -37,6 +39,8 @@ pub(crate) enum Source {
     Stream(TcpStream),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
+    /// What stays behind of a socket that has become something else. Never polled.
+    Empty,
 }
 
 #[cfg(unix)]
@@ -48,6 +52,7 @@ impl AsFd for Source {
             Source::Stream(stream) => stream.as_fd(),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
+            Source::Empty => unreachable!("what is empty is not polled"),
         }
     }
 }
@@ -67,6 +72,7 @@ impl AsSocket for Source {
             Source::Listener(listener) => listener.as_socket(),
             Source::Stream(stream) => stream.as_socket(),
             Source::Stdout(_) | Source::Stderr(_) => unreachable!("standard streams are not waited for on Windows"),
+            Source::Empty => unreachable!("what is empty is not polled"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! TCP over the system's sockets, non-blocking. Every call returns at once.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{self, Shutdown, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -60,14 +61,17 @@ impl TcpSocket {
         to_std(&self.socket().local_addr()?)
     }
 
-    pub(crate) fn into_listener(self) -> TcpListener {
-        let Source::Socket(socket) = self.0 else { unreachable!("made of a socket") };
-        TcpListener(Source::Listener(socket.into()))
+    pub(crate) fn into_listener(&mut self) -> TcpListener {
+        TcpListener(Source::Listener(self.take().into()))
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
-        let Source::Socket(socket) = self.0 else { unreachable!("made of a socket") };
-        TcpStream(Source::Stream(socket.into()))
+    pub(crate) fn into_stream(&mut self) -> TcpStream {
+        TcpStream(Source::Stream(self.take().into()))
+    }
+
+    fn take(&mut self) -> Socket {
+        let Source::Socket(socket) = mem::replace(&mut self.0, Source::Empty) else { unreachable!("made of a socket") };
+        socket
     }
 
     fn socket(&self) -> &Socket {

@@ -18,6 +18,8 @@ use wasip2::sockets::tcp::TcpSocket;
 pub(crate) use abi::spawn_local;
 pub(crate) use poller::Poller;
 
+pub(crate) const THREADS: bool = false;
+
 use crate::sys::Side;
 
 /// A socket or a standard stream. The fields are dropped in the order in which they stand: children first.

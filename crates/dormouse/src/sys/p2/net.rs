@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 
@@ -72,17 +72,17 @@ impl TcpSocket {
         self.0.local_addr()
     }
 
-    pub(crate) fn into_listener(self) -> TcpListener {
-        TcpListener(self.without_pollables())
+    pub(crate) fn into_listener(&mut self) -> TcpListener {
+        TcpListener(self.take())
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
-        TcpStream { source: self.without_pollables(), wrote: Cell::new(false) }
+    pub(crate) fn into_stream(&mut self) -> TcpStream {
+        TcpStream { source: self.take(), wrote: Cell::new(false) }
     }
 
-    /// Those it has are for "bound", "listening" or "connected": a stream's are others.
-    fn without_pollables(self) -> Source {
-        Source { pollables: Default::default(), ..self.0 }
+    /// Without the pollables it has: those are for "bound", "listening" or "connected", and a stream's are others.
+    fn take(&mut self) -> Source {
+        Source { pollables: Default::default(), ..mem::take(&mut self.0) }
     }
 }
 
@@ -215,9 +215,9 @@ impl Resource for TcpStream {
     /// Dropping an output stream waits, with the whole guest, until its last write is through (wasmtime-wasi 48.0.8,
     /// p2/tcp.rs `cancel`); a peer that does not read would freeze everybody. So a stream with a write on its way is
     /// kept until it is writable, or the peer has gone.
-    fn close(self) -> Option<Rc<dyn Chore>> {
+    fn close(&mut self) -> Option<Rc<dyn Chore>> {
         let pending = self.wrote.get() && is_pending(&self.source);
-        pending.then(|| Rc::new(Closing(self.source)) as Rc<dyn Chore>)
+        pending.then(|| Rc::new(Closing(mem::take(&mut self.source))) as Rc<dyn Chore>)
     }
 }
 
@@ -231,10 +231,6 @@ impl Chore for Closing {
 
     fn run(&self) -> bool {
         !is_pending(&self.0)
-    }
-
-    fn describe(&self) -> &str {
-        "a connection"
     }
 }
 
