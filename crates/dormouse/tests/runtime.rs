@@ -39,14 +39,15 @@ fn tasks_end_with_the_block_on_that_runs_them() {
         }
     }
     let flag = Flag(Rc::clone(&dropped));
-    let task = block_on(async {
-        spawn(async move {
+    let mut task = None;
+    block_on(async {
+        task = Some(spawn(async move {
             let _flag = flag;
             pending::<()>().await;
-        })
+        }));
     });
     assert!(dropped.get());
-    assert!(block_on(task).unwrap_err().is_cancelled());
+    assert!(block_on(task.unwrap()).unwrap_err().is_cancelled());
     // And the next one starts with none.
     assert_eq!(block_on(async { spawn(ready(2)).await.unwrap() }), 2);
 }

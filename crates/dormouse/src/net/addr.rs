@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(("127.0.0.1", 80).addresses().unwrap(), [v4]);
         assert_eq!(("::1", 80).addresses().unwrap(), [v6]);
         assert_eq!((Ipv4Addr::LOCALHOST, 80).addresses().unwrap(), [v4]);
-        assert_eq!((&[v4, v6][..]).addresses().unwrap(), [v4, v6]);
+        assert_eq!([v4, v6][..].addresses().unwrap(), [v4, v6]);
     }
 
     #[test]

@@ -116,11 +116,11 @@ impl TcpSocket {
     }
 
     pub(super) fn into_listener(self) -> TcpListener {
-        TcpListener::on(self.handle.map(sys::net::TcpSocket::into_listener))
+        TcpListener::on(self.handle.map(sys::net::TcpSocket::take_listener))
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
-        TcpStream::on(self.handle.map(sys::net::TcpSocket::into_stream))
+        TcpStream::on(self.handle.map(sys::net::TcpSocket::take_stream))
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) trait Wait: Sized {
 }
 
 /// What a socket is to the reactor: a source, and perhaps some work left over when it is closed. Where one becomes another
-/// (`into_listener`, `into_stream`), an empty one stays behind.
+/// (`take_listener`, `take_stream`), an empty one stays behind.
 pub(crate) trait Resource {
     fn source(&self) -> &Source;
 

@@ -79,7 +79,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            State::Done => return Poll::Ready(()),
+            State::Done => Poll::Ready(()),
             State::New => {
                 let reactor = Reactor::running()
                     .expect("a sleep was polled outside of a Dormouse runtime: await it inside dormouse::block_on");

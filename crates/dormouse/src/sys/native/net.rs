@@ -61,11 +61,11 @@ impl TcpSocket {
         to_std(&self.socket().local_addr()?)
     }
 
-    pub(crate) fn into_listener(&mut self) -> TcpListener {
+    pub(crate) fn take_listener(&mut self) -> TcpListener {
         TcpListener(Source::Listener(self.take().into()))
     }
 
-    pub(crate) fn into_stream(&mut self) -> TcpStream {
+    pub(crate) fn take_stream(&mut self) -> TcpStream {
         TcpStream(Source::Stream(self.take().into()))
     }
 

@@ -72,11 +72,11 @@ impl TcpSocket {
         self.0.local_addr()
     }
 
-    pub(crate) fn into_listener(&mut self) -> TcpListener {
+    pub(crate) fn take_listener(&mut self) -> TcpListener {
         TcpListener(self.take())
     }
 
-    pub(crate) fn into_stream(&mut self) -> TcpStream {
+    pub(crate) fn take_stream(&mut self) -> TcpStream {
         TcpStream { source: self.take(), wrote: Cell::new(false) }
     }
 
