@@ -10,7 +10,7 @@ use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
 /// `Error: bind 10.0.0.1:80: address-in-use`, and the exit code is 1. A function that returns something returns a
 /// `std::process::ExitCode` under this attribute.
 ///
-/// ```ignore
+/// ```
 /// #[dormouse::main]
 /// async fn main() -> std::io::Result<()> {
 ///     Ok(())
@@ -39,7 +39,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes an `async fn` a test that runs inside `dormouse::block_on`. A test that nothing can wake any more fails with
 /// the list of its parked tasks.
 ///
-/// ```ignore
+/// ```
 /// #[dormouse::test]
 /// async fn sleeps() {
 ///     dormouse::time::sleep(std::time::Duration::from_millis(1)).await;
