@@ -20,6 +20,9 @@ macro_rules! battery {
         mod p2 {
             $(#[test] fn $case() { super::$case(super::Backend::P2); })*
         }
+        mod p2_on_a_stingy_host {
+            $(#[test] fn $case() { super::$case(super::Backend::StingyP2); })*
+        }
     };
 }
 
@@ -147,7 +150,7 @@ fn vectored_reads_and_writes_keep_the_order(on: Backend) {
 fn peek_works_or_says_unsupported(on: Backend) {
     let expected = match on {
         Backend::Native => "peek: supported",
-        Backend::P2 => "peek: Unsupported",
+        Backend::P2 | Backend::StingyP2 => "peek: Unsupported",
     };
     assert_eq!(on.start("peek").ends_well(), [expected]);
 }

@@ -52,6 +52,7 @@ pub struct Run<'a> {
     stdout: Output,
     stderr: Output,
     trace: Option<Trace>,
+    tokio_budget: bool,
     stop: Stop,
 }
 
@@ -69,6 +70,7 @@ impl<'a> Run<'a> {
             stdout: Output::default(),
             stderr: Output::default(),
             trace: None,
+            tokio_budget: false,
             stop: Stop::default(),
         }
     }
@@ -133,6 +135,13 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Leaves tokio's budget on the program, as the `wasmtime` command does up to version 48: after 128 ready operations
+    /// every socket looks not ready until the program waits. For tests that a program lives with that.
+    pub fn tokio_budget(mut self, on: bool) -> Self {
+        self.tokio_budget = on;
+        self
+    }
+
     /// A handle that ends this run from another thread.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
@@ -150,7 +159,7 @@ impl<'a> Run<'a> {
             .build()
             .map_err(|error| setup("the reactor", &error))?;
         let _counting = self.trace.as_ref().map(Trace::install);
-        let stop = self.stop.clone();
+        let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
         let linked = self.program.linked(self.trace.is_some())?;
         let mut store = self.store()?;
 
@@ -158,8 +167,11 @@ impl<'a> Run<'a> {
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
         // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
-        let guest = tokio::task::unconstrained(run_guest(&linked, &mut store));
-        let ended = runtime.block_on(stop.or(guest));
+        let guest = run_guest(&linked, &mut store);
+        let ended = match budgeted {
+            true => runtime.block_on(stop.or(guest)),
+            false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
+        };
 
         store.data_mut().measure_resources();
         let end = match ended {

@@ -23,6 +23,8 @@ pub enum Backend {
     Native,
     /// A wasip2 component under `dormouse-host`.
     P2,
+    /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
+    StingyP2,
 }
 
 impl Backend {
@@ -31,6 +33,7 @@ impl Backend {
         match self {
             Backend::Native => native::start(case),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
+            Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
         }
     }
 

@@ -94,6 +94,15 @@ unsafe fn receive<T: Copy, E>(
 /// `wasi:io/poll.poll`: blocks until at least one pollable is ready; puts the indices of the ready ones into `ready`
 /// (overwritten). `list` must not be empty: the host traps.
 pub(super) fn poll(list: &[RawPollable], ready: &mut Vec<u32>) {
+    ready.clear();
+    ready.reserve(list.len());
+    let len = poll_into(list, ready.spare_capacity_mut());
+    // SAFETY: that many items have been written to the spare capacity.
+    unsafe { ready.set_len(len) }
+}
+
+/// [`poll`] that writes the indices to the front of `ready`, and tells how many there are.
+pub(super) fn poll_into(list: &[RawPollable], ready: &mut [MaybeUninit<u32>]) -> usize {
     #[repr(C)]
     struct List {
         start: *mut u32,
@@ -104,19 +113,16 @@ pub(super) fn poll(list: &[RawPollable], ready: &mut Vec<u32>) {
         #[link_name = "poll"]
         fn wasi_io_poll(list: *const RawPollable, len: usize, result: *mut List);
     }
-    ready.clear();
-    ready.reserve(list.len());
     let mut result = List { start: ptr::null_mut(), len: 0 };
     // SAFETY: the list is of handles whose pollables the caller borrows; the host writes a pointer and a length.
     let len = unsafe {
-        receive(ready.spare_capacity_mut(), || {
+        receive(ready, || {
             wasi_io_poll(list.as_ptr(), list.len(), &raw mut result);
             Ok::<_, std::convert::Infallible>((result.start, result.len))
         })
     };
     match len {
-        // SAFETY: `receive` reports how many items have been written to the spare capacity.
-        Ok(len) => unsafe { ready.set_len(len) },
+        Ok(len) => len,
         Err(never) => match never {},
     }
 }

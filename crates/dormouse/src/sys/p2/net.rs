@@ -14,7 +14,7 @@ use wasip2::sockets::network::{
 use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use super::{Source, abi};
+use super::{Source, abi, budget};
 use crate::sys::{Chore, Resource};
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
@@ -63,7 +63,13 @@ impl TcpSocket {
     }
 
     pub(crate) fn try_finish_connect(&self) -> io::Result<()> {
-        let (input, output) = self.0.socket()?.finish_connect().map_err(error)?;
+        let (input, output) = loop {
+            match self.0.socket()?.finish_connect() {
+                Ok(streams) => break streams,
+                Err(ErrorCode::WouldBlock) if budget::renewed() => {}
+                Err(code) => return Err(error(code)),
+            }
+        };
         let _ = (self.0.input.set(input), self.0.output.set(output));
         Ok(())
     }
@@ -99,7 +105,12 @@ pub(crate) struct TcpListener(Source);
 impl TcpListener {
     pub(crate) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            let (socket, input, output) = self.0.socket()?.accept().map_err(error)?;
+            budget::spend(budget::ACCEPT);
+            let (socket, input, output) = match self.0.socket()?.accept() {
+                Ok(accepted) => accepted,
+                Err(ErrorCode::WouldBlock) if budget::renewed() => continue,
+                Err(code) => return Err(error(code)),
+            };
             let peer = socket.remote_address();
             let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
             match peer {
@@ -182,10 +193,9 @@ impl TcpStream {
 
     /// Whether all that was written has left the host's hands; `WouldBlock` if not.
     pub(crate) fn try_drain(&self) -> io::Result<()> {
-        match self.source.output.get().map(|output| output.check_write()) {
-            Some(Ok(0)) => Err(io::ErrorKind::WouldBlock.into()),
-            Some(Err(StreamError::LastOperationFailed(cause))) => Err(stream_error(&cause)),
-            _ => Ok(()),
+        match permit(&self.source) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            permit => permit.map(|_| ()),
         }
     }
 
@@ -235,7 +245,7 @@ impl Chore for Closing {
 }
 
 fn is_pending(source: &Source) -> bool {
-    matches!(source.output.get().map(|output| output.check_write()), Some(Ok(0)))
+    permit(source).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 // ---- what they share ----
@@ -250,23 +260,34 @@ impl Source {
     }
 }
 
-/// Writes what the host permits. A permit of 0 means "ask again when it is ready", also right after it said it was:
-/// wasmtime up to 48 calls every socket not ready after some 125 ready operations without a real wait (wasmtime #14174).
+/// Writes what the host permits.
 pub(super) fn try_write(source: &Source, buf: &[u8]) -> io::Result<usize> {
     let (Some(output), false) = (source.output.get(), buf.is_empty()) else { return Ok(0) };
-    let written = output.check_write().and_then(|permit| {
-        // More than the permit is a trap.
-        let n = buf.len().min(usize::try_from(permit).unwrap_or(usize::MAX));
-        if n == 0 {
-            return Ok(0);
+    // More than the permit is a trap.
+    let n = buf.len().min(permit(source)?);
+    budget::spend(budget::WRITE);
+    output.write(&buf[..n]).map_err(write_error)?;
+    Ok(n)
+}
+
+/// How much may be written now; `WouldBlock` if nothing.
+#[inline(never)]
+fn permit(source: &Source) -> io::Result<usize> {
+    let Some(output) = source.output.get() else { return Err(io::ErrorKind::NotConnected.into()) };
+    loop {
+        budget::spend(budget::CHECK_WRITE);
+        match output.check_write().map_err(write_error)? {
+            0 if budget::renewed() => {}
+            0 => return Err(io::ErrorKind::WouldBlock.into()),
+            permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
         }
-        output.write(&buf[..n]).map(|()| n)
-    });
-    match written {
-        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
-        Ok(n) => Ok(n),
-        Err(StreamError::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
-        Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
+    }
+}
+
+fn write_error(error: StreamError) -> io::Error {
+    match error {
+        StreamError::Closed => io::ErrorKind::BrokenPipe.into(),
+        StreamError::LastOperationFailed(cause) => stream_error(&cause),
     }
 }
 

@@ -15,7 +15,7 @@ use wasip2::clocks::monotonic_clock::subscribe_instant;
 use wasip2::io::poll::Pollable;
 
 use super::abi::{self, RawPollable};
-use super::{Notifier, Source};
+use super::{Notifier, Source, budget};
 use crate::reactor::Key;
 use crate::sys::{Ready, Side, Until, Wait};
 use crate::time::Instant;
@@ -92,6 +92,10 @@ impl Wait for Poller {
                 CLOCK + 1
             }
         };
+        if until == Until::Now {
+            budget::refresh();
+        }
+        budget::spend(budget::FIRED * fired.len() as u32);
         let mut clock_fired = false;
         let first = ready.len();
         for &index in &fired {
