@@ -70,12 +70,14 @@ fn expand(
         return error.into_compile_error().into();
     }
     let ItemFn { attrs, vis, mut sig, block } = function;
-    // A function of its own, so that `return` and `?` mean what they say.
-    let body = run(quote!(body()));
+    // A function of its own, so that `return` and `?` mean what they say. It has the name of the outer one: any other
+    // name would hide a function of the user's.
+    let inner = sig.ident.clone();
+    let body = run(quote!(#inner()));
     sig.asyncness = None;
     let output = std::mem::replace(&mut sig.output, ReturnType::Default);
     quote!(#(#attrs)* #extra #vis #sig #returns {
-        async fn body() #output #block
+        async fn #inner() #output #block
         #body
     })
     .into()

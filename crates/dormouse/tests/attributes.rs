@@ -78,3 +78,15 @@ fn main_may_return_what_any_main_may_return() {
     is(mains::failure::main(), ExitCode::FAILURE);
     is(mains::only_debug::main(), ExitCode::FAILURE);
 }
+
+/// The attributes bring no name into the function that could hide one of the user's.
+mod names {
+    fn body() -> i32 {
+        7
+    }
+
+    #[dormouse::test]
+    async fn a_function_called_body_is_the_users() {
+        assert_eq!(body(), 7);
+    }
+}
