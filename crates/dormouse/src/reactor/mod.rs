@@ -17,7 +17,7 @@ pub(crate) use handle::Handle;
 pub(crate) use key::{Arena, Key};
 use slot::Slot;
 
-use crate::sys::{Chore, Notifier, Poller, Ready, Side, Source, Until, Wait};
+use crate::sys::{self, Chore, Notifier, Poller, Ready, Side, Source, Until, Wait};
 use crate::time::{Instant, Timers};
 
 /// Operations that a task may do in one go before it has to let others run, even if all of them succeed.
@@ -123,7 +123,7 @@ impl Reactor {
 
     /// Whether anything could end a wait without end.
     pub(crate) fn has_sources(&self) -> bool {
-        self.inner.borrow().poller.armed() > 0 || self.foreign_wakes.get() > 0
+        self.inner.borrow().poller.armed() > 0 || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
 
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
