@@ -165,7 +165,8 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
         if let Some(tasks) = &tasks {
             runs += tasks.run_batch();
         }
-        let runnable = || main.woken.load(Ordering::Acquire) || tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
+        // SeqCst as in `MainWaker` and `Notifier`: with less, the load could be done before the store of `sleeping`.
+        let runnable = || main.woken.load(Ordering::SeqCst) || tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
         let until = if runnable() {
             if runs < RUNS_PER_LOOK {
                 continue;
