@@ -182,3 +182,10 @@ mod native {
         });
     }
 }
+
+#[test]
+fn a_copy_between_things_that_are_always_ready_lets_others_run() {
+    use futures_lite::io::{repeat, sink};
+    let copied = block_on(timeout(Duration::from_millis(5), dormouse::io::copy(repeat(7), sink())));
+    assert!(copied.is_err(), "the timeout gets its turn");
+}
