@@ -5,7 +5,7 @@
 //!       │                                                                        │ wakers push to the queue
 //!       ▼                                                                        │
 //!   anyone left to run? ──yes, and not for long──▶ next batch                    │
-//!       │ no                     │ for RUNS_PER_LOOK runs in a row               │
+//!       │ no                     │ a turn is due                                 │
 //!       ▼                        ▼                                               │
 //!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: who waits for this? ──────┘
 //!       │ nothing armed, no timer
@@ -31,10 +31,6 @@ use crate::reactor::Reactor;
 use crate::sys::{self, Notifier, Until};
 use crate::time::Instant;
 
-/// Task runs after which sockets, timers and the host get a look, if somebody is always runnable. A look costs host
-/// calls, so not after each batch: two tasks that talk through a channel make many small batches.
-const RUNS_PER_LOOK: usize = 64;
-
 /// How long the end of [`block_on`] waits for bytes that were written but are still on their way.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -44,8 +40,8 @@ pub const EXIT_STALLED: i32 = 2;
 /// What the loop needs of the tasks. Installed by the first `spawn`, so that a program that spawns nothing does not
 /// link it.
 pub(crate) trait Tasks {
-    /// Runs each task that is runnable now, once. How many ran.
-    fn run_batch(&self) -> usize;
+    /// Runs each task that is runnable now, once.
+    fn run_batch(&self);
     /// Whether a task is runnable.
     fn is_runnable(&self) -> bool;
     /// Drops all tasks.
@@ -147,10 +143,8 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let mut tasks: Option<Rc<dyn Tasks>> = None;
-    let mut runs = 0;
     loop {
         if main.woken.swap(false, Ordering::AcqRel) {
-            runs += 1;
             if let Some(tasks) = &tasks {
                 tasks.main_runs();
             }
@@ -163,12 +157,12 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
             tasks = installed();
         }
         if let Some(tasks) = &tasks {
-            runs += tasks.run_batch();
+            tasks.run_batch();
         }
         // SeqCst as in `MainWaker` and `Notifier`: with less, the load could be done before the store of `sleeping`.
         let runnable = || main.woken.load(Ordering::SeqCst) || tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
         let until = if runnable() {
-            if runs < RUNS_PER_LOOK {
+            if !reactor.is_turn_due() {
                 continue;
             }
             Until::Now
@@ -179,7 +173,6 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
                 None => return Err(Stop::Stalled(stalled(tasks.as_deref()))),
             }
         };
-        runs = 0;
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
         // whether it has pushed.
         let notifier = reactor.notifier();

@@ -23,6 +23,12 @@ use crate::time::{Instant, Timers};
 /// Operations that a task may do in one go before it has to let others run, even if all of them succeed.
 const OPERATIONS_PER_POLL: u32 = 128;
 
+/// Work after which sockets, timers and the host get a look, if somebody is always runnable. A look costs host calls, so
+/// not after each batch: two tasks that talk through a channel make many small batches.
+const WORK_PER_LOOK: u32 = 64;
+/// A run is one piece of work, and one more for each so many operations: they take far longer than the run itself.
+const OPERATIONS_PER_WORK: u32 = 8;
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
 }
@@ -35,6 +41,8 @@ pub(crate) struct Reactor {
     running: Cell<bool>,
     /// What is left of the running task's operations.
     budget: Cell<u32>,
+    /// What has been done since the last look.
+    work: Cell<u32>,
     /// Wakes are promised from outside (see [`crate::task::foreign_wakes`]).
     foreign_wakes: Cell<usize>,
     /// Kept between turns, so that a turn allocates nothing.
@@ -68,7 +76,8 @@ impl Reactor {
                 notifier: poller.notifier(),
                 inner: RefCell::new(Inner { poller, slots: Arena::new(), timers: Timers::new(), chores: 0 }),
                 running: Cell::new(false),
-                budget: Cell::new(0),
+                budget: Cell::new(OPERATIONS_PER_POLL),
+                work: Cell::new(0),
                 foreign_wakes: Cell::new(0),
                 events: RefCell::default(),
                 wakers: RefCell::default(),
@@ -96,9 +105,15 @@ impl Reactor {
         self.foreign_wakes.set(self.foreign_wakes.get().saturating_add_signed(by));
     }
 
-    /// A task is about to run.
+    /// A task is about to run. What the one before it did is counted.
     pub(crate) fn refill_budget(&self) {
-        self.budget.set(OPERATIONS_PER_POLL);
+        let operations = OPERATIONS_PER_POLL - self.budget.replace(OPERATIONS_PER_POLL);
+        self.work.set(self.work.get() + 1 + operations / OPERATIONS_PER_WORK);
+    }
+
+    /// Whether so much has been done that it is time for a turn, even if somebody is runnable.
+    pub(crate) fn is_turn_due(&self) -> bool {
+        self.work.get() >= WORK_PER_LOOK
     }
 
     /// Ready if the running task may do one more operation; otherwise it is woken again at once and waits its turn.
@@ -128,6 +143,7 @@ impl Reactor {
 
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
+        self.work.set(0);
         let mut events = self.events.take();
         let mut wakers = self.wakers.take();
         let mut chores = false;

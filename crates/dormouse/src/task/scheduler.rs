@@ -124,10 +124,9 @@ impl Scheduler {
 }
 
 impl Tasks for Scheduler {
-    fn run_batch(&self) -> usize {
+    fn run_batch(&self) {
         let mut batch = self.batch.take();
         self.queue.take_batch(&mut batch);
-        let runs = batch.len();
         for runnable in batch.drain(..) {
             self.running.set(Some(*runnable.metadata()));
             self.note(Waits::ForWake);
@@ -136,7 +135,6 @@ impl Tasks for Scheduler {
         }
         self.running.set(None);
         self.batch.replace(batch);
-        runs
     }
 
     fn is_runnable(&self) -> bool {
