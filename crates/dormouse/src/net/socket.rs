@@ -93,9 +93,12 @@ impl TcpSocket {
     pub(super) async fn open(addrs: Vec<SocketAddr>, steps: &[Step]) -> io::Result<TcpSocket> {
         let mut failed = None;
         for addr in addrs {
-            let socket = TcpSocket::new(addr)?;
-            match socket.take(steps, addr, BACKLOG).await {
-                Ok(()) => return Ok(socket),
+            let opened = match TcpSocket::new(addr) {
+                Ok(socket) => socket.take(steps, addr, BACKLOG).await.map(|()| socket),
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(socket) => return Ok(socket),
                 Err(error) => failed = Some(error),
             }
         }
