@@ -189,3 +189,24 @@ fn a_copy_between_things_that_are_always_ready_lets_others_run() {
     let copied = block_on(timeout(Duration::from_millis(5), dormouse::io::copy(repeat(7), sink())));
     assert!(copied.is_err(), "the timeout gets its turn");
 }
+
+#[test]
+fn a_destructor_that_panics_in_an_aborted_task_ends_that_task_only() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a destructor that panics");
+        }
+    }
+    block_on(async {
+        let bomb = spawn(async {
+            let _bomb = Bomb;
+            pending::<()>().await
+        });
+        let other = spawn(sleep(Duration::from_millis(1)));
+        dormouse::task::yield_now().await;
+        bomb.abort();
+        assert!(bomb.await.unwrap_err().is_panic());
+        other.await.unwrap();
+    });
+}

@@ -201,8 +201,8 @@ impl<F: Future> Future for Guarded<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.listed.scheduler.is_aborted(this.listed.key) {
-            this.future.set(None);
-            return Poll::Ready(Err(JoinError::cancelled()));
+            let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+            return Poll::Ready(Err(dropped.map_or_else(JoinError::panicked, |()| JoinError::cancelled())));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(JoinError::cancelled()));
