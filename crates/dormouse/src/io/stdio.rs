@@ -40,36 +40,47 @@ thread_local! {
 ///
 /// What has no newline yet goes out with a flush, or when the program ends. Output of `println!` may overtake it.
 pub fn stdout() -> Stdout {
-    Stdout(Lines::shared(&STDOUT, Output::stdout, "standard output"))
+    Stdout { lines: Lines::shared(&STDOUT, Output::stdout, "standard output"), flushing: None }
 }
 
 /// Standard error; see [`stdout`].
 pub fn stderr() -> Stderr {
-    Stderr(Lines::shared(&STDERR, Output::stderr, "standard error"))
+    Stderr { lines: Lines::shared(&STDERR, Output::stderr, "standard error"), flushing: None }
 }
 
 /// A handle to standard output; made by [`stdout`].
 #[derive(Clone)]
-pub struct Stdout(Rc<Lines>);
+pub struct Stdout {
+    lines: Rc<Lines>,
+    /// Up to where the flush that goes on has to come, in bytes since the beginning.
+    flushing: Option<u64>,
+}
 
 /// A handle to standard error; made by [`stderr`].
 #[derive(Clone)]
-pub struct Stderr(Rc<Lines>);
+pub struct Stderr {
+    lines: Rc<Lines>,
+    /// Up to where the flush that goes on has to come, in bytes since the beginning.
+    flushing: Option<u64>,
+}
 
 macro_rules! write_lines {
     ($handle:ident) => {
         impl AsyncWrite for $handle {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.0.poll_write(cx, buf)
+            fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.flushing = None;
+                self.lines.poll_write(cx, buf)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.0.poll_flush(cx)
+            /// Waits for what was written before, not for what other tasks write meanwhile.
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let this = &mut *self;
+                this.lines.poll_flush(cx, &mut this.flushing)
             }
 
             /// Flushes; a standard stream stays open.
             fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.0.poll_flush(cx)
+                self.poll_flush(cx)
             }
         }
 
@@ -95,6 +106,8 @@ struct Lines {
     name: &'static str,
     buffer: RefCell<Vec<u8>>,
     lines: Cell<usize>,
+    /// Bytes that have left the buffer since the beginning.
+    gone: Cell<u64>,
     /// The reactor goes on with it.
     draining: Cell<bool>,
     /// The host refused: told to the next writer.
@@ -117,6 +130,7 @@ impl Lines {
                     name,
                     buffer: RefCell::default(),
                     lines: Cell::new(0),
+                    gone: Cell::new(0),
                     draining: Cell::new(false),
                     failed: RefCell::default(),
                     waiting: RefCell::default(),
@@ -152,12 +166,18 @@ impl Lines {
         Poll::Ready(Ok(taken.len()))
     }
 
-    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.send_all();
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Err(error));
+    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>, flushing: &mut Option<u64>) -> Poll<io::Result<()>> {
+        let end = *flushing.get_or_insert_with(|| {
+            let end = self.gone.get() + self.buffer.borrow().len() as u64;
+            self.send_all();
+            end
+        });
+        let error = self.failed.take();
+        if error.is_none() && self.gone.get() < end {
+            return self.wait(cx);
         }
-        if self.lines.get() == 0 { Poll::Ready(Ok(())) } else { self.wait(cx) }
+        *flushing = None;
+        Poll::Ready(error.map_or(Ok(()), Err))
     }
 
     fn wait<T>(&self, cx: &mut Context<'_>) -> Poll<T> {
@@ -204,6 +224,7 @@ impl Lines {
             }
         }
         buffer.drain(..sent);
+        self.gone.set(self.gone.get() + sent as u64);
         self.lines.set(lines - sent);
         drop(buffer);
         let waiting = if lines - sent < FULL { self.waiting.take() } else { Vec::new() };
