@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
 
-use crate::reactor::Reactor;
+use crate::reactor::{self, Reactor};
 use crate::runtime;
 use crate::sys::stdio::Output;
 use crate::sys::{Chore, Source};
@@ -180,7 +180,10 @@ impl Lines {
         Poll::Ready(error.map_or(Ok(()), Err))
     }
 
-    fn wait<T>(&self, cx: &mut Context<'_>) -> Poll<T> {
+    fn wait<T>(&self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if Reactor::running().is_none() {
+            return Poll::Ready(Err(reactor::no_runtime()));
+        }
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());

@@ -201,11 +201,7 @@ impl Reactor {
     /// Parks `waker` until `source` is ready on `side`.
     fn park(&self, source: &Source, key: Key, side: Side, id: u32, waker: &Waker) -> io::Result<()> {
         if !self.running.get() {
-            return Err(crate::io::error(
-                io::ErrorKind::Other,
-                "the operation has to wait, but no Dormouse runtime is running on this thread: \
-                 call it inside dormouse::block_on or #[dormouse::main]",
-            ));
+            return Err(no_runtime());
         }
         let waker = waker.clone();
         let replaced = {
@@ -296,4 +292,14 @@ impl Reactor {
     pub(crate) fn has_chores(&self) -> bool {
         self.inner.borrow().chores > 0
     }
+}
+
+/// Nobody would wake who waits now.
+#[cold]
+pub(crate) fn no_runtime() -> io::Error {
+    crate::io::error(
+        io::ErrorKind::Other,
+        "the operation has to wait, but no Dormouse runtime is running on this thread: \
+         call it inside dormouse::block_on or #[dormouse::main]",
+    )
 }
