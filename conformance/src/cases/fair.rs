@@ -95,6 +95,41 @@ pub async fn always_ready_io() {
     println!("others ran");
 }
 
+/// A direction of a two-way copy that is always ready leaves room for the other one.
+pub async fn copy_both_ways() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut left = TcpStream::connect(addr).await.unwrap();
+    let (mut left_inner, _) = listener.accept().await.unwrap();
+    let mut right = TcpStream::connect(addr).await.unwrap();
+    let (mut right_inner, _) = listener.accept().await.unwrap();
+    let proxy = spawn(async move { io::copy_bidirectional(&mut left_inner, &mut right_inner).await });
+    let (mut right_reader, mut right_writer) = {
+        right.write_all(b"?").await.unwrap();
+        let mut byte = [0];
+        left.read_exact(&mut byte).await.unwrap();
+        right.into_split()
+    };
+    let (mut left_reader, mut left_writer) = left.into_split();
+    let flood = spawn(async move {
+        let block = vec![1; 64 * 1024];
+        while left_writer.write_all(&block).await.is_ok() {}
+    });
+    let drain = spawn(async move { io::copy(&mut right_reader, futures_lite::io::sink()).await });
+    for _ in 0..100 {
+        right_writer.write_all(b"!").await.unwrap();
+        let mut byte = [0];
+        left_reader.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, b"!");
+    }
+    flood.abort();
+    let _ = flood.await;
+    right_writer.close().await.unwrap();
+    let (there, back) = proxy.await.unwrap().unwrap();
+    assert_eq!(drain.await.unwrap().unwrap(), there);
+    assert_eq!(back, 101);
+}
+
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.
 pub async fn unread_stdout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -42,6 +42,7 @@ cases! {
     fair::busy_task_and_io,
     fair::ticker_under_load,
     fair::always_ready_io,
+    fair::copy_both_ways,
     fair::unread_stdout,
     task::nothing_can_wake_it,
     task::abort_parked,

@@ -47,6 +47,7 @@ battery! {
     busy_tasks_starve_neither_sockets_nor_timers,
     a_ticker_is_never_more_than_50_ms_late_under_load,
     io_that_is_always_ready_starves_nobody,
+    a_two_way_copy_is_fair_to_both_directions,
     a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
     a_parked_task_can_be_aborted,
     tasks_give_results_in_turn,
@@ -315,6 +316,10 @@ impl<I: Iterator> TakeWhileInclusive for I {}
 
 fn io_that_is_always_ready_starves_nobody(on: Backend) {
     assert_eq!(on.start("always_ready_io").ends_well(), ["others ran"]);
+}
+
+fn a_two_way_copy_is_fair_to_both_directions(on: Backend) {
+    on.pass("copy_both_ways");
 }
 
 fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) {

@@ -143,6 +143,7 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let mut tasks: Option<Rc<dyn Tasks>> = None;
+    let notifier = reactor.notifier();
     loop {
         if main.woken.swap(false, Ordering::AcqRel) {
             if let Some(tasks) = &tasks {
@@ -175,7 +176,6 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
         };
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
         // whether it has pushed.
-        let notifier = reactor.notifier();
         notifier.sleeping(true);
         let until = if runnable() { Until::Now } else { until };
         let turned = reactor.turn(until);
@@ -192,10 +192,7 @@ struct Entered {
 impl Entered {
     fn new() -> io::Result<Self> {
         let reactor = Reactor::current()?;
-        assert!(
-            reactor.set_running(true),
-            "block_on was called inside another block_on on this thread: await the future instead"
-        );
+        assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
         Ok(Entered { reactor })
     }
 }
@@ -223,10 +220,7 @@ fn linger(reactor: &Reactor) {
     let end = Instant::after(LINGER);
     while reactor.has_chores() {
         if Instant::now() >= end || reactor.turn(Until::At(end)).is_err() {
-            complain(
-                "dormouse: the program has ended, and for 5 seconds nobody has read the last of what it wrote to a \
-                 connection or to its output: that is lost\n",
-            );
+            complain("dormouse: the last of what was written is lost: nobody has read it for 5 seconds\n");
             return;
         }
     }
@@ -268,9 +262,7 @@ impl fmt::Display for Waits {
 
 #[cold]
 fn stalled(tasks: Option<&dyn Tasks>) -> String {
-    let mut report = String::from(
-        "nothing can wake this program any more: no task is runnable, no socket is waited for, no timer is set",
-    );
+    let mut report = String::from("nothing can wake this program any more: no runnable task, no socket, no timer");
     let main = tasks.map_or(Waits::ForWake, |tasks| tasks.main_waits());
     report.push_str(&format!("\n  the main future waits for {main}"));
     if let Some(tasks) = tasks {

@@ -80,6 +80,13 @@ fn what_nothing_can_wake_is_an_error_that_lists_the_tasks() {
     let text = error.to_string();
     assert!(text.contains("the main future waits for a wake from another task"), "{text}");
     assert!(text.contains(&format!("the task spawned at {}:", file!())), "{text}");
+    // A sleep without end is nothing that can, nor is a promise of other threads where there are none.
+    let error = try_block_on(timeout(Duration::MAX, pending::<()>())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    if cfg!(target_family = "wasm") {
+        let _guard = dormouse::task::foreign_wakes().unwrap();
+        assert_eq!(try_block_on(pending::<()>()).unwrap_err().kind(), ErrorKind::Deadlock);
+    }
     // A timer or a socket is something that can.
     assert!(try_block_on(timeout(Duration::from_millis(1), pending::<()>())).unwrap().is_err());
 }

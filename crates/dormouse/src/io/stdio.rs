@@ -1,8 +1,8 @@
 //! Standard output and standard error that never block the module.
 //!
 //! All handles of a stream share one buffer. Whole lines go out as soon as the host takes them; what it does not take
-//! now the reactor goes on with when it does. So a line that was written with one call is never mixed with another
-//! task's, and the end of the program waits for what is left.
+//! now the reactor goes on with when it does. So lines that are written with one call each are not mixed with another
+//! task's, and the end of `block_on` waits for what is left.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -38,7 +38,9 @@ thread_local! {
 /// # }).unwrap();
 /// ```
 ///
-/// What has no newline yet goes out with a flush, or when the program ends. Output of `println!` may overtake it.
+/// What has no newline yet goes out with a flush, or when the `block_on` around it ends; [`std::process::exit`] loses it.
+/// A line that is written with one call stays together, up to 64 KiB, if what was written before it ended its line.
+/// Output of `println!` may overtake it.
 pub fn stdout() -> Stdout {
     Stdout { lines: Lines::shared(&STDOUT, Output::stdout, "standard output"), flushing: None }
 }
@@ -250,6 +252,12 @@ impl Chore for Draining {
             self.0.draining.set(false);
         }
         done
+    }
+
+    fn failed(&self, error: io::Error) {
+        self.0.draining.set(false);
+        self.0.failed.replace(Some(error));
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
     }
 }
 

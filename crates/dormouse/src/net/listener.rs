@@ -48,8 +48,8 @@ impl TcpListener {
     /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.
     ///
     /// # Errors
-    /// What the host says, for example when it has no more descriptors. An error belongs to that connection: go on
-    /// accepting.
+    /// What the host says. `ConnectionAborted` belongs to that connection: go on accepting. Others, such as having no
+    /// more descriptors, come again at once: sleep a little first.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.handle.retry(Side::Read, |listener| listener.try_accept()).await?;
         Ok((TcpStream::on(self.handle.sibling(stream)), peer))

@@ -49,7 +49,7 @@ impl TcpSocket {
     fn new(addr: SocketAddr) -> io::Result<TcpSocket> {
         match sys::net::TcpSocket::new(addr.is_ipv6()) {
             Ok(socket) => Ok(TcpSocket { handle: Handle::new(socket)? }),
-            Err(error) => Err(context(error, "create a TCP socket for", addr)),
+            Err(error) => Err(context(error, "create a socket for", addr)),
         }
     }
 
@@ -102,7 +102,7 @@ impl TcpSocket {
                 Err(error) => failed = Some(error),
             }
         }
-        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "the list of addresses is empty")))
+        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "no address was given")))
     }
 
     async fn take(&self, steps: &[Step], addr: SocketAddr, backlog: u32) -> io::Result<()> {

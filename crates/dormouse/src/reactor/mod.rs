@@ -118,17 +118,25 @@ impl Reactor {
 
     /// Ready if the running task may do one more operation; otherwise it is woken again at once and waits its turn.
     pub(crate) fn poll_budget(&self, cx: &Context<'_>) -> Poll<()> {
-        match self.budget.get().checked_sub(1) {
-            Some(left) => {
-                self.budget.set(left);
+        match self.budget.get() {
+            0 => self.refuse(cx),
+            left => {
+                self.budget.set(left - 1);
                 Poll::Ready(())
             }
-            None if self.running.get() => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
         }
+    }
+
+    /// Once, and then there is more: a future that is polled by another executor, inside a task, would be refused for
+    /// ever, since nobody tells us when that executor runs it.
+    #[cold]
+    fn refuse(&self, cx: &Context<'_>) -> Poll<()> {
+        self.refill_budget();
+        if !self.running.get() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// When the next timer is due.
@@ -207,7 +215,7 @@ impl Reactor {
         let replaced = {
             let inner = &mut *self.inner.borrow_mut();
             let Some(Place::Handle(slot)) = inner.slots.get_mut(key) else {
-                return Err(crate::io::error(io::ErrorKind::Other, "the handle is not registered with its reactor"));
+                return Err(crate::io::error(io::ErrorKind::Other, "no slot for the handle"));
             };
             let waiters = slot.side(side);
             if !waiters.armed {
@@ -264,11 +272,12 @@ impl Reactor {
 
     /// Takes over a piece of work, to be gone on with whenever its source is writable.
     pub(crate) fn adopt(&self, chore: Rc<dyn Chore>) {
-        let inner = &mut *self.inner.borrow_mut();
-        inner.chores += 1;
-        let key = inner.slots.insert(Place::Chore(Rc::clone(&chore)));
-        // If it cannot be watched it is kept: dropping it is what would block.
-        let _ = inner.poller.arm(chore.source(), Side::Write, key);
+        let key = {
+            let inner = &mut *self.inner.borrow_mut();
+            inner.chores += 1;
+            inner.slots.insert(Place::Chore(Rc::clone(&chore)))
+        };
+        self.watch(key, &*chore);
     }
 
     /// Goes on with a piece of work, if it is one.
@@ -277,15 +286,27 @@ impl Reactor {
             Some(Place::Chore(chore)) => Rc::clone(chore),
             _ => return,
         };
-        let done = chore.run();
-        let inner = &mut *self.inner.borrow_mut();
-        if done {
-            inner.chores -= 1;
-            inner.poller.remove(chore.source(), key);
-            inner.slots.remove(key);
+        if chore.run() {
+            self.forget(key, &*chore);
         } else {
-            let _ = inner.poller.arm(chore.source(), Side::Write, key);
+            self.watch(key, &*chore);
         }
+    }
+
+    fn watch(&self, key: Key, chore: &dyn Chore) {
+        let armed = self.inner.borrow_mut().poller.arm(chore.source(), Side::Write, key);
+        if let Err(error) = armed {
+            self.forget(key, chore);
+            chore.failed(error);
+        }
+    }
+
+    /// The caller holds the chore: nothing is dropped under the borrow.
+    fn forget(&self, key: Key, chore: &dyn Chore) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.chores -= 1;
+        inner.poller.remove(chore.source(), key);
+        inner.slots.remove(key);
     }
 
     /// Whether bytes that were written are still on their way.
@@ -297,9 +318,5 @@ impl Reactor {
 /// Nobody would wake who waits now.
 #[cold]
 pub(crate) fn no_runtime() -> io::Error {
-    crate::io::error(
-        io::ErrorKind::Other,
-        "the operation has to wait, but no Dormouse runtime is running on this thread: \
-         call it inside dormouse::block_on or #[dormouse::main]",
-    )
+    crate::io::error(io::ErrorKind::Other, "no Dormouse runtime is running: call it inside dormouse::block_on")
 }

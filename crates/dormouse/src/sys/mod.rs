@@ -109,4 +109,7 @@ pub(crate) trait Chore {
 
     /// Do what can be done now. True when there is nothing left; the chore is then dropped.
     fn run(&self) -> bool;
+
+    /// Its source cannot be watched: nobody will run it again, and it is dropped.
+    fn failed(&self, _error: io::Error) {}
 }

@@ -54,8 +54,7 @@ impl Scheduler {
         if let Some(scheduler) = CURRENT.with(|current| current.borrow().clone()) {
             return scheduler;
         }
-        let reactor = Reactor::running()
-            .expect("a task was spawned outside of a Dormouse runtime: call spawn inside dormouse::block_on");
+        let reactor = Reactor::running().expect("spawned outside of a runtime: call spawn inside dormouse::block_on");
         let scheduler = Rc::new(Scheduler {
             queue: Arc::new(Queue::new(reactor.notifier())),
             reactor,
@@ -151,7 +150,11 @@ impl Tasks for Scheduler {
             let mut batch = Vec::new();
             self.queue.take_batch(&mut batch);
             if batch.is_empty() {
-                break;
+                // A waker on another thread may be about to push one of them.
+                if !sys::THREADS || self.entries.borrow().iter().next().is_none() {
+                    break;
+                }
+                std::thread::yield_now();
             }
             drop(batch);
         }

@@ -17,10 +17,10 @@ use super::{Instant, Sleep, sleep_until};
 /// ```
 /// use dormouse::time::{Duration, interval};
 /// dormouse::block_on(async {
-///     let mut beat = interval(Duration::from_millis(2));
+///     let mut beat = interval(Duration::from_millis(100));
 ///     let first = beat.tick().await;
 ///     let second = beat.tick().await;
-///     assert_eq!(second - first, Duration::from_millis(2));
+///     assert_eq!(second - first, Duration::from_millis(100));
 /// });
 /// ```
 ///

@@ -80,6 +80,9 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
             State::Done => Poll::Ready(()),
+            // Further away than the clock can tell: no timer, so that a program in which nothing else is waited for ends
+            // with a diagnosis.
+            State::New if self.deadline == Instant::FAR_FUTURE => Poll::Pending,
             State::New => {
                 let reactor = Reactor::running()
                     .expect("a sleep was polled outside of a Dormouse runtime: await it inside dormouse::block_on");

@@ -7,7 +7,7 @@ use polling::{Event, Poller};
 
 use super::Source;
 
-/// Registers a source. The caller must have `poller` delete it before it goes.
+/// Registers a source, which [`Wait::remove`](crate::sys::Wait::remove) deletes again.
 pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<()> {
     // SAFETY: the reactor calls `Wait::remove` before it drops a source that was armed (reactor/handle.rs `drop` and
     // `map`, reactor/mod.rs `run_chore`), and that deletes it. Standard streams are never closed.

@@ -205,7 +205,7 @@ impl TcpStream {
             Shutdown::Write => ShutdownType::Send,
             Shutdown::Both => ShutdownType::Both,
         };
-        self.source.socket()?.shutdown(how).map_err(error)
+        self.source.socket()?.shutdown(how).map_err(stream_state)
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -213,7 +213,7 @@ impl TcpStream {
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.source.socket()?.remote_address().map(from_wasi).map_err(error)
+        self.source.socket()?.remote_address().map(from_wasi).map_err(stream_state)
     }
 }
 
@@ -301,10 +301,19 @@ fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
         ("reset", io::ErrorKind::ConnectionReset),
         ("abort", io::ErrorKind::ConnectionAborted),
         ("broken", io::ErrorKind::BrokenPipe),
-        ("time", io::ErrorKind::TimedOut),
+        ("timeout", io::ErrorKind::TimedOut),
+        ("timed", io::ErrorKind::TimedOut),
     ];
     let kind = kinds.iter().find(|(word, _)| says(word)).map_or(io::ErrorKind::Other, |&(_, kind)| kind);
     crate::io::error(kind, text)
+}
+
+/// The error of a stream, which is in the wrong state when its peer has gone.
+fn stream_state(code: ErrorCode) -> io::Error {
+    match code {
+        ErrorCode::InvalidState => io::ErrorKind::NotConnected.into(),
+        code => error(code),
+    }
 }
 
 fn error(code: ErrorCode) -> io::Error {
@@ -321,7 +330,7 @@ fn error(code: ErrorCode) -> io::Error {
         ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
-        ErrorCode::InvalidState => io::ErrorKind::NotConnected,
+        ErrorCode::InvalidState => io::ErrorKind::InvalidInput,
         _ => io::ErrorKind::Other,
     };
     crate::io::error(kind, code.name())

@@ -47,9 +47,9 @@ impl Wait for Poller {
         if self.places[index][side as usize] != NOWHERE {
             return Ok(());
         }
-        let pollable = source
-            .pollable(side)
-            .ok_or_else(|| crate::io::error(io::ErrorKind::InvalidInput, "nothing to wait for on this handle"))?;
+        let Some(pollable) = source.pollable(side) else {
+            unreachable!("a source has what is waited for")
+        };
         self.places[index][side as usize] = self.list.len() as u32;
         self.list.push(pollable.handle());
         self.owners.push((key, side));
@@ -87,7 +87,7 @@ impl Wait for Poller {
             }
             Until::Forever => {
                 // A host traps on an empty list (wasi-io #67). The runtime does not ask for it.
-                assert!(self.armed() > 0, "a wait without end on nothing");
+                assert!(self.armed() > 0, "an endless wait on nothing");
                 abi::poll(&self.list[CLOCK + 1..], &mut fired);
                 CLOCK + 1
             }
