@@ -7,7 +7,7 @@ use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
 /// Runs an `async fn main` inside `dormouse::block_on`.
 ///
 /// It may return what any `main` may return. An `io::Error` goes to standard error as its sentence,
-/// `Error: bind 10.0.0.1:80: address-in-use`, and the exit code is 1. A function that returns something returns a
+/// `Error: bind 10.0.0.1:80: address in use`, and the exit code is 1. A function that returns something returns a
 /// `std::process::ExitCode` under this attribute.
 ///
 /// ```

@@ -1,6 +1,6 @@
 //! How `#[dormouse::main]` ends the program. Not for use by hand.
 //!
-//! An `io::Error` is shown as its sentence: `Error: bind 10.0.0.1:80: address-in-use`. std would show it by `Debug`, which
+//! An `io::Error` is shown as its sentence: `Error: bind 10.0.0.1:80: address in use`. std would show it by `Debug`, which
 //! is harder to read, and 13 KB of a small guest. Everything else is left to std, so that each type that `main` may return
 //! may be returned here too. Which of the two it is, the compiler decides: of the methods called `report` it takes the
 //! one that needs the fewest references removed.

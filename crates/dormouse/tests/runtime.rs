@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::future::{pending, ready};
 use std::io::ErrorKind;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use dormouse::io::AsyncRead;
 use dormouse::net::{TcpListener, TcpStream};
 use dormouse::time::{sleep, timeout};
 use dormouse::{block_on, spawn, try_block_on};
@@ -98,6 +100,27 @@ fn an_operation_that_must_wait_says_that_no_runtime_is_running() {
     let accepted = pin!(listener.accept()).poll(&mut cx);
     let Poll::Ready(Err(error)) = accepted else { panic!("it should not park") };
     assert!(error.to_string().contains("no Dormouse runtime is running"), "{error}");
+}
+
+/// Counts the wakers that are kept.
+struct Counted;
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn an_owner_leaves_one_waker_on_a_quiet_connection() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let counted: Vec<_> = (0..100).map(|_| Arc::new(Counted)).collect();
+        for one in &counted {
+            let waker = Waker::from(Arc::clone(one));
+            let read = Pin::new(&mut near).poll_read(&mut Context::from_waker(&waker), &mut [0; 1]);
+            assert!(read.is_pending());
+        }
+        assert_eq!(counted.iter().filter(|one| Arc::strong_count(one) > 1).count(), 1);
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use super::socket::{BIND, LISTEN};
 use super::{TcpSocket, TcpStream, ToSocketAddrs};
-use crate::reactor::Handle;
+use crate::reactor::{Handle, Who};
 use crate::sys::{self, Side};
 
 /// Accepts TCP connections.
@@ -87,7 +87,7 @@ impl Stream for Incoming<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let handle = &self.listener.handle;
-        let accepted = handle.poll(Side::Read, cx, |listener| listener.try_accept());
+        let accepted = handle.poll(Side::Read, Who::Shared, cx, |listener| listener.try_accept());
         accepted.map_ok(|(stream, _)| TcpStream::on(handle.sibling(stream))).map(Some)
     }
 }

@@ -18,7 +18,7 @@ pub use stream::TcpStream;
 
 use std::io;
 
-/// Says what was tried, before what went wrong: `bind 127.0.0.1:80: address-in-use`.
+/// Says what was tried, before what went wrong: `bind 127.0.0.1:80: address in use`.
 #[cold]
 fn context(error: io::Error, what: &str, of: SocketAddr) -> io::Error {
     crate::io::error(error.kind(), format!("{what} {of}: {error}"))

@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::socket::CONNECT;
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpSocket, ToSocketAddrs, WriteHalf};
-use crate::reactor::Handle;
+use crate::reactor::{Handle, Who};
 use crate::sys::{self, Side};
 
 /// A TCP connection.
@@ -145,41 +145,32 @@ impl fmt::Debug for TcpStream {
     }
 }
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Read, cx, |stream| stream.try_read(buf))
+/// What the traits need, for shared references and for owners. Shared ones may be used by many tasks at once.
+impl TcpStream {
+    fn poll_read_by(&self, who: Who, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.handle.poll(Side::Read, who, cx, |stream| stream.try_read(buf))
     }
 
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
+    fn poll_read_vectored_by(
+        &self,
+        who: Who,
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Read, cx, |stream| stream.try_read_vectored(bufs))
-    }
-}
-
-impl AsyncWrite for &TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Write, cx, |stream| stream.try_write(buf))
+        self.handle.poll(Side::Read, who, cx, |stream| stream.try_read_vectored(bufs))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Write, cx, |stream| stream.try_write_vectored(bufs))
+    fn poll_write_by(&self, who: Who, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.handle.poll(Side::Write, who, cx, |stream| stream.try_write(buf))
     }
 
-    /// Nothing is kept back here, so there is nothing to flush; the host sends on its own.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_write_vectored_by(&self, who: Who, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.handle.poll(Side::Write, who, cx, |stream| stream.try_write_vectored(bufs))
     }
 
     /// Waits until the host has sent what was written, then shuts writing down: a half close.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.handle.poll(Side::Write, cx, |stream| stream.try_drain()))?;
+    fn poll_close_by(&self, who: Who, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.handle.poll(Side::Write, who, cx, |stream| stream.try_drain()))?;
         match self.shutdown(Shutdown::Write) {
             // The peer has gone, so it is closed.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
@@ -188,13 +179,11 @@ impl AsyncWrite for &TcpStream {
     }
 }
 
-/// [`AsyncRead`] for an owner, by way of the shared reference inside.
-macro_rules! read_through {
-    ($owner:ty, $inner:expr) => {
-        impl AsyncRead for $owner {
+macro_rules! read {
+    ($handle:ty, $who:ident, $stream:expr) => {
+        impl AsyncRead for $handle {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_read(cx, buf)
+                $stream(&*self).poll_read_by(Who::$who, cx, buf)
             }
 
             fn poll_read_vectored(
@@ -202,20 +191,17 @@ macro_rules! read_through {
                 cx: &mut Context<'_>,
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_read_vectored(cx, bufs)
+                $stream(&*self).poll_read_vectored_by(Who::$who, cx, bufs)
             }
         }
     };
 }
 
-/// [`AsyncWrite`] likewise.
-macro_rules! write_through {
-    ($owner:ty, $inner:expr) => {
-        impl AsyncWrite for $owner {
+macro_rules! write {
+    ($handle:ty, $who:ident, $stream:expr) => {
+        impl AsyncWrite for $handle {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_write(cx, buf)
+                $stream(&*self).poll_write_by(Who::$who, cx, buf)
             }
 
             fn poll_write_vectored(
@@ -223,26 +209,31 @@ macro_rules! write_through {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_write_vectored(cx, bufs)
+                $stream(&*self).poll_write_vectored_by(Who::$who, cx, bufs)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_flush(cx)
+            /// Nothing is kept back here, so there is nothing to flush; the host sends on its own.
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
             }
 
+            /// Waits until the host has sent what was written, then shuts writing down: a half close.
             fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let mut stream: &TcpStream = $inner(&*self);
-                Pin::new(&mut stream).poll_close(cx)
+                $stream(&*self).poll_close_by(Who::$who, cx)
             }
         }
     };
 }
 
-read_through!(TcpStream, |stream| stream);
-write_through!(TcpStream, |stream| stream);
-read_through!(ReadHalf<'_>, ReadHalf::stream);
-write_through!(WriteHalf<'_>, WriteHalf::stream);
-read_through!(OwnedReadHalf, OwnedReadHalf::stream);
-write_through!(OwnedWriteHalf, OwnedWriteHalf::stream);
+fn itself(stream: &TcpStream) -> &TcpStream {
+    stream
+}
+
+read!(&TcpStream, Shared, itself);
+write!(&TcpStream, Shared, itself);
+read!(TcpStream, Owner, itself);
+write!(TcpStream, Owner, itself);
+read!(ReadHalf<'_>, Owner, ReadHalf::stream);
+write!(WriteHalf<'_>, Owner, WriteHalf::stream);
+read!(OwnedReadHalf, Owner, OwnedReadHalf::stream);
+write!(OwnedWriteHalf, Owner, OwnedWriteHalf::stream);

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::slot::{UNPARKED, Who};
 use super::{Key, Reactor};
 use crate::sys::{Resource, Side};
 
@@ -45,26 +46,28 @@ impl<R: Resource> Handle<R> {
     /// Runs `op` until it says something else than `WouldBlock`, parked in between. Dropping the future takes it off the
     /// handle; nothing that was read or written is lost, because `op` runs only inside a poll that returns its result.
     pub(crate) async fn retry<T>(&self, side: Side, mut op: impl FnMut(&R) -> io::Result<T>) -> io::Result<T> {
-        let mut parked = Parked { handle: self, side, id: 0 };
-        poll_fn(|cx| self.attempt(side, Some(&mut parked.id), cx, &mut op)).await
+        let mut parked = Parked { handle: self, side, id: UNPARKED };
+        poll_fn(|cx| self.attempt(side, &mut parked.id, cx, &mut op)).await
     }
 
     /// The same for the `poll_*` functions of traits. They have no future that could be dropped: the waker stays
-    /// parked until the handle is ready or closed.
+    /// parked until the handle is ready or closed. Of an owner's wakers the latest does; those of shared references are
+    /// all kept.
     pub(crate) fn poll<T>(
         &self,
         side: Side,
+        who: Who,
         cx: &mut Context<'_>,
         mut op: impl FnMut(&R) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.attempt(side, None, cx, &mut op)
+        self.attempt(side, &mut (who as u32), cx, &mut op)
     }
 
-    /// Tries, and parks if it has to wait: under `id`, which is 0 until it first parks, or by the waker alone.
+    /// Tries, and parks under `id` if it has to wait.
     fn attempt<T>(
         &self,
         side: Side,
-        id: Option<&mut u32>,
+        id: &mut u32,
         cx: &mut Context<'_>,
         op: &mut impl FnMut(&R) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
@@ -85,14 +88,11 @@ impl<R: Resource> Handle<R> {
     }
 
     /// Ready only with an error.
-    fn park(&self, side: Side, id: Option<&mut u32>, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let id = id.map_or(0, |id| {
-            if *id == 0 {
-                *id = self.reactor.next_id(self.key);
-            }
-            *id
-        });
-        match self.reactor.park(self.resource.source(), self.key, side, id, cx.waker()) {
+    fn park(&self, side: Side, id: &mut u32, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if *id == UNPARKED {
+            *id = self.reactor.next_id(self.key);
+        }
+        match self.reactor.park(self.resource.source(), self.key, side, *id, cx.waker()) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(error),
         }
@@ -112,13 +112,12 @@ impl<R: Resource> Drop for Handle<R> {
 struct Parked<'a, R: Resource> {
     handle: &'a Handle<R>,
     side: Side,
-    /// 0 until it first parks.
     id: u32,
 }
 
 impl<R: Resource> Drop for Parked<'_, R> {
     fn drop(&mut self) {
-        if self.id != 0 {
+        if self.id != UNPARKED {
             self.handle.reactor.unpark(self.handle.resource.source(), self.handle.key, self.side, self.id);
         }
     }

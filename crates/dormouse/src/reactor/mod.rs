@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 pub(crate) use handle::Handle;
 pub(crate) use key::{Arena, Key};
 use slot::Slot;
+pub(crate) use slot::Who;
 
 use crate::sys::{self, Chore, Notifier, Poller, Ready, Side, Source, Until, Wait};
 use crate::time::{Instant, Timers};

@@ -18,6 +18,19 @@ pub(crate) struct Slot {
     last_id: u32,
 }
 
+/// The id of a caller of a `poll_*` function, which leaves nothing behind that could be dropped. Every other id is that
+/// of one operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// One of many, known by its waker only.
+    Shared = 0,
+    /// The only one on its side.
+    Owner = 1,
+}
+
+/// The id of an operation that has not parked yet.
+pub(crate) const UNPARKED: u32 = 2;
+
 /// The tasks parked on one side. The vector stays for the life of the handle: parking allocates only the first time.
 #[derive(Default)]
 pub(crate) struct Waiters {
@@ -26,7 +39,6 @@ pub(crate) struct Waiters {
 }
 
 struct Waiter {
-    /// 0 for a `poll_*` caller, which leaves nothing behind that could be dropped and is known by its waker only.
     id: u32,
     waker: Waker,
 }
@@ -38,7 +50,7 @@ impl Slot {
 
     /// A number for a parked operation of its own.
     pub(crate) fn next_id(&mut self) -> u32 {
-        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        self.last_id = self.last_id.max(UNPARKED).checked_add(1).unwrap_or(UNPARKED + 1);
         self.last_id
     }
 }
@@ -46,9 +58,8 @@ impl Slot {
 impl Waiters {
     /// Adds a waiter, or brings its waker up to date. Gives back a waker to be dropped outside of any borrow.
     pub(crate) fn park(&mut self, id: u32, waker: Waker) -> Option<Waker> {
-        let same = |waiter: &&mut Waiter| {
-            if id == 0 { waiter.id == 0 && waiter.waker.will_wake(&waker) } else { waiter.id == id }
-        };
+        let same =
+            |waiter: &&mut Waiter| waiter.id == id && (id != Who::Shared as u32 || waiter.waker.will_wake(&waker));
         match self.list.iter_mut().find(same) {
             Some(waiter) => Some(std::mem::replace(&mut waiter.waker, waker)),
             None => {

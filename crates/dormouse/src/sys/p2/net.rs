@@ -316,24 +316,28 @@ fn stream_state(code: ErrorCode) -> io::Error {
     }
 }
 
+/// The kind says it all, in std's words.
 fn error(code: ErrorCode) -> io::Error {
     let kind = match code {
-        ErrorCode::WouldBlock => return io::ErrorKind::WouldBlock.into(),
+        ErrorCode::WouldBlock => io::ErrorKind::WouldBlock,
         ErrorCode::AccessDenied => io::ErrorKind::PermissionDenied,
         ErrorCode::NotSupported => io::ErrorKind::Unsupported,
-        ErrorCode::InvalidArgument => io::ErrorKind::InvalidInput,
+        ErrorCode::InvalidArgument | ErrorCode::InvalidState => io::ErrorKind::InvalidInput,
         ErrorCode::OutOfMemory => io::ErrorKind::OutOfMemory,
         ErrorCode::Timeout => io::ErrorKind::TimedOut,
+        ErrorCode::ConcurrencyConflict | ErrorCode::NotInProgress => io::ErrorKind::ResourceBusy,
         ErrorCode::AddressNotBindable => io::ErrorKind::AddrNotAvailable,
         ErrorCode::AddressInUse => io::ErrorKind::AddrInUse,
         ErrorCode::RemoteUnreachable => io::ErrorKind::HostUnreachable,
         ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
-        ErrorCode::InvalidState => io::ErrorKind::InvalidInput,
-        _ => io::ErrorKind::Other,
+        ErrorCode::NewSocketLimit => {
+            return crate::io::error(io::ErrorKind::Other, "the host has no more sockets");
+        }
+        _ => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
     };
-    crate::io::error(kind, code.name())
+    kind.into()
 }
 
 fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
