@@ -4,18 +4,10 @@ use proc_macro::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
 
-/// Runs an `async fn main` inside `dormouse::block_on`.
-///
-/// It may return what any `main` may return. An `io::Error` goes to standard error as its sentence,
-/// `Error: bind 10.0.0.1:80: address in use`, and the exit code is 1. A function that returns something returns a
-/// `std::process::ExitCode` under this attribute.
-///
-/// ```
-/// #[dormouse::main]
-/// async fn main() -> std::io::Result<()> {
-///     Ok(())
-/// }
-/// ```
+// The documentation is at the re-exports, where examples can be compiled. (A dev-dependency on `dormouse` here would give
+// the build of wasmtime's own macros other features, and with them `cargo test` a second wasmtime.)
+
+/// See `dormouse::main`.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
@@ -36,15 +28,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(args, function, "main", returns, run, quote!())
 }
 
-/// Makes an `async fn` a test that runs inside `dormouse::block_on`. A test that nothing can wake any more fails with
-/// the list of its parked tasks.
-///
-/// ```
-/// #[dormouse::test]
-/// async fn sleeps() {
-///     dormouse::time::sleep(std::time::Duration::from_millis(1)).await;
-/// }
-/// ```
+/// See `dormouse::test`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);

@@ -37,6 +37,31 @@ mod sys;
 pub mod task;
 pub mod time;
 
-pub use dormouse_macros::{main, test};
+/// Runs an `async fn main` inside [`block_on`].
+///
+/// It may return what any `main` may return. An [`io::Error`] goes to standard error as its sentence,
+/// `Error: bind 10.0.0.1:80: address in use`, and the exit code is 1. A function that returns something returns a
+/// [`std::process::ExitCode`] under this attribute.
+///
+/// ```
+/// #[dormouse::main]
+/// async fn main() -> std::io::Result<()> {
+///     Ok(())
+/// }
+/// ```
+#[doc(inline)]
+pub use dormouse_macros::main;
+
+/// Makes an `async fn` a test that runs inside [`try_block_on`]. A test that nothing can wake any more fails with the list
+/// of its parked tasks.
+///
+/// ```
+/// #[dormouse::test]
+/// async fn sleeps() {
+///     dormouse::time::sleep(std::time::Duration::from_millis(1)).await;
+/// }
+/// ```
+#[doc(inline)]
+pub use dormouse_macros::test;
 pub use runtime::{EXIT_STALLED, block_on, try_block_on};
 pub use task::{JoinHandle, spawn};

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dormouse_host::Counts;
@@ -174,13 +175,13 @@ pub fn lines_to(sender: std::sync::mpsc::Sender<String>) -> impl FnMut(&[u8]) + 
 }
 
 /// Reads a pipe to its end on a thread of its own.
-pub fn pump(mut from: impl Read + Send + 'static, mut to: impl FnMut(&[u8]) + Send + 'static) {
+pub fn pump(mut from: impl Read + Send + 'static, mut to: impl FnMut(&[u8]) + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buf = [0; 4096];
         while let Ok(n @ 1..) = from.read(&mut buf) {
             to(&buf[..n]);
         }
-    });
+    })
 }
 
 /// Builds with the cargo that runs us and gives the directory of what comes out.

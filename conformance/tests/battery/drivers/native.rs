@@ -2,19 +2,29 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 
 use dormouse_host::Counts;
 
 use super::{Process, Subject, lines_to, pump};
 
-impl Process for Child {
+struct Native {
+    child: Child,
+    /// Reads what it says to the end.
+    stderr: Option<JoinHandle<()>>,
+}
+
+impl Process for Native {
     fn wait(&mut self) -> i32 {
-        Child::wait(self).expect("a child can be waited for").code().unwrap_or(-1)
+        if let Some(stderr) = self.stderr.take() {
+            stderr.join().expect("reading a pipe does not panic");
+        }
+        self.child.wait().expect("a child can be waited for").code().unwrap_or(-1)
     }
 
     fn stop(&mut self) {
-        let _ = self.kill();
-        let _ = Child::wait(self);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     fn counts(&self) -> Option<Counts> {
@@ -22,7 +32,7 @@ impl Process for Child {
     }
 
     fn held(&self) -> u64 {
-        let dir = format!("/proc/{}/fd", self.id());
+        let dir = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(dir).map_or(0, |entries| entries.count() as u64)
     }
 }
@@ -46,8 +56,8 @@ pub fn spawn(mut command: Command) -> Subject {
     pump(child.stdout.take().expect("piped"), lines_to(sender));
     let stderr = Arc::new(Mutex::new(String::new()));
     let said = Arc::clone(&stderr);
-    pump(child.stderr.take().expect("piped"), move |bytes| {
+    let reader = pump(child.stderr.take().expect("piped"), move |bytes| {
         said.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
     });
-    Subject { lines, stderr, process: Box::new(child) }
+    Subject { lines, stderr, process: Box::new(Native { child, stderr: Some(reader) }) }
 }
