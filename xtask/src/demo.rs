@@ -57,7 +57,7 @@ pub fn run() -> Result {
 }
 
 fn run_step(what: &str, args: &[&str]) -> Result {
-    let mut build = cargo(&["build", "--quiet"]);
+    let mut build = cargo(&["build"]);
     build.args(args);
     crate::run(what, build)
 }
