@@ -160,6 +160,27 @@ mod native {
     }
 
     #[test]
+    fn a_destructor_that_panics_in_an_aborted_task_ends_that_task_only() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("a destructor that panics");
+            }
+        }
+        block_on(async {
+            let bomb = spawn(async {
+                let _bomb = Bomb;
+                pending::<()>().await
+            });
+            let other = spawn(sleep(Duration::from_millis(1)));
+            dormouse::task::yield_now().await;
+            bomb.abort();
+            assert!(bomb.await.unwrap_err().is_panic());
+            other.await.unwrap();
+        });
+    }
+
+    #[test]
     #[should_panic(expected = "block_on was called inside another block_on")]
     fn block_on_does_not_nest() {
         block_on(async { block_on(ready(())) });
@@ -218,25 +239,4 @@ fn a_copy_between_things_that_are_always_ready_lets_others_run() {
     use futures_lite::io::{repeat, sink};
     let copied = block_on(timeout(Duration::from_millis(5), dormouse::io::copy(repeat(7), sink())));
     assert!(copied.is_err(), "the timeout gets its turn");
-}
-
-#[test]
-fn a_destructor_that_panics_in_an_aborted_task_ends_that_task_only() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("a destructor that panics");
-        }
-    }
-    block_on(async {
-        let bomb = spawn(async {
-            let _bomb = Bomb;
-            pending::<()>().await
-        });
-        let other = spawn(sleep(Duration::from_millis(1)));
-        dormouse::task::yield_now().await;
-        bomb.abort();
-        assert!(bomb.await.unwrap_err().is_panic());
-        other.await.unwrap();
-    });
 }
