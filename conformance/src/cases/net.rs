@@ -119,7 +119,7 @@ pub async fn half_close_inside() {
         near.write_all(b"question").await.unwrap();
         match shutdown {
             true => near.shutdown(Shutdown::Write).unwrap(),
-            false => near.close().await.unwrap(),
+            false => AsyncWriteExt::close(&mut near).await.unwrap(),
         }
         let mut heard = String::new();
         far.read_to_string(&mut heard).await.unwrap();
@@ -141,12 +141,12 @@ pub async fn half_close_outside() {
     let mut heard = String::new();
     stream.read_to_string(&mut heard).await.unwrap();
     stream.write_all(format!("heard {heard}").as_bytes()).await.unwrap();
-    stream.close().await.unwrap();
+    AsyncWriteExt::close(&mut stream).await.unwrap();
     println!("closed");
     // The other way round: this side ends first and still hears.
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(b"speak").await.unwrap();
-    stream.close().await.unwrap();
+    AsyncWriteExt::close(&mut stream).await.unwrap();
     heard.clear();
     stream.read_to_string(&mut heard).await.unwrap();
     println!("heard {heard}");

@@ -96,17 +96,10 @@ fn installed() -> Option<Rc<dyn Tasks>> {
 /// # Panics
 /// If it is called inside another `block_on` on the same thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    match run(future) {
-        Ok(output) => output,
-        Err(Stop::Stalled(report)) => {
-            complain(&format!("dormouse: {report}\n"));
-            std::process::exit(EXIT_STALLED)
-        }
-        Err(Stop::Host(error)) => {
-            complain(&format!("dormouse: {error}\n"));
-            std::process::exit(EXIT_STALLED)
-        }
-    }
+    try_block_on(future).unwrap_or_else(|error| {
+        complain(&format!("dormouse: {error}\n"));
+        std::process::exit(EXIT_STALLED)
+    })
 }
 
 /// Not `eprintln`: a test harness would keep the message and lose it with the process.
@@ -123,20 +116,7 @@ pub(crate) fn complain(message: &str) {
 /// # Panics
 /// If it is called inside another `block_on` on the same thread.
 pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
-    run(future).map_err(|stop| match stop {
-        Stop::Stalled(report) => error(io::ErrorKind::Deadlock, report),
-        Stop::Host(error) => error,
-    })
-}
-
-/// Why the loop ended before the main future did.
-enum Stop {
-    Stalled(String),
-    Host(io::Error),
-}
-
-fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
-    let entered = Entered::new().map_err(Stop::Host)?;
+    let entered = Entered::new()?;
     let reactor = &*entered.reactor;
     let main = Arc::new(MainWaker { woken: AtomicBool::new(true), notifier: reactor.notifier() });
     let waker = Waker::from(Arc::clone(&main));
@@ -171,7 +151,7 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
             match reactor.next_timer() {
                 Some(when) => Until::At(when),
                 None if reactor.has_sources() => Until::Forever,
-                None => return Err(Stop::Stalled(stalled(tasks.as_deref()))),
+                None => return Err(error(io::ErrorKind::Deadlock, stalled(tasks.as_deref()))),
             }
         };
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
@@ -180,7 +160,7 @@ fn run<F: Future>(future: F) -> Result<F::Output, Stop> {
         let until = if runnable() { Until::Now } else { until };
         let turned = reactor.turn(until);
         notifier.sleeping(false);
-        turned.map_err(Stop::Host)?;
+        turned?;
     }
 }
 

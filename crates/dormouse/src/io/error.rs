@@ -13,6 +13,19 @@ pub(crate) fn error(kind: io::ErrorKind, message: impl Into<String>) -> io::Erro
     io::Error::new(kind, Message(message.into()))
 }
 
+/// The handle was closed by this program, in this task or another.
+#[cold]
+pub(crate) fn closed() -> io::Error {
+    error(io::ErrorKind::NotConnected, CLOSED)
+}
+
+/// Whether an error is [`closed`].
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Message>()).is_some_and(|message| message.0 == CLOSED)
+}
+
+const CLOSED: &str = "use of a closed listener or connection";
+
 struct Message(String);
 
 impl fmt::Display for Message {

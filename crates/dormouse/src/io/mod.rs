@@ -11,7 +11,7 @@ pub use std::io::{Error, ErrorKind, Result};
 
 pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
-pub(crate) use error::error;
+pub(crate) use error::{closed, error, is_closed};
 
 pub use copy::{copy, copy_bidirectional};
 pub use stdio::{Stderr, Stdout, stderr, stdout};

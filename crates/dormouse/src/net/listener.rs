@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,8 +11,9 @@ use futures_core::Stream;
 
 use super::socket::{BIND, LISTEN};
 use super::{TcpSocket, TcpStream, ToSocketAddrs};
-use crate::reactor::{Handle, Who};
-use crate::sys::{self, Side};
+use crate::reactor::{Handle, Share};
+use crate::sys::Side;
+use crate::time::Instant;
 
 /// Accepts TCP connections.
 ///
@@ -27,7 +29,7 @@ use crate::sys::{self, Side};
 /// # }).unwrap();
 /// ```
 pub struct TcpListener {
-    handle: Handle<sys::net::TcpListener>,
+    handle: Share,
 }
 
 impl TcpListener {
@@ -41,23 +43,54 @@ impl TcpListener {
         Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
     }
 
-    pub(super) fn on(handle: Handle<sys::net::TcpListener>) -> TcpListener {
-        TcpListener { handle }
+    pub(super) fn on(handle: Handle) -> TcpListener {
+        TcpListener { handle: Share::new(handle) }
     }
 
     /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.
     ///
     /// # Errors
-    /// What the host says. `ConnectionAborted` belongs to that connection: go on accepting. Others, such as having no
+    /// `TimedOut` after the deadline, one that [`is_closed`](super::is_closed) recognises after [`close`](Self::close), and
+    /// what the host says. `ConnectionAborted` belongs to that connection: go on accepting. Others, such as having no
     /// more descriptors, come again at once: sleep a little first.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.handle.retry(Side::Read, |listener| listener.try_accept()).await?;
         Ok((TcpStream::on(self.handle.sibling(stream)), peer))
     }
 
-    /// The connections as a stream without end.
+    /// The connections as a stream without end; what [`accept`](Self::accept) fails with is an item as well. Safe to drop.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self }
+        Incoming { handle: self.handle.another(), _listener: PhantomData }
+    }
+
+    /// Until when an [`accept`](Self::accept) may wait, one that is parked now as well: from then on it fails with `TimedOut`,
+    /// even if there is a connection, which stays for later. One in the past has passed; `None` is for ever, as at first.
+    ///
+    /// Makes no call of the host.
+    ///
+    /// # Errors
+    /// If the listener is closed.
+    pub fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.handle.set_deadline(&[Side::Read], deadline)
+    }
+
+    /// Another handle to the same listener, as [`std::net::TcpListener::try_clone`]. It is closed when the last of them is
+    /// dropped, or when any of them is closed.
+    ///
+    /// # Errors
+    /// If the listener is closed.
+    pub fn try_clone(&self) -> io::Result<TcpListener> {
+        Ok(TcpListener { handle: self.handle.try_clone()? })
+    }
+
+    /// Stops listening, at once, for all clones: every [`accept`](Self::accept) in progress fails with an error that
+    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. Dropping the listener does the
+    /// same when nobody else has it.
+    ///
+    /// # Errors
+    /// The same, if it is closed already.
+    pub fn close(&self) -> io::Result<()> {
+        self.handle.close()
     }
 
     /// The address it listens on.
@@ -65,7 +98,7 @@ impl TcpListener {
     /// # Errors
     /// What the host says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.handle.get().local_addr()
+        self.handle.with(|listener| listener.local_addr())
     }
 }
 
@@ -76,18 +109,23 @@ impl fmt::Debug for TcpListener {
 }
 
 /// The connections of a listener; made by [`TcpListener::incoming`].
-#[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
-    listener: &'a TcpListener,
+    handle: Share,
+    _listener: PhantomData<&'a TcpListener>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let handle = &self.listener.handle;
-        let accepted = handle.poll(Side::Read, Who::Shared, cx, |listener| listener.try_accept());
-        accepted.map_ok(|(stream, _)| TcpStream::on(handle.sibling(stream))).map(Some)
+        let accepted = self.handle.poll_owned(Side::Read, cx, |listener| listener.try_accept());
+        accepted.map_ok(|(stream, _)| TcpStream::on(self.handle.sibling(stream))).map(Some)
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Incoming")
     }
 }

@@ -1,6 +1,18 @@
 //! TCP over IPv4 and IPv6.
 //!
-//! Handles are used through `&`: any number of tasks may read, write or accept on the same one.
+//! Handles are used through `&`, `Rc` or clones ([`TcpStream::try_clone`]): any number of tasks may read, write, accept, set
+//! deadlines and close on the same one. A single call is whole: what two tasks read or write at once is not mixed within
+//! one call. Tasks that wait on the same side are woken in the order in which they came, reads and writes independently
+//! of each other.
+//!
+//! # Deadlines and closing
+//! A deadline bounds all operations on its side of a handle, those that are parked already as well: from then on they fail
+//! with `TimedOut`, even if there is something to read, and lose nothing. Moving it on, or clearing it, makes the handle
+//! usable again. Closing a handle ends all operations, on this and on other tasks, with an error that [`is_closed`]
+//! recognises. Closing wins over a timeout, and a timeout over readiness, as in Go's `internal/poll`.
+//!
+//! # Cancelling
+//! Any future here may be dropped at any await. Where that may lose something, the function says so.
 
 mod addr;
 mod listener;
@@ -17,6 +29,28 @@ pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf
 pub use stream::TcpStream;
 
 use std::io;
+
+/// Whether an operation failed because its handle was closed by this program: with [`TcpListener::close`] or
+/// [`TcpStream::close`], in this task or another.
+///
+/// ```
+/// use dormouse::net::{TcpListener, is_closed};
+/// # dormouse::block_on(async {
+/// let listener = std::rc::Rc::new(TcpListener::bind("127.0.0.1:0").await?);
+/// let server = dormouse::spawn({
+///     let listener = listener.clone();
+///     async move { listener.accept().await.map(drop) }
+/// });
+/// dormouse::task::yield_now().await; // the server is parked now
+/// listener.close()?;
+/// assert!(is_closed(&server.await.unwrap().unwrap_err()));
+/// assert!(is_closed(&listener.close().unwrap_err()));
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub fn is_closed(error: &io::Error) -> bool {
+    crate::io::is_closed(error)
+}
 
 /// Says what was tried, before what went wrong: `bind 127.0.0.1:80: address in use`.
 #[cold]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{TcpListener, TcpStream, context};
 use crate::io::error;
 use crate::reactor::Handle;
-use crate::sys::{self, Side};
+use crate::sys::{Side, Source};
 
 /// Connections that the host keeps until they are accepted, unless [`TcpSocket::listen`] says otherwise; what tokio
 /// asks for too.
@@ -25,7 +25,7 @@ const BACKLOG: u32 = 1024;
 /// # }).unwrap();
 /// ```
 pub struct TcpSocket {
-    handle: Handle<sys::net::TcpSocket>,
+    handle: Handle,
 }
 
 impl TcpSocket {
@@ -47,14 +47,14 @@ impl TcpSocket {
 
     /// A socket for the family of `addr`.
     fn new(addr: SocketAddr) -> io::Result<TcpSocket> {
-        match sys::net::TcpSocket::new(addr.is_ipv6()) {
+        match Source::tcp(addr.is_ipv6()) {
             Ok(socket) => Ok(TcpSocket { handle: Handle::new(socket)? }),
             Err(error) => Err(context(error, "create a socket for", addr)),
         }
     }
 
     /// Gives the socket its local address; port 0 lets the host choose one. An address in `TIME_WAIT` can be used
-    /// again, as with std.
+    /// again, as with std. If the future is dropped the address may be bound or not.
     ///
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`.
@@ -67,7 +67,7 @@ impl TcpSocket {
     /// # Errors
     /// On wasip2 if the socket is not bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.handle.get().local_addr()
+        self.handle.with(|socket| socket.local_addr())
     }
 
     /// Makes it a listener for which the host keeps about `backlog` connections that are not accepted yet; the host may
@@ -80,7 +80,7 @@ impl TcpSocket {
         Ok(self.into_listener())
     }
 
-    /// Connects it. Dropping the future gives the attempt up.
+    /// Connects it. Dropping the future gives the attempt up, so [`timeout`](crate::time::timeout) around it bounds it.
     ///
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` and what else the host says.
@@ -107,7 +107,7 @@ impl TcpSocket {
 
     async fn take(&self, steps: &[Step], addr: SocketAddr, backlog: u32) -> io::Result<()> {
         for step in steps {
-            let mut taken = (step.start)(self.handle.get(), addr, backlog);
+            let mut taken = self.handle.with(|socket| (step.start)(socket, addr, backlog));
             if taken.is_ok() {
                 taken = self.handle.retry(Side::Write, step.try_finish).await;
             }
@@ -118,12 +118,14 @@ impl TcpSocket {
         Ok(())
     }
 
-    pub(super) fn into_listener(self) -> TcpListener {
-        TcpListener::on(self.handle.map(sys::net::TcpSocket::take_listener))
+    pub(super) fn into_listener(mut self) -> TcpListener {
+        self.handle.change(Source::into_listener);
+        TcpListener::on(self.handle)
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
-        TcpStream::on(self.handle.map(sys::net::TcpSocket::take_stream))
+    pub(super) fn into_stream(mut self) -> TcpStream {
+        self.handle.change(Source::into_stream);
+        TcpStream::on(self.handle)
     }
 }
 
@@ -131,26 +133,23 @@ impl TcpSocket {
 /// so that one future serves all.
 pub(super) struct Step {
     what: &'static str,
-    start: fn(&sys::net::TcpSocket, SocketAddr, u32) -> io::Result<()>,
-    try_finish: fn(&sys::net::TcpSocket) -> io::Result<()>,
+    start: fn(&Source, SocketAddr, u32) -> io::Result<()>,
+    try_finish: fn(&Source) -> io::Result<()>,
 }
 
-pub(super) const BIND: Step = Step {
-    what: "bind",
-    start: |socket, addr, _| socket.start_bind(addr),
-    try_finish: sys::net::TcpSocket::try_finish_bind,
-};
+pub(super) const BIND: Step =
+    Step { what: "bind", start: |socket, addr, _| socket.start_bind(addr), try_finish: Source::try_finish_bind };
 
 pub(super) const LISTEN: Step = Step {
     what: "listen on",
     start: |socket, _, backlog| socket.start_listen(backlog),
-    try_finish: sys::net::TcpSocket::try_finish_listen,
+    try_finish: Source::try_finish_listen,
 };
 
 pub(super) const CONNECT: Step = Step {
     what: "connect",
     start: |socket, addr, _| socket.start_connect(addr),
-    try_finish: sys::net::TcpSocket::try_finish_connect,
+    try_finish: Source::try_finish_connect,
 };
 
 impl std::fmt::Debug for TcpSocket {

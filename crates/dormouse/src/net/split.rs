@@ -2,33 +2,21 @@
 
 use std::fmt;
 use std::net::Shutdown;
-use std::rc::Rc;
 
 use super::TcpStream;
 
-/// The half of a stream that reads; made by [`TcpStream::split`].
+/// The half of a stream that reads; made by [`TcpStream::split`]. Its `AsRef` is the stream, for deadlines and addresses.
 #[derive(Debug)]
 pub struct ReadHalf<'a>(pub(super) &'a TcpStream);
 
-/// The half of a stream that writes; made by [`TcpStream::split`].
+/// The half of a stream that writes; made by [`TcpStream::split`]. Its `AsRef` is the stream, for deadlines and addresses.
 #[derive(Debug)]
 pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
 
-impl ReadHalf<'_> {
-    pub(super) fn stream(&self) -> &TcpStream {
-        self.0
-    }
-}
-
-impl WriteHalf<'_> {
-    pub(super) fn stream(&self) -> &TcpStream {
-        self.0
-    }
-}
-
-/// The half of a stream that reads; made by [`TcpStream::into_split`].
+/// The half of a stream that reads; made by [`TcpStream::into_split`]. Its `AsRef` is the stream, for deadlines and
+/// addresses.
 #[derive(Debug)]
-pub struct OwnedReadHalf(pub(super) Rc<TcpStream>);
+pub struct OwnedReadHalf(pub(super) TcpStream);
 
 impl OwnedReadHalf {
     /// Puts the halves of one stream together again.
@@ -36,30 +24,24 @@ impl OwnedReadHalf {
     /// # Errors
     /// [`ReuniteError`], which holds both, if they are of different streams.
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
-        if !Rc::ptr_eq(&self.0, &other.stream) {
+        if !self.0.is_of(&other.stream) {
             return Err(ReuniteError(self, other));
         }
-        drop(other.into_stream());
-        match Rc::try_unwrap(self.0) {
-            Ok(stream) => Ok(stream),
-            Err(_) => unreachable!("a stream has two halves"),
-        }
-    }
-
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.0
+        other.forget();
+        Ok(self.0)
     }
 }
 
-/// The half of a stream that writes; made by [`TcpStream::into_split`]. Dropping it shuts writing down.
+/// The half of a stream that writes; made by [`TcpStream::into_split`]. Dropping it shuts writing down. Its `AsRef` is the
+/// stream, for deadlines and addresses.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
+    stream: TcpStream,
     shut_down_on_drop: bool,
 }
 
 impl OwnedWriteHalf {
-    pub(super) fn new(stream: Rc<TcpStream>) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         OwnedWriteHalf { stream, shut_down_on_drop: true }
     }
 
@@ -72,26 +54,29 @@ impl OwnedWriteHalf {
     }
 
     /// Drops it without shutting writing down.
-    pub fn forget(self) {
-        drop(self.into_stream());
-    }
-
-    fn into_stream(mut self) -> Rc<TcpStream> {
+    pub fn forget(mut self) {
         self.shut_down_on_drop = false;
-        Rc::clone(&self.stream)
-    }
-
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
     }
 }
 
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.shut_down_on_drop {
-            // Fails only if the peer has gone, and then it is shut down.
+            // Fails only if the peer has gone or the stream is closed, and then it is shut down.
             let _ = self.stream.shutdown(Shutdown::Write);
         }
+    }
+}
+
+impl AsRef<TcpStream> for ReadHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl AsRef<TcpStream> for WriteHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.0
     }
 }
 

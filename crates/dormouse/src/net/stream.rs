@@ -4,15 +4,15 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::socket::CONNECT;
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpSocket, ToSocketAddrs, WriteHalf};
-use crate::reactor::{Handle, Who};
-use crate::sys::{self, Side};
+use crate::reactor::{Handle, Share};
+use crate::sys::{Side, Source};
+use crate::time::Instant;
 
 /// A TCP connection.
 ///
@@ -38,11 +38,12 @@ use crate::sys::{self, Side};
 /// # }).unwrap();
 /// ```
 pub struct TcpStream {
-    handle: Handle<sys::net::TcpStream>,
+    handle: Share,
 }
 
 impl TcpStream {
-    /// Connects to an address; of several, the first that answers. Dropping the future gives the attempt up.
+    /// Connects to an address; of several, the first that answers. Dropping the future gives the attempt up, so
+    /// [`timeout`](crate::time::timeout) around it bounds it.
     ///
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` if the host's policy refuses the address,
@@ -51,20 +52,21 @@ impl TcpStream {
         Ok(TcpSocket::open(addr.addresses()?, &[CONNECT]).await?.into_stream())
     }
 
-    pub(super) fn on(handle: Handle<sys::net::TcpStream>) -> TcpStream {
-        TcpStream { handle }
+    pub(super) fn on(handle: Handle) -> TcpStream {
+        TcpStream { handle: Share::new(handle) }
     }
 
     /// Reads what has come, waiting for at least one byte. `Ok(0)` is the end of the stream, or an empty `buf`.
     /// Safe to cancel: nothing that was read is lost.
     ///
     /// # Errors
+    /// `TimedOut` after the read deadline, one that [`is_closed`](super::is_closed) recognises after [`close`](Self::close),
     /// `ConnectionReset` and what else the host says.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.handle.retry(Side::Read, |stream| stream.try_read(buf)).await
     }
 
-    /// [`read`](TcpStream::read) into several buffers, in order; it may fill only the first.
+    /// [`read`](TcpStream::read) into several buffers, in order; it may fill only the first. Safe to cancel.
     ///
     /// # Errors
     /// As [`read`](TcpStream::read).
@@ -72,10 +74,10 @@ impl TcpStream {
         self.handle.retry(Side::Read, |stream| stream.try_read_vectored(bufs)).await
     }
 
-    /// Looks at what has come without taking it.
+    /// Looks at what has come without taking it. Safe to cancel.
     ///
     /// # Errors
-    /// `Unsupported` on wasip2, which has no such call.
+    /// `Unsupported` on wasip2, which has no such call; else as [`read`](TcpStream::read).
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.handle.retry(Side::Read, |stream| stream.try_peek(buf)).await
     }
@@ -84,12 +86,13 @@ impl TcpStream {
     /// Safe to cancel: what is dropped has written nothing.
     ///
     /// # Errors
+    /// `TimedOut` after the write deadline, one that [`is_closed`](super::is_closed) recognises after [`close`](Self::close),
     /// `BrokenPipe` or `ConnectionReset` when the peer has gone, and what else the host says.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         self.handle.retry(Side::Write, |stream| stream.try_write(buf)).await
     }
 
-    /// [`write`](TcpStream::write) from several buffers, in order, as if they were one.
+    /// [`write`](TcpStream::write) from several buffers, in order, as if they were one. Safe to cancel.
     ///
     /// # Errors
     /// As [`write`](TcpStream::write).
@@ -104,9 +107,73 @@ impl TcpStream {
     /// it lets the host send first.
     ///
     /// # Errors
-    /// `NotConnected` if the peer has gone.
+    /// `NotConnected` if the peer has gone, or if the stream is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.handle.get().shutdown(how)
+        self.handle.with(|stream| stream.shutdown(how))
+    }
+
+    /// Until when reads and writes may wait: [`set_read_deadline`](Self::set_read_deadline) and
+    /// [`set_write_deadline`](Self::set_write_deadline) at once.
+    ///
+    /// ```
+    /// use dormouse::{io, net::{TcpListener, TcpStream}, time::{Duration, Instant}};
+    /// # dormouse::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// stream.set_deadline(Some(Instant::now() + Duration::from_millis(5)))?;
+    /// let error = stream.read(&mut [0; 16]).await.unwrap_err();
+    /// assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    /// stream.set_deadline(None)?; // as before
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// If the stream is closed.
+    pub fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.handle.set_deadline(&[Side::Read, Side::Write], deadline)
+    }
+
+    /// Until when reads may wait, those that are parked now as well: from then on they fail with `TimedOut`, even if there
+    /// is something to read, which stays for later. One in the past has passed; `None` is for ever, as at first.
+    ///
+    /// Makes no call of the host, so it may be set anew for each message; reading the clock for it is one call on wasip2.
+    ///
+    /// # Errors
+    /// If the stream is closed.
+    pub fn set_read_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.handle.set_deadline(&[Side::Read], deadline)
+    }
+
+    /// Until when writes, and closing through [`AsyncWrite`], may wait; as
+    /// [`set_read_deadline`](Self::set_read_deadline). A write that fails with `TimedOut` has written nothing.
+    ///
+    /// # Errors
+    /// If the stream is closed.
+    pub fn set_write_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.handle.set_deadline(&[Side::Write], deadline)
+    }
+
+    /// Another handle to the same connection, as [`std::net::TcpStream::try_clone`]. The connection is closed when the last
+    /// of them is dropped, or when any of them is closed.
+    ///
+    /// # Errors
+    /// If the stream is closed.
+    pub fn try_clone(&self) -> io::Result<TcpStream> {
+        Ok(TcpStream { handle: self.handle.try_clone()? })
+    }
+
+    /// Closes the connection, at once, for all clones and halves: every operation in progress fails with an error that
+    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. What was written is still sent.
+    /// Dropping the stream does the same when nobody else has it.
+    ///
+    /// Not to be taken for [`AsyncWrite::poll_close`], which is a half close: call that one on a half, or as
+    /// `AsyncWriteExt::close(&mut stream)`; or use [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// The same, if it is closed already.
+    pub fn close(&self) -> io::Result<()> {
+        self.handle.close()
     }
 
     /// This end's address.
@@ -114,7 +181,7 @@ impl TcpStream {
     /// # Errors
     /// What the host says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.handle.get().local_addr()
+        self.handle.with(|stream| stream.local_addr())
     }
 
     /// The other end's address.
@@ -122,7 +189,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` if the peer has gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.handle.get().peer_addr()
+        self.handle.with(|stream| stream.peer_addr())
     }
 
     /// A half that reads and a half that writes, for as long as the stream is borrowed.
@@ -133,8 +200,18 @@ impl TcpStream {
     /// A half that reads and a half that writes, to be given to different tasks. Dropping the half that writes shuts
     /// writing down.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let stream = Rc::new(self);
-        (OwnedReadHalf(Rc::clone(&stream)), OwnedWriteHalf::new(stream))
+        let writer = self.another();
+        (OwnedReadHalf(self), OwnedWriteHalf::new(writer))
+    }
+}
+
+impl TcpStream {
+    fn another(&self) -> TcpStream {
+        TcpStream { handle: self.handle.another() }
+    }
+
+    pub(super) fn is_of(&self, other: &TcpStream) -> bool {
+        self.handle.is_of(&other.handle)
     }
 }
 
@@ -145,45 +222,21 @@ impl fmt::Debug for TcpStream {
     }
 }
 
-/// What the traits need, for shared references and for owners. Shared ones may be used by many tasks at once.
-impl TcpStream {
-    fn poll_read_by(&self, who: Who, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Read, who, cx, |stream| stream.try_read(buf))
-    }
-
-    fn poll_read_vectored_by(
-        &self,
-        who: Who,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Read, who, cx, |stream| stream.try_read_vectored(bufs))
-    }
-
-    fn poll_write_by(&self, who: Who, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Write, who, cx, |stream| stream.try_write(buf))
-    }
-
-    fn poll_write_vectored_by(&self, who: Who, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.handle.poll(Side::Write, who, cx, |stream| stream.try_write_vectored(bufs))
-    }
-
-    /// Waits until the host has sent what was written, then shuts writing down: a half close.
-    fn poll_close_by(&self, who: Who, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.handle.poll(Side::Write, who, cx, |stream| stream.try_drain()))?;
-        match self.shutdown(Shutdown::Write) {
-            // The peer has gone, so it is closed.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
-        }
+/// Waits until the host has sent what was written, then shuts writing down: a half close.
+fn half_close(stream: &Source) -> io::Result<()> {
+    stream.try_drain()?;
+    match stream.shutdown(Shutdown::Write) {
+        // The peer has gone, so it is closed.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        result => result,
     }
 }
 
 macro_rules! read {
-    ($handle:ty, $who:ident, $stream:expr) => {
+    ($handle:ty, $poll:ident, $stream:expr) => {
         impl AsyncRead for $handle {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                $stream(&*self).poll_read_by(Who::$who, cx, buf)
+                $stream(&*self).handle.$poll(Side::Read, cx, |stream| stream.try_read(buf))
             }
 
             fn poll_read_vectored(
@@ -191,17 +244,17 @@ macro_rules! read {
                 cx: &mut Context<'_>,
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                $stream(&*self).poll_read_vectored_by(Who::$who, cx, bufs)
+                $stream(&*self).handle.$poll(Side::Read, cx, |stream| stream.try_read_vectored(bufs))
             }
         }
     };
 }
 
 macro_rules! write {
-    ($handle:ty, $who:ident, $stream:expr) => {
+    ($handle:ty, $poll:ident, $stream:expr) => {
         impl AsyncWrite for $handle {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                $stream(&*self).poll_write_by(Who::$who, cx, buf)
+                $stream(&*self).handle.$poll(Side::Write, cx, |stream| stream.try_write(buf))
             }
 
             fn poll_write_vectored(
@@ -209,7 +262,7 @@ macro_rules! write {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                $stream(&*self).poll_write_vectored_by(Who::$who, cx, bufs)
+                $stream(&*self).handle.$poll(Side::Write, cx, |stream| stream.try_write_vectored(bufs))
             }
 
             /// Nothing is kept back here, so there is nothing to flush; the host sends on its own.
@@ -219,7 +272,7 @@ macro_rules! write {
 
             /// Waits until the host has sent what was written, then shuts writing down: a half close.
             fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                $stream(&*self).poll_close_by(Who::$who, cx)
+                $stream(&*self).handle.$poll(Side::Write, cx, half_close)
             }
         }
     };
@@ -229,11 +282,11 @@ fn itself(stream: &TcpStream) -> &TcpStream {
     stream
 }
 
-read!(&TcpStream, Shared, itself);
-write!(&TcpStream, Shared, itself);
-read!(TcpStream, Owner, itself);
-write!(TcpStream, Owner, itself);
-read!(ReadHalf<'_>, Owner, ReadHalf::stream);
-write!(WriteHalf<'_>, Owner, WriteHalf::stream);
-read!(OwnedReadHalf, Owner, OwnedReadHalf::stream);
-write!(OwnedWriteHalf, Owner, OwnedWriteHalf::stream);
+read!(&TcpStream, poll_shared, itself);
+write!(&TcpStream, poll_shared, itself);
+read!(TcpStream, poll_owned, itself);
+write!(TcpStream, poll_owned, itself);
+read!(ReadHalf<'_>, poll_owned, ReadHalf::as_ref);
+write!(WriteHalf<'_>, poll_owned, WriteHalf::as_ref);
+read!(OwnedReadHalf, poll_owned, OwnedReadHalf::as_ref);
+write!(OwnedWriteHalf, poll_owned, OwnedWriteHalf::as_ref);

@@ -1,124 +1,187 @@
-//! A handle: a resource, its slot, and the one loop by which every operation waits: try, park, try again.
+//! A handle: a source, its slot, and the one loop by which every operation waits: try, park, try again.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use super::slot::{UNPARKED, Who};
-use super::{Key, Reactor};
-use crate::sys::{Resource, Side};
+use super::slot::{Id, SHARED, Slot, UNPARKED};
+use super::{Key, Next, Reactor};
+use crate::io::closed;
+use crate::sys::{Side, Source};
+use crate::time::Instant;
 
-/// Owns a resource that is registered with the reactor.
-pub(crate) struct Handle<R: Resource> {
-    resource: R,
+/// Owns a source that is registered with the reactor, until it is closed.
+pub(crate) struct Handle {
+    /// Gone once the handle is closed. Borrowed for as long as an operation is with the host and no longer, so nothing
+    /// is in flight when it goes.
+    source: RefCell<Option<Source>>,
     key: Key,
     reactor: Rc<Reactor>,
 }
 
-impl<R: Resource> Handle<R> {
-    pub(crate) fn new(resource: R) -> io::Result<Self> {
+impl Handle {
+    pub(crate) fn new(source: Source) -> io::Result<Self> {
         let reactor = Reactor::current()?;
-        Ok(Self::new_on(reactor, resource))
+        Ok(Self::new_on(reactor, source))
     }
 
     /// A handle on the same reactor as another one.
-    pub(crate) fn sibling<S: Resource>(&self, resource: S) -> Handle<S> {
-        Handle::new_on(Rc::clone(&self.reactor), resource)
+    pub(crate) fn sibling(&self, source: Source) -> Handle {
+        Handle::new_on(Rc::clone(&self.reactor), source)
     }
 
-    fn new_on(reactor: Rc<Reactor>, resource: R) -> Self {
+    fn new_on(reactor: Rc<Reactor>, source: Source) -> Self {
         let key = reactor.add_slot();
-        Handle { resource, key, reactor }
+        Handle { source: RefCell::new(Some(source)), key, reactor }
     }
 
-    pub(crate) fn get(&self) -> &R {
-        &self.resource
+    /// Makes the source another one, which the poller does not know yet.
+    pub(crate) fn change(&mut self, into: fn(Source) -> Source) {
+        self.reactor.disarm(self.key);
+        let source = self.source.get_mut();
+        *source = source.take().map(into);
     }
 
-    /// Makes the resource another one, with a slot of its own.
-    pub(crate) fn map<S: Resource>(mut self, into: impl FnOnce(&mut R) -> S) -> Handle<S> {
-        self.reactor.remove_slot(self.resource.source(), self.key);
-        let resource = into(&mut self.resource);
-        self.sibling(resource)
+    /// Calls what does not wait.
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&Source) -> io::Result<T>) -> io::Result<T> {
+        match self.source.try_borrow().as_deref() {
+            Ok(Some(source)) => call(source),
+            _ => Err(closed()),
+        }
+    }
+
+    /// Releases the source, and wakes who is parked: operations that are in progress, and all that come later, are
+    /// refused.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        let source = self.source.try_borrow_mut().ok().and_then(|mut source| source.take()).ok_or_else(closed)?;
+        let slot = self.release(source);
+        slot.into_iter().flat_map(Slot::into_wakers).for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Takes the source, which is in nobody's hands now, from the reactor, and then lets it go.
+    fn release(&self, source: Source) -> Option<Slot> {
+        let slot = self.reactor.remove_slot(self.key);
+        if let Some(chore) = source.close() {
+            self.reactor.adopt(chore);
+        }
+        slot
+    }
+
+    /// Until when operations may take on these sides; `None` is for ever. Those that are parked are held to it as well.
+    pub(crate) fn set_deadline(&self, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
+        self.reactor.set_deadline(self.key, sides, deadline)
     }
 
     /// Runs `op` until it says something else than `WouldBlock`, parked in between. Dropping the future takes it off the
     /// handle; nothing that was read or written is lost, because `op` runs only inside a poll that returns its result.
-    pub(crate) async fn retry<T>(&self, side: Side, mut op: impl FnMut(&R) -> io::Result<T>) -> io::Result<T> {
+    pub(crate) async fn retry<T>(&self, side: Side, mut op: impl FnMut(&Source) -> io::Result<T>) -> io::Result<T> {
         let mut parked = Parked { handle: self, side, id: UNPARKED };
-        poll_fn(|cx| self.attempt(side, &mut parked.id, cx, &mut op)).await
+        poll_fn(|cx| self.poll(side, &mut parked.id, cx, &mut op)).await
     }
 
-    /// The same for the `poll_*` functions of traits. They have no future that could be dropped: the waker stays
-    /// parked until the handle is ready or closed. Of an owner's wakers the latest does; those of shared references are
-    /// all kept.
-    pub(crate) fn poll<T>(
+    /// The same for `poll_*` functions through shared references. They have no future that could be dropped: the waker
+    /// stays parked until the handle is ready, refused or closed.
+    pub(crate) fn poll_shared<T>(
         &self,
         side: Side,
-        who: Who,
         cx: &mut Context<'_>,
-        mut op: impl FnMut(&R) -> io::Result<T>,
+        op: impl FnMut(&Source) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.attempt(side, &mut (who as u32), cx, &mut op)
+        self.poll(side, &mut { SHARED }, cx, op)
     }
 
-    /// Tries, and parks under `id` if it has to wait.
-    fn attempt<T>(
+    pub(super) fn poll<T>(
         &self,
         side: Side,
-        id: &mut u32,
+        id: &mut Id,
         cx: &mut Context<'_>,
-        op: &mut impl FnMut(&R) -> io::Result<T>,
+        mut op: impl FnMut(&Source) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        let mut polled = Poll::Pending;
+        let mut op = |source: &Source| {
+            polled = Poll::Ready(Ok(op(source)?));
+            Ok(())
+        };
+        match self.attempt(side, id, cx, &mut op) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => polled,
+        }
+    }
+
+    /// Tries, and parks under `id` if it has to wait. Closed comes before expired, and expired before what the host says.
+    ///
+    /// Not generic: there is one of it, however many operations a program has.
+    fn attempt(
+        &self,
+        side: Side,
+        id: &mut Id,
+        cx: &mut Context<'_>,
+        op: &mut dyn FnMut(&Source) -> io::Result<()>,
+    ) -> Poll<io::Result<()>> {
         ready!(self.reactor.poll_budget(cx));
         loop {
-            let error = match op(&self.resource) {
-                Ok(value) => return Poll::Ready(Ok(value)),
-                Err(error) => error,
-            };
+            match self.reactor.next(self.key, side) {
+                Next::Try => {}
+                Next::Park => return self.park(side, id, cx),
+                Next::Refuse(error) => return Poll::Ready(Err(error)),
+            }
+            let Err(error) = self.with(&mut *op) else { return Poll::Ready(Ok(())) };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => {
-                    return self.park(side, id, cx).map(Err);
-                }
+                io::ErrorKind::WouldBlock => return self.park(side, id, cx),
                 _ => return Poll::Ready(Err(error)),
             }
         }
     }
 
     /// Ready only with an error.
-    fn park(&self, side: Side, id: &mut u32, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn park(&self, side: Side, id: &mut Id, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if *id == UNPARKED {
-            *id = self.reactor.next_id(self.key);
+            *id = self.reactor.next_id();
         }
-        match self.reactor.park(self.resource.source(), self.key, side, *id, cx.waker()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(error),
+        // Cloned first and dropped last: both are somebody else's code, and may do anything with this handle.
+        let waker = cx.waker().clone();
+        let parked = self.with(|source| self.reactor.park(source, self.key, side, *id, waker));
+        match parked {
+            Ok(_replaced) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// A number for another owner.
+    pub(super) fn next_id(&self) -> Id {
+        self.reactor.next_id()
+    }
+
+    /// Takes a parked operation off.
+    pub(super) fn unpark(&self, side: Side, id: Id) {
+        self.reactor.unpark(self.key, side, id);
     }
 }
 
-impl<R: Resource> Drop for Handle<R> {
+impl Drop for Handle {
     fn drop(&mut self) {
-        self.reactor.remove_slot(self.resource.source(), self.key);
-        if let Some(chore) = self.resource.close() {
-            self.reactor.adopt(chore);
+        // The wakers that are left are of nobody: who waits holds the handle.
+        if let Some(source) = self.source.get_mut().take() {
+            self.release(source);
         }
     }
 }
 
 /// An operation that may be parked; takes itself off when it ends or is dropped.
-struct Parked<'a, R: Resource> {
-    handle: &'a Handle<R>,
+struct Parked<'a> {
+    handle: &'a Handle,
     side: Side,
-    id: u32,
+    id: Id,
 }
 
-impl<R: Resource> Drop for Parked<'_, R> {
+impl Drop for Parked<'_> {
     fn drop(&mut self) {
         if self.id != UNPARKED {
-            self.handle.reactor.unpark(self.handle.resource.source(), self.handle.key, self.side, self.id);
+            self.handle.unpark(self.side, self.id);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod handle;
 mod key;
+mod share;
 mod slot;
 
 use std::cell::{Cell, RefCell};
@@ -15,11 +16,12 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) use handle::Handle;
 pub(crate) use key::{Arena, Key};
-use slot::Slot;
-pub(crate) use slot::Who;
+pub(crate) use share::Share;
+use slot::{Id, Slot, UNPARKED};
 
+use crate::io::closed;
 use crate::sys::{self, Chore, Notifier, Poller, Ready, Side, Source, Until, Wait};
-use crate::time::{Instant, Timers};
+use crate::time::{Due, Instant, Timers};
 
 /// Operations that a task may do in one go before it has to let others run, even if all of them succeed.
 const OPERATIONS_PER_POLL: u32 = 128;
@@ -40,6 +42,7 @@ pub(crate) struct Reactor {
     notifier: Notifier,
     /// A `block_on` is running on this thread.
     running: Cell<bool>,
+    last_id: Cell<Id>,
     /// What is left of the running task's operations.
     budget: Cell<u32>,
     /// What has been done since the last look.
@@ -55,6 +58,8 @@ struct Inner {
     poller: Poller,
     slots: Arena<Place>,
     timers: Timers,
+    /// [`fire`], once there was a timer: a program that sets none does not link it.
+    on_due: Option<fn(&mut Inner, Instant, &mut Vec<Waker>)>,
     chores: usize,
 }
 
@@ -62,6 +67,15 @@ enum Place {
     Handle(Slot),
     /// Worked on when its source is writable.
     Chore(Rc<dyn Chore>),
+}
+
+/// What an operation does next.
+enum Next {
+    Try,
+    /// Others are parked already: what comes is reported to all of them, and there is nothing before that. So who polls
+    /// again without having been woken, or comes later, costs the host nothing.
+    Park,
+    Refuse(io::Error),
 }
 
 impl Reactor {
@@ -75,8 +89,9 @@ impl Reactor {
             let poller = Poller::new()?;
             let reactor = Rc::new(Reactor {
                 notifier: poller.notifier(),
-                inner: RefCell::new(Inner { poller, slots: Arena::new(), timers: Timers::new(), chores: 0 }),
+                inner: RefCell::new(Inner::new(poller)),
                 running: Cell::new(false),
+                last_id: Cell::new(UNPARKED),
                 budget: Cell::new(OPERATIONS_PER_POLL),
                 work: Cell::new(0),
                 foreign_wakes: Cell::new(0),
@@ -161,27 +176,30 @@ impl Reactor {
             let waited = inner.poller.wait(until, &mut events);
             for &Ready { key, side } in &events {
                 match inner.slots.get_mut(key) {
-                    Some(Place::Handle(slot)) => slot.side(side).take(&mut wakers),
+                    Some(Place::Handle(slot)) => slot.side(side).ready(&mut wakers),
                     Some(Place::Chore(_)) => chores = true,
                     None => {}
                 }
             }
             let clock_passed = *waited.as_ref().unwrap_or(&false) || until == Until::Now;
-            if clock_passed && inner.timers.next().is_some() {
-                inner.timers.fire(Instant::now(), &mut wakers);
+            if let (true, Some(fire), Some(_)) = (clock_passed, inner.on_due, inner.timers.next()) {
+                fire(inner, Instant::now(), &mut wakers);
             }
             waited
         };
-        for waker in wakers.drain(..) {
-            waker.wake();
-        }
+        self.wake(wakers);
         if chores {
             events.iter().for_each(|event| self.run_chore(event.key));
         }
         events.clear();
         self.events.replace(events);
-        self.wakers.replace(wakers);
         waited.map(|_| ())
+    }
+
+    /// Wakes them, and keeps the vector for the next time.
+    fn wake(&self, mut wakers: Vec<Waker>) {
+        wakers.drain(..).for_each(Waker::wake);
+        self.wakers.replace(wakers);
     }
 
     // ---- handles ----
@@ -190,55 +208,80 @@ impl Reactor {
         self.inner.borrow_mut().slots.insert(Place::Handle(Slot::default()))
     }
 
-    fn remove_slot(&self, source: &Source, key: Key) {
-        let place = {
-            let inner = &mut *self.inner.borrow_mut();
-            inner.poller.remove(source, key);
-            inner.slots.remove(key)
-        };
-        // Wakers that are still parked go here, outside of the borrow.
-        drop(place);
-    }
-
-    fn next_id(&self, key: Key) -> u32 {
-        match self.inner.borrow_mut().slots.get_mut(key) {
-            Some(Place::Handle(slot)) => slot.next_id(),
-            _ => 0,
-        }
-    }
-
-    /// Parks `waker` until `source` is ready on `side`.
-    fn park(&self, source: &Source, key: Key, side: Side, id: u32, waker: &Waker) -> io::Result<()> {
-        if !self.running.get() {
-            return Err(no_runtime());
-        }
-        let waker = waker.clone();
-        let replaced = {
-            let inner = &mut *self.inner.borrow_mut();
-            let Some(Place::Handle(slot)) = inner.slots.get_mut(key) else {
-                return Err(crate::io::error(io::ErrorKind::Other, "no slot for the handle"));
-            };
-            let waiters = slot.side(side);
-            if !waiters.armed {
-                inner.poller.arm(source, side, key)?;
-                waiters.armed = true;
+    /// The poller forgets it, and its timer goes. The caller wakes or drops who is parked there, outside of the borrow.
+    fn remove_slot(&self, key: Key) -> Option<Slot> {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.poller.remove(key);
+        match inner.slots.remove(key) {
+            Some(Place::Handle(slot)) => {
+                inner.timers.cancel(slot.timer());
+                Some(slot)
             }
-            waiters.park(id, waker)
-        };
-        drop(replaced);
+            _ => None,
+        }
+    }
+
+    /// The poller forgets the source of a slot.
+    fn disarm(&self, key: Key) {
+        self.inner.borrow_mut().poller.remove(key);
+    }
+
+    /// Sets or clears the deadline of these sides; `None` is for ever. Makes no host call.
+    fn set_deadline(&self, key: Key, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
+        let mut wakers = self.wakers.take();
+        {
+            let inner = &mut *self.inner.borrow_mut();
+            inner.on_due = Some(fire);
+            let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
+            slot.set_deadline(sides, deadline);
+            inner.expire(key, Instant::latest(), &mut wakers);
+        }
+        self.wake(wakers);
         Ok(())
     }
 
+    /// Whether an operation may be tried.
+    fn next(&self, key: Key, side: Side) -> Next {
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(slot) = slot(&mut inner.slots, key) else { return Next::Refuse(closed()) };
+        match slot.side(side) {
+            side if side.expired => Next::Refuse(io::ErrorKind::TimedOut.into()),
+            side if side.armed => Next::Park,
+            _ => Next::Try,
+        }
+    }
+
+    /// A number for an owner of a handle, or for a parked operation.
+    fn next_id(&self) -> Id {
+        self.last_id.set(self.last_id.get() + 1);
+        self.last_id.get()
+    }
+
+    /// Parks `waker` until `source` is ready on `side`. Gives back a waker to be dropped outside of any borrow.
+    fn park(&self, source: &Source, key: Key, side: Side, id: Id, waker: Waker) -> io::Result<Option<Waker>> {
+        if !self.running.get() {
+            return Err(no_runtime());
+        }
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
+        let waiters = slot.side(side);
+        if !waiters.armed {
+            inner.poller.arm(source, side, key)?;
+            waiters.armed = true;
+        }
+        Ok(waiters.park(id, waker))
+    }
+
     /// Takes a parked operation back. The poller stops watching when it was the last one.
-    fn unpark(&self, source: &Source, key: Key, side: Side, id: u32) {
+    fn unpark(&self, key: Key, side: Side, id: Id) {
         let waker = {
             let inner = &mut *self.inner.borrow_mut();
-            let Some(Place::Handle(slot)) = inner.slots.get_mut(key) else { return };
+            let Some(slot) = slot(&mut inner.slots, key) else { return };
             let waiters = slot.side(side);
             let waker = waiters.unpark(id);
             if waiters.armed && waiters.is_empty() {
                 waiters.armed = false;
-                inner.poller.disarm(source, side, key);
+                inner.poller.disarm(side, key);
             }
             waker
         };
@@ -251,12 +294,13 @@ impl Reactor {
     pub(crate) fn park_until(&self, when: Instant, key: Option<Key>, waker: &Waker) -> Option<Key> {
         let waker = waker.clone();
         let (key, replaced) = {
-            let timers = &mut self.inner.borrow_mut().timers;
+            let inner = &mut *self.inner.borrow_mut();
+            inner.on_due = Some(fire);
             match key {
-                None => (Some(timers.insert(when, waker)), None),
-                Some(key) => match timers.replace_waker(key, waker) {
+                None => (Some(inner.timers.insert(when, Due::Wake(waker))), None),
+                Some(key) => match inner.timers.replace(key, Due::Wake(waker)) {
                     Ok(old) => (Some(key), Some(old)),
-                    Err(waker) => (None, Some(waker)),
+                    Err(new) => (None, Some(new)),
                 },
             }
         };
@@ -265,8 +309,8 @@ impl Reactor {
     }
 
     pub(crate) fn cancel_timer(&self, key: Key) {
-        let waker = self.inner.borrow_mut().timers.remove(key);
-        drop(waker);
+        let due = self.inner.borrow_mut().timers.remove(key);
+        drop(due);
     }
 
     // ---- chores ----
@@ -288,7 +332,7 @@ impl Reactor {
             _ => return,
         };
         if chore.run() {
-            self.forget(key, &*chore);
+            self.forget(key);
         } else {
             self.watch(key, &*chore);
         }
@@ -297,22 +341,59 @@ impl Reactor {
     fn watch(&self, key: Key, chore: &dyn Chore) {
         let armed = self.inner.borrow_mut().poller.arm(chore.source(), Side::Write, key);
         if let Err(error) = armed {
-            self.forget(key, chore);
+            self.forget(key);
             chore.failed(error);
         }
     }
 
     /// The caller holds the chore: nothing is dropped under the borrow.
-    fn forget(&self, key: Key, chore: &dyn Chore) {
+    fn forget(&self, key: Key) {
         let inner = &mut *self.inner.borrow_mut();
         inner.chores -= 1;
-        inner.poller.remove(chore.source(), key);
+        inner.poller.remove(key);
         inner.slots.remove(key);
     }
 
     /// Whether bytes that were written are still on their way.
     pub(crate) fn has_chores(&self) -> bool {
         self.inner.borrow().chores > 0
+    }
+}
+
+impl Inner {
+    fn new(poller: Poller) -> Self {
+        Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0 }
+    }
+
+    /// Looks at the deadlines of a slot, and keeps its one timer at the next of them.
+    fn expire(&mut self, key: Key, now: Instant, wakers: &mut Vec<Waker>) {
+        let Some(slot) = slot(&mut self.slots, key) else { return };
+        for side in [Side::Read, Side::Write] {
+            let waiters = slot.side(side);
+            if waiters.expire(now, wakers) && std::mem::take(&mut waiters.armed) {
+                self.poller.disarm(side, key);
+            }
+        }
+        slot.set_timer(key, &mut self.timers);
+    }
+}
+
+/// The slot of a handle. Not inlined: it is looked up in many places.
+#[inline(never)]
+fn slot(slots: &mut Arena<Place>, key: Key) -> Option<&mut Slot> {
+    match slots.get_mut(key) {
+        Some(Place::Handle(slot)) => Some(slot),
+        _ => None,
+    }
+}
+
+/// Takes out all timers that are due.
+fn fire(inner: &mut Inner, now: Instant, wakers: &mut Vec<Waker>) {
+    while let Some(due) = inner.timers.pop(now) {
+        match due {
+            Due::Wake(waker) => wakers.push(waker),
+            Due::Deadline(key) => inner.expire(key, now, wakers),
+        }
     }
 }
 

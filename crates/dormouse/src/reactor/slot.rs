@@ -1,45 +1,58 @@
-//! A slot: what the reactor knows of one handle. Who is parked on it, on which side, and whether the poller watches.
+//! A slot: what the reactor knows of one handle. Who is parked on it, on which side, until when, and whether the poller
+//! watches. Each side by itself:
 //!
 //! ```text
 //!            park (arms)                 ready (the poller disarms, all waiters are woken)
 //!   quiet ───────────────▶ armed ─────────────────────────────────────────────────────▶ quiet
 //!                            │  the last waiter goes away (disarms)                       ▲
 //!                            └────────────────────────────────────────────────────────────┘
+//!
+//!           the deadline passes (all waiters are woken)
+//!   open ◀──────────────────────────────────────────────▶ expired: operations are refused
+//!           it is moved or cleared
 //! ```
+//!
+//! A closed handle has no slot any more.
 
 use std::task::Waker;
 
+use super::Key;
 use crate::sys::Side;
+use crate::time::{Due, Instant, Timers};
 
 /// Both sides of one handle.
 #[derive(Default)]
 pub(crate) struct Slot {
     sides: [Waiters; 2],
-    last_id: u32,
+    /// One for both sides: set for the earlier of the deadlines that have not passed.
+    timer: Option<Key>,
 }
 
-/// The id of a caller of a `poll_*` function, which leaves nothing behind that could be dropped. Every other id is that
-/// of one operation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
-    /// One of many, known by its waker only.
-    Shared = 0,
-    /// The only one on its side.
-    Owner = 1,
-}
+/// Who is parked. One of the three below, or a number of its own, never given out twice.
+pub(crate) type Id = u64;
 
+/// The id of callers of a `poll_*` function through a shared reference, of which there may be many: known by their wakers
+/// only, and nothing says when they lose interest. Every other id is that of one owner or one operation, which takes its
+/// waker with it.
+pub(crate) const SHARED: Id = 0;
+/// The id of a handle's first owner.
+pub(crate) const FIRST_OWNER: Id = 1;
 /// The id of an operation that has not parked yet.
-pub(crate) const UNPARKED: u32 = 2;
+pub(crate) const UNPARKED: Id = 2;
 
 /// The tasks parked on one side. The vector stays for the life of the handle: parking allocates only the first time.
 #[derive(Default)]
 pub(crate) struct Waiters {
     list: Vec<Waiter>,
+    /// The poller watches this side.
     pub(crate) armed: bool,
+    deadline: Option<Instant>,
+    /// The deadline has passed.
+    pub(crate) expired: bool,
 }
 
 struct Waiter {
-    id: u32,
+    id: Id,
     waker: Waker,
 }
 
@@ -48,18 +61,41 @@ impl Slot {
         &mut self.sides[side as usize]
     }
 
-    /// A number for a parked operation of its own.
-    pub(crate) fn next_id(&mut self) -> u32 {
-        self.last_id = self.last_id.max(UNPARKED).checked_add(1).unwrap_or(UNPARKED + 1);
-        self.last_id
+    /// Sets or clears the deadline of these sides. Whether it has passed is seen to by [`Waiters::expire`].
+    pub(crate) fn set_deadline(&mut self, sides: &[Side], deadline: Option<Instant>) {
+        for &side in sides {
+            let waiters = self.side(side);
+            (waiters.deadline, waiters.expired) = (deadline, false);
+        }
+    }
+
+    /// Keeps the one timer at the earliest deadline to come; one that has fired is set anew.
+    pub(crate) fn set_timer(&mut self, key: Key, timers: &mut Timers) {
+        let next = self.sides.iter().filter(|side| !side.expired).filter_map(|side| side.deadline).min();
+        let timer = self.timer.take();
+        self.timer = match next {
+            Some(when) => Some(timers.set(timer, when, Due::Deadline(key))),
+            None => {
+                timers.cancel(timer);
+                None
+            }
+        };
+    }
+
+    pub(crate) fn timer(&self) -> Option<Key> {
+        self.timer
+    }
+
+    /// Who is parked on it.
+    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
+        self.sides.into_iter().flat_map(|side| side.list).map(|waiter| waiter.waker)
     }
 }
 
 impl Waiters {
     /// Adds a waiter, or brings its waker up to date. Gives back a waker to be dropped outside of any borrow.
-    pub(crate) fn park(&mut self, id: u32, waker: Waker) -> Option<Waker> {
-        let same =
-            |waiter: &&mut Waiter| waiter.id == id && (id != Who::Shared as u32 || waiter.waker.will_wake(&waker));
+    pub(crate) fn park(&mut self, id: Id, waker: Waker) -> Option<Waker> {
+        let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.will_wake(&waker));
         match self.list.iter_mut().find(same) {
             Some(waiter) => Some(std::mem::replace(&mut waiter.waker, waker)),
             None => {
@@ -69,7 +105,7 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn unpark(&mut self, id: u32) -> Option<Waker> {
+    pub(crate) fn unpark(&mut self, id: Id) -> Option<Waker> {
         let at = self.list.iter().position(|waiter| waiter.id == id)?;
         Some(self.list.swap_remove(at).waker)
     }
@@ -78,9 +114,25 @@ impl Waiters {
         self.list.is_empty()
     }
 
-    /// Moves all wakers out, in the order in which they parked.
-    pub(crate) fn take(&mut self, into: &mut Vec<Waker>) {
+    /// The poller has reported this side, and no longer watches it. Moves all wakers out, in the order in which they
+    /// parked.
+    pub(crate) fn ready(&mut self, into: &mut Vec<Waker>) {
         self.armed = false;
-        into.extend(self.list.drain(..).map(|waiter| waiter.waker));
+        self.take(into);
+    }
+
+    /// Moves all wakers out if the deadline has passed, and tells whether it has.
+    pub(crate) fn expire(&mut self, now: Instant, wakers: &mut Vec<Waker>) -> bool {
+        self.expired = self.deadline.is_some_and(|deadline| deadline <= now);
+        if self.expired {
+            self.take(wakers);
+        }
+        self.expired
+    }
+
+    fn take(&mut self, into: &mut Vec<Waker>) {
+        for waiter in self.list.drain(..) {
+            into.push(waiter.waker);
+        }
     }
 }

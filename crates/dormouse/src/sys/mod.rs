@@ -10,16 +10,15 @@
 //!
 //! | item | what it is |
 //! |---|---|
-//! | `Source` | a thing that can become ready; owned by its [`Resource`] |
+//! | `Source` | a thing that can become ready; its `try_*` operations are in `net.rs`. `close` gives back what cannot be dropped without blocking, as a [`Chore`] |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
-//! | `net::{TcpListener, TcpStream, TcpSocket}` | `try_*` operations |
+//! | `clock::latest() -> u64` | what it said last: the time without a host call |
 //! | `spawn_local` | `async_task::Builder::spawn_local`, or the same without the check where there is one thread |
 //! | `stdio::Output` | `stdout()`, `stderr()`, `try_write` |
 
 use std::io;
-use std::rc::Rc;
 
 use crate::reactor::Key;
 use crate::time::Instant;
@@ -27,11 +26,11 @@ use crate::time::Instant;
 cfg_select! {
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
-        pub(crate) use p2::{THREADS, clock, net, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use p2::{THREADS, clock, spawn_local, stdio, Notifier, Poller, Source};
     }
     any(unix, windows) => {
         mod native;
-        pub(crate) use native::{THREADS, clock, net, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use native::{THREADS, clock, spawn_local, stdio, Notifier, Poller, Source};
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
@@ -76,10 +75,10 @@ pub(crate) trait Wait: Sized {
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()>;
 
     /// Stop reporting this side. Never fails; a side that is not armed is fine.
-    fn disarm(&mut self, source: &Source, side: Side, key: Key);
+    fn disarm(&mut self, side: Side, key: Key);
 
-    /// The source is about to go away: disarm both sides and forget all that is known of it.
-    fn remove(&mut self, source: &Source, key: Key);
+    /// Disarm both sides and forget the source. Called before a source that was armed goes away.
+    fn remove(&mut self, key: Key);
 
     /// Sleep until something armed is ready or `until` passes; push what is ready. True if the clock says that `until`
     /// may have passed (early is fine: the caller looks at the clock).
@@ -90,17 +89,6 @@ pub(crate) trait Wait: Sized {
 
     /// A handle by which another thread ends a `wait`.
     fn notifier(&self) -> Notifier;
-}
-
-/// What a socket is to the reactor: a source, and perhaps some work left over when it is closed. Where one becomes another
-/// (`take_listener`, `take_stream`), an empty one stays behind.
-pub(crate) trait Resource {
-    fn source(&self) -> &Source;
-
-    /// Called once, before it is dropped. What cannot be dropped without blocking comes back as a [`Chore`].
-    fn close(&mut self) -> Option<Rc<dyn Chore>> {
-        None
-    }
 }
 
 /// Work that the reactor does on its own, whenever its source becomes writable: finish a write and then close, for example.

@@ -6,14 +6,22 @@ use std::task::Waker;
 use super::Instant;
 use crate::reactor::{Arena, Key};
 
+/// What is to be done at the time.
+pub(crate) enum Due {
+    /// A sleep is over.
+    Wake(Waker),
+    /// A deadline of this handle has passed.
+    Deadline(Key),
+}
+
 /// The heap.
 pub(crate) struct Timers {
     heap: Vec<Node>,
     timers: Arena<Timer>,
     /// Number of the last timer set.
     sequence: u64,
-    /// `fire_due`, once there was a timer: a program that sets none does not link it.
-    on_due: Option<fn(&mut Timers, Instant, &mut Vec<Waker>)>,
+    /// `remove`, once there was a timer: a program that sets none does not link it.
+    on_cancel: Option<fn(&mut Timers, Key) -> Option<Due>>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,60 +32,73 @@ struct Node {
 }
 
 struct Timer {
-    waker: Waker,
+    due: Due,
     /// Where its node is in the heap.
     at: usize,
 }
 
 impl Timers {
     pub(crate) const fn new() -> Self {
-        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0, on_due: None }
+        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0, on_cancel: None }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.first().map(|node| node.when)
     }
 
-    pub(crate) fn insert(&mut self, when: Instant, waker: Waker) -> Key {
-        self.on_due = Some(Timers::fire_due);
+    pub(crate) fn insert(&mut self, when: Instant, due: Due) -> Key {
+        self.on_cancel = Some(Timers::remove);
         self.sequence += 1;
         let at = self.heap.len();
-        let key = self.timers.insert(Timer { waker, at });
+        let key = self.timers.insert(Timer { due, at });
         self.heap.push(Node { when, sequence: self.sequence, key });
         self.up(at);
         key
     }
 
-    /// The old waker, or the new one back if the timer has fired.
-    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Result<Waker, Waker> {
+    /// What was due before, or the new one back if the timer has fired.
+    pub(crate) fn replace(&mut self, key: Key, due: Due) -> Result<Due, Due> {
         match self.timers.get_mut(key) {
-            Some(timer) => Ok(std::mem::replace(&mut timer.waker, waker)),
-            None => Err(waker),
+            Some(timer) => Ok(std::mem::replace(&mut timer.due, due)),
+            None => Err(due),
         }
     }
 
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
-        let Timer { waker, at } = self.timers.remove(key)?;
+    /// Sets a timer to a time, as if it had been set now; if there is none, or it has fired, a new one.
+    pub(crate) fn set(&mut self, timer: Option<Key>, when: Instant, due: Due) -> Key {
+        let place = timer.and_then(|key| Some((key, self.timers.get(key)?.at)));
+        let Some((key, at)) = place else { return self.insert(when, due) };
+        if self.heap[at].when != when {
+            self.sequence += 1;
+            (self.heap[at].when, self.heap[at].sequence) = (when, self.sequence);
+            self.down(at);
+            self.up(at);
+        }
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Due> {
+        let Timer { due, at } = self.timers.remove(key)?;
         self.heap.swap_remove(at);
         if at < self.heap.len() {
             self.place(at);
             self.down(at);
             self.up(at);
         }
-        Some(waker)
+        Some(due)
     }
 
-    /// Takes out all that is due.
-    pub(crate) fn fire(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        if let Some(fire_due) = self.on_due {
-            fire_due(self, now, wakers);
+    /// Removes the timer of somebody who may never have set one.
+    pub(crate) fn cancel(&mut self, key: Option<Key>) {
+        if let (Some(key), Some(remove)) = (key, self.on_cancel) {
+            remove(self, key);
         }
     }
 
-    fn fire_due(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        while let Some(node) = self.heap.first().copied().filter(|node| node.when <= now) {
-            wakers.extend(self.remove(node.key));
-        }
+    /// Takes out the next one, if it is due.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Due> {
+        let node = self.heap.first().copied().filter(|node| node.when <= now)?;
+        self.remove(node.key)
     }
 
     /// Writes down where a node has come to stand.
@@ -156,7 +177,7 @@ mod tests {
                 0 | 1 => {
                     let when = now + random(&mut seed) % 50;
                     let waker = Waker::from(Arc::new(Tag(tag, Arc::clone(&woken))));
-                    model.insert((when, tag), timers.insert(Instant::from_nanos(when), waker));
+                    model.insert((when, tag), timers.insert(Instant::from_nanos(when), Due::Wake(waker)));
                 }
                 2 => {
                     let nth = random(&mut seed) as usize % (model.len() + 1);
@@ -168,9 +189,9 @@ mod tests {
                 }
                 _ => {
                     now += random(&mut seed) % 20;
-                    let mut wakers = Vec::new();
-                    timers.fire(Instant::from_nanos(now), &mut wakers);
-                    wakers.into_iter().for_each(Waker::wake);
+                    while let Some(Due::Wake(waker)) = timers.pop(Instant::from_nanos(now)) {
+                        waker.wake();
+                    }
                     let later = model.split_off(&(now + 1, 0));
                     expected.extend(model.keys().map(|&(_, tag)| tag));
                     model = later;

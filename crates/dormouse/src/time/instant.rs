@@ -23,6 +23,11 @@ impl Instant {
         Instant(sys::clock::now())
     }
 
+    /// The time as it is known without a host call: at the latest reading, or now where reading costs nothing.
+    pub(crate) fn latest() -> Instant {
+        Instant(sys::clock::latest())
+    }
+
     pub(crate) const fn from_nanos(nanos: u64) -> Instant {
         Instant(nanos)
     }

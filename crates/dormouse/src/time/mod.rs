@@ -11,7 +11,7 @@ mod timeout;
 
 pub use std::time::Duration;
 
-pub(crate) use heap::Timers;
+pub(crate) use heap::{Due, Timers};
 pub use instant::Instant;
 pub use interval::{Interval, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};

@@ -1,4 +1,4 @@
-//! The one call of `polling` that is unsafe: it must know when a descriptor goes.
+//! What the system's poller is told of a source, whose descriptor it must not outlive.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -7,9 +7,39 @@ use polling::{Event, Poller};
 
 use super::Source;
 
-/// Registers a source, which [`Wait::remove`](crate::sys::Wait::remove) deletes again.
-pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<()> {
-    // SAFETY: the reactor calls `Wait::remove` before it drops a source that was armed (reactor/handle.rs `drop` and
-    // `map`, reactor/mod.rs `run_chore`), and that deletes it. Standard streams are never closed.
-    unsafe { poller.add(source, interest) }
+/// The descriptor of a source that is registered; valid until [`delete`].
+#[cfg(unix)]
+pub(super) type Descriptor = std::os::fd::RawFd;
+#[cfg(windows)]
+pub(super) type Descriptor = std::os::windows::io::RawSocket;
+
+#[cfg(unix)]
+use std::os::fd::{AsRawFd as _, BorrowedFd as Borrowed};
+#[cfg(windows)]
+use std::os::windows::io::{AsRawSocket as _, BorrowedSocket as Borrowed};
+
+/// Registers a source, until [`delete`].
+pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<Descriptor> {
+    // SAFETY: the reactor calls `Wait::remove` before it drops a source that was armed (reactor/handle.rs `take`,
+    // reactor/mod.rs `forget`), and that deletes it. Standard streams are never closed.
+    unsafe { poller.add(source, interest)? };
+    #[cfg(unix)]
+    return Ok(source.as_raw_fd());
+    #[cfg(windows)]
+    return Ok(source.as_raw_socket());
+}
+
+/// Changes what is waited for.
+pub(super) fn modify(poller: &Poller, descriptor: Descriptor, interest: Event) -> io::Result<()> {
+    poller.modify(borrow(&descriptor), interest)
+}
+
+/// Forgets a source.
+pub(super) fn delete(poller: &Poller, descriptor: Descriptor) -> io::Result<()> {
+    poller.delete(borrow(&descriptor))
+}
+
+fn borrow(descriptor: &Descriptor) -> Borrowed<'_> {
+    // SAFETY: it came from `add`, and its source is alive until after `delete`, as is said there.
+    unsafe { Borrowed::borrow_raw(*descriptor) }
 }

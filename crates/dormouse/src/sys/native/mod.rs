@@ -2,7 +2,7 @@
 
 mod abi;
 pub(crate) mod clock;
-pub(crate) mod net;
+mod net;
 mod poller;
 pub(crate) mod stdio;
 
@@ -39,8 +39,6 @@ pub(crate) enum Source {
     Stream(TcpStream),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
-    /// What stays behind of a socket that has become something else. Never polled.
-    Empty,
 }
 
 #[cfg(unix)]
@@ -52,7 +50,6 @@ impl AsFd for Source {
             Source::Stream(stream) => stream.as_fd(),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
-            Source::Empty => unreachable!("what is empty is not polled"),
         }
     }
 }
@@ -72,7 +69,6 @@ impl AsSocket for Source {
             Source::Listener(listener) => listener.as_socket(),
             Source::Stream(stream) => stream.as_socket(),
             Source::Stdout(_) | Source::Stderr(_) => unreachable!("standard streams are not waited for on Windows"),
-            Source::Empty => unreachable!("what is empty is not polled"),
         }
     }
 }

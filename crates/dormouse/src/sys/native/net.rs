@@ -1,24 +1,22 @@
 //! TCP over the system's sockets, non-blocking. Every call returns at once.
 
 use std::io::{self, Read, Write};
-use std::mem;
 use std::net::{self, Shutdown, SocketAddr};
+use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Source;
-use crate::sys::Resource;
+use crate::sys::Chore;
 
 // ---- a socket that is not yet a listener or a stream ----
 
-pub(crate) struct TcpSocket(Source);
-
-impl TcpSocket {
-    pub(crate) fn new(v6: bool) -> io::Result<Self> {
+impl Source {
+    pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        Ok(TcpSocket(Source::Socket(socket)))
+        Ok(Source::Socket(socket))
     }
 
     pub(crate) fn start_bind(&self, addr: SocketAddr) -> io::Result<()> {
@@ -57,25 +55,29 @@ impl TcpSocket {
         }
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        to_std(&self.socket().local_addr()?)
+    pub(crate) fn into_listener(self) -> Source {
+        Source::Listener(self.into_socket().into())
     }
 
-    pub(crate) fn take_listener(&mut self) -> TcpListener {
-        TcpListener(Source::Listener(self.take().into()))
+    pub(crate) fn into_stream(self) -> Source {
+        Source::Stream(self.into_socket().into())
     }
 
-    pub(crate) fn take_stream(&mut self) -> TcpStream {
-        TcpStream(Source::Stream(self.take().into()))
-    }
-
-    fn take(&mut self) -> Socket {
-        let Source::Socket(socket) = mem::replace(&mut self.0, Source::Empty) else { unreachable!("made of a socket") };
+    fn into_socket(self) -> Socket {
+        let Source::Socket(socket) = self else { unreachable!("it is a socket") };
         socket
     }
 
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Source::Listener(listener) => listener.local_addr(),
+            Source::Stream(stream) => stream.local_addr(),
+            _ => to_std(&self.socket().local_addr()?),
+        }
+    }
+
     fn socket(&self) -> &Socket {
-        let Source::Socket(socket) = &self.0 else { unreachable!("made of a socket") };
+        let Source::Socket(socket) = self else { unreachable!("it is a socket") };
         socket
     }
 }
@@ -92,44 +94,24 @@ fn to_std(addr: &socket2::SockAddr) -> io::Result<SocketAddr> {
     addr.as_socket().ok_or_else(|| crate::io::error(io::ErrorKind::InvalidData, "not an IP address"))
 }
 
-impl Resource for TcpSocket {
-    fn source(&self) -> &Source {
-        &self.0
-    }
-}
-
 // ---- a listener ----
 
-pub(crate) struct TcpListener(Source);
-
-impl TcpListener {
-    pub(crate) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+impl Source {
+    pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
         let (stream, peer) = self.listener().accept()?;
         stream.set_nonblocking(true)?;
-        Ok((TcpStream(Source::Stream(stream)), peer))
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener().local_addr()
+        Ok((Source::Stream(stream), peer))
     }
 
     fn listener(&self) -> &net::TcpListener {
-        let Source::Listener(listener) = &self.0 else { unreachable!("made of a listener") };
+        let Source::Listener(listener) = self else { unreachable!("it is a listener") };
         listener
-    }
-}
-
-impl Resource for TcpListener {
-    fn source(&self) -> &Source {
-        &self.0
     }
 }
 
 // ---- a stream ----
 
-pub(crate) struct TcpStream(Source);
-
-impl TcpStream {
+impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.stream().read(buf)
     }
@@ -159,22 +141,19 @@ impl TcpStream {
         self.stream().shutdown(how)
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream().local_addr()
-    }
-
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream().peer_addr()
     }
 
     fn stream(&self) -> &net::TcpStream {
-        let Source::Stream(stream) = &self.0 else { unreachable!("made of a stream") };
+        let Source::Stream(stream) = self else { unreachable!("it is a stream") };
         stream
     }
 }
 
-impl Resource for TcpStream {
-    fn source(&self) -> &Source {
-        &self.0
+impl Source {
+    /// Nothing is left over: what was written, the system sends.
+    pub(crate) fn close(self) -> Option<Rc<dyn Chore>> {
+        None
     }
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use polling::{Event, Events};
 
-use super::{Notifier, Source, abi, clock};
+use super::abi::{self, Descriptor};
+use super::{Notifier, Source, clock};
 use crate::reactor::Key;
 use crate::sys::{Ready, Side, Until, Wait};
 
@@ -24,7 +25,8 @@ pub(crate) struct Poller {
 #[derive(Clone, Copy, Default)]
 struct Known {
     generation: u32,
-    registered: bool,
+    /// What it is registered as, for as long as it is.
+    descriptor: Option<Descriptor>,
     /// By side.
     armed: [bool; 2],
 }
@@ -55,37 +57,38 @@ impl Wait for Poller {
         }
         let mut wanted = *known;
         wanted.armed[side as usize] = true;
-        if known.registered {
-            self.poller.modify(source, wanted.interest(key.index))?;
-        } else {
-            abi::add(&self.poller, source, wanted.interest(key.index))?;
+        match known.descriptor {
+            Some(descriptor) => abi::modify(&self.poller, descriptor, wanted.interest(key.index))?,
+            None => wanted.descriptor = Some(abi::add(&self.poller, source, wanted.interest(key.index))?),
         }
-        *known = Known { registered: true, ..wanted };
+        *known = wanted;
         self.armed += 1;
         Ok(())
     }
 
-    fn disarm(&mut self, source: &Source, side: Side, key: Key) {
+    fn disarm(&mut self, side: Side, key: Key) {
         let Some(known) = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation)
         else {
             return;
         };
         if std::mem::replace(&mut known.armed[side as usize], false) {
             self.armed -= 1;
-            // Should it fail, a wake too many is the consequence.
-            let _ = self.poller.modify(source, known.interest(key.index));
+            if let Some(descriptor) = known.descriptor {
+                // Should it fail, a wake too many is the consequence.
+                let _ = abi::modify(&self.poller, descriptor, known.interest(key.index));
+            }
         }
     }
 
-    fn remove(&mut self, source: &Source, key: Key) {
+    fn remove(&mut self, key: Key) {
         let Some(known) = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation)
         else {
             return;
         };
         self.armed -= known.armed.iter().filter(|&&armed| armed).count();
-        if known.registered {
+        if let Some(descriptor) = known.descriptor {
             // The descriptor is about to be closed, which forgets it as well.
-            let _ = self.poller.delete(source);
+            let _ = abi::delete(&self.poller, descriptor);
         }
         *known = Known { generation: key.generation, ..Known::default() };
     }

@@ -1,6 +1,21 @@
 //! The monotonic clock.
 
+use std::cell::Cell;
+
+use wasip2::clocks::monotonic_clock;
+
+thread_local! {
+    static LATEST: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Nanoseconds.
 pub(crate) fn now() -> u64 {
-    wasip2::clocks::monotonic_clock::now()
+    let now = monotonic_clock::now();
+    LATEST.set(now);
+    now
+}
+
+/// What `now` said last: the program cannot know that it is later.
+pub(crate) fn latest() -> u64 {
+    LATEST.get()
 }

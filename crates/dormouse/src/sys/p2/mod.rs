@@ -6,11 +6,11 @@
 mod abi;
 mod budget;
 pub(crate) mod clock;
-pub(crate) mod net;
+mod net;
 mod poller;
 pub(crate) mod stdio;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, OutputStream};
@@ -31,6 +31,8 @@ pub(crate) struct Source {
     input: OnceCell<InputStream>,
     output: OnceCell<OutputStream>,
     socket: Option<TcpSocket>,
+    /// Something was written, and may still be on its way when the source is closed.
+    wrote: Cell<bool>,
 }
 
 impl Source {

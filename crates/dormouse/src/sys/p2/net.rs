@@ -1,8 +1,8 @@
 //! TCP over `wasi:sockets`. Every call returns at once.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::io;
-use std::mem::{self, ManuallyDrop};
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 use super::{Source, abi, budget};
-use crate::sys::{Chore, Resource};
+use crate::sys::Chore;
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -31,82 +31,69 @@ fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
 
 // ---- a socket that is not yet a listener or a stream ----
 
-pub(crate) struct TcpSocket(Source);
-
-impl TcpSocket {
-    pub(crate) fn new(v6: bool) -> io::Result<Self> {
+impl Source {
+    pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let family = if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
         let socket = create_tcp_socket(family).map_err(error)?;
-        Ok(TcpSocket(Source { socket: Some(socket), ..Source::default() }))
+        Ok(Source { socket: Some(socket), ..Source::default() })
     }
 
     pub(crate) fn start_bind(&self, addr: SocketAddr) -> io::Result<()> {
-        with_network(|network| self.0.socket()?.start_bind(network, to_wasi(addr)).map_err(error))
+        with_network(|network| self.socket()?.start_bind(network, to_wasi(addr)).map_err(error))
     }
 
     pub(crate) fn try_finish_bind(&self) -> io::Result<()> {
-        self.0.socket()?.finish_bind().map_err(error)
+        self.socket()?.finish_bind().map_err(error)
     }
 
     pub(crate) fn start_listen(&self, backlog: u32) -> io::Result<()> {
-        let socket = self.0.socket()?;
+        let socket = self.socket()?;
         socket.set_listen_backlog_size(backlog.max(1).into()).map_err(error)?;
         socket.start_listen().map_err(error)
     }
 
     pub(crate) fn try_finish_listen(&self) -> io::Result<()> {
-        self.0.socket()?.finish_listen().map_err(error)
+        self.socket()?.finish_listen().map_err(error)
     }
 
     pub(crate) fn start_connect(&self, addr: SocketAddr) -> io::Result<()> {
-        with_network(|network| self.0.socket()?.start_connect(network, to_wasi(addr)).map_err(error))
+        with_network(|network| self.socket()?.start_connect(network, to_wasi(addr)).map_err(error))
     }
 
     pub(crate) fn try_finish_connect(&self) -> io::Result<()> {
         let (input, output) = loop {
-            match self.0.socket()?.finish_connect() {
+            match self.socket()?.finish_connect() {
                 Ok(streams) => break streams,
                 Err(ErrorCode::WouldBlock) if budget::renewed() => {}
                 Err(code) => return Err(error(code)),
             }
         };
-        let _ = (self.0.input.set(input), self.0.output.set(output));
+        let _ = (self.input.set(input), self.output.set(output));
         Ok(())
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    pub(crate) fn take_listener(&mut self) -> TcpListener {
-        TcpListener(self.take())
-    }
-
-    pub(crate) fn take_stream(&mut self) -> TcpStream {
-        TcpStream { source: self.take(), wrote: Cell::new(false) }
+    pub(crate) fn into_listener(self) -> Source {
+        self.into_stream()
     }
 
     /// Without the pollables it has: those are for "bound", "listening" or "connected", and a stream's are others.
-    fn take(&mut self) -> Source {
-        Source { pollables: Default::default(), ..mem::take(&mut self.0) }
+    pub(crate) fn into_stream(mut self) -> Source {
+        self.pollables = Default::default();
+        self
     }
-}
 
-impl Resource for TcpSocket {
-    fn source(&self) -> &Source {
-        &self.0
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.local_address().map(from_wasi).map_err(error)
     }
 }
 
 // ---- a listener ----
 
-pub(crate) struct TcpListener(Source);
-
-impl TcpListener {
-    pub(crate) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+impl Source {
+    pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
         loop {
             budget::spend(budget::ACCEPT);
-            let (socket, input, output) = match self.0.socket()?.accept() {
+            let (socket, input, output) = match self.socket()?.accept() {
                 Ok(accepted) => accepted,
                 Err(ErrorCode::WouldBlock) if budget::renewed() => continue,
                 Err(code) => return Err(error(code)),
@@ -115,7 +102,7 @@ impl TcpListener {
             let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
             match peer {
                 Ok(peer) => {
-                    return Ok((TcpStream { source, wrote: Cell::new(false) }, from_wasi(peer)));
+                    return Ok((source, from_wasi(peer)));
                 }
                 // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
                 Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
@@ -123,29 +110,13 @@ impl TcpListener {
             }
         }
     }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-impl Resource for TcpListener {
-    fn source(&self) -> &Source {
-        &self.0
-    }
 }
 
 // ---- a stream ----
 
-pub(crate) struct TcpStream {
-    source: Source,
-    /// Something was written, and may still be on its way when the stream is dropped.
-    wrote: Cell<bool>,
-}
-
-impl TcpStream {
+impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let (Some(input), false) = (self.source.input.get(), buf.is_empty()) else { return Ok(0) };
+        let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
         match abi::read(input, buf) {
             Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(n) => Ok(n),
@@ -169,7 +140,7 @@ impl TcpStream {
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let n = try_write(&self.source, buf)?;
+        let n = try_write(self, buf)?;
         self.wrote.set(true);
         Ok(n)
     }
@@ -193,7 +164,7 @@ impl TcpStream {
 
     /// Whether all that was written has left the host's hands; `WouldBlock` if not.
     pub(crate) fn try_drain(&self) -> io::Result<()> {
-        match permit(&self.source) {
+        match permit(self) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             permit => permit.map(|_| ()),
         }
@@ -205,29 +176,19 @@ impl TcpStream {
             Shutdown::Write => ShutdownType::Send,
             Shutdown::Both => ShutdownType::Both,
         };
-        self.source.socket()?.shutdown(how).map_err(stream_state)
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.local_addr()
+        self.socket()?.shutdown(how).map_err(stream_state)
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.source.socket()?.remote_address().map(from_wasi).map_err(stream_state)
-    }
-}
-
-impl Resource for TcpStream {
-    fn source(&self) -> &Source {
-        &self.source
+        self.socket()?.remote_address().map(from_wasi).map_err(stream_state)
     }
 
     /// Dropping an output stream waits, with the whole guest, until its last write is through (wasmtime-wasi 48.0.8,
     /// p2/tcp.rs `cancel`); a peer that does not read would freeze everybody. So a stream with a write on its way is
     /// kept until it is writable, or the peer has gone.
-    fn close(&mut self) -> Option<Rc<dyn Chore>> {
-        let pending = self.wrote.get() && is_pending(&self.source);
-        pending.then(|| Rc::new(Closing(mem::take(&mut self.source))) as Rc<dyn Chore>)
+    pub(crate) fn close(self) -> Option<Rc<dyn Chore>> {
+        let pending = self.wrote.get() && is_pending(&self);
+        pending.then(|| Rc::new(Closing(self)) as Rc<dyn Chore>)
     }
 }
 
@@ -253,10 +214,6 @@ fn is_pending(source: &Source) -> bool {
 impl Source {
     fn socket(&self) -> io::Result<&tcp::TcpSocket> {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket()?.local_address().map(from_wasi).map_err(error)
     }
 }
 

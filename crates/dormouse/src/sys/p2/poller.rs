@@ -56,11 +56,11 @@ impl Wait for Poller {
         Ok(())
     }
 
-    fn disarm(&mut self, _source: &Source, side: Side, key: Key) {
+    fn disarm(&mut self, side: Side, key: Key) {
         self.take_out(key, side);
     }
 
-    fn remove(&mut self, _source: &Source, key: Key) {
+    fn remove(&mut self, key: Key) {
         self.take_out(key, Side::Read);
         self.take_out(key, Side::Write);
     }
@@ -129,6 +129,7 @@ impl Wait for Poller {
 }
 
 impl Poller {
+    #[inline(never)]
     fn take_out(&mut self, key: Key, side: Side) {
         let Some(sides) = self.places.get_mut(key.index as usize) else { return };
         let place = std::mem::replace(&mut sides[side as usize], NOWHERE) as usize;
