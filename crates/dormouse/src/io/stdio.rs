@@ -13,10 +13,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::AsyncWrite;
 
-use crate::reactor::{self, Reactor};
+use crate::reactor::{self, Chore, Reactor};
 use crate::runtime;
-use crate::sys::stdio::Output;
-use crate::sys::{Chore, Source};
+use crate::sys::Source;
 
 /// Bytes that may wait before a writer has to.
 const FULL: usize = 64 * 1024;
@@ -42,12 +41,12 @@ thread_local! {
 /// A line that is written with one call stays together, up to 64 KiB, if what was written before it ended its line.
 /// Output of `println!` may overtake it.
 pub fn stdout() -> Stdout {
-    Stdout { lines: Lines::shared(&STDOUT, Output::stdout, "standard output"), flushing: None }
+    Stdout { lines: Lines::shared(&STDOUT, Source::stdout, "standard output"), flushing: None }
 }
 
 /// Standard error; see [`stdout`].
 pub fn stderr() -> Stderr {
-    Stderr { lines: Lines::shared(&STDERR, Output::stderr, "standard error"), flushing: None }
+    Stderr { lines: Lines::shared(&STDERR, Source::stderr, "standard error"), flushing: None }
 }
 
 /// A handle to standard output; made by [`stdout`].
@@ -104,7 +103,7 @@ write_lines!(Stderr);
 ///          0                        lines                       len
 /// ```
 struct Lines {
-    output: Output,
+    output: Source,
     name: &'static str,
     buffer: RefCell<Vec<u8>>,
     lines: Cell<usize>,
@@ -121,7 +120,7 @@ struct Lines {
 impl Lines {
     fn shared(
         slot: &'static std::thread::LocalKey<RefCell<Option<Rc<Lines>>>>,
-        open: fn() -> Output,
+        open: fn() -> Source,
         name: &'static str,
     ) -> Rc<Lines> {
         slot.with(|slot| {
@@ -243,7 +242,7 @@ struct Draining(Rc<Lines>);
 
 impl Chore for Draining {
     fn source(&self) -> &Source {
-        self.0.output.source()
+        &self.0.output
     }
 
     fn run(&self) -> bool {

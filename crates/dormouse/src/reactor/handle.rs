@@ -64,9 +64,7 @@ impl Handle {
     /// Takes the source, which is in nobody's hands now, from the reactor, and then lets it go.
     fn release(&self, source: Source) -> Option<Slot> {
         let slot = self.reactor.remove_slot(self.key);
-        if let Some(chore) = source.close() {
-            self.reactor.adopt(chore);
-        }
+        self.reactor.let_go(source);
         slot
     }
 

@@ -4,6 +4,7 @@
 //! dropped anywhere. No waker is called or dropped while the reactor is borrowed: both can run a task's destructor,
 //! and that may close a handle.
 
+mod chore;
 mod handle;
 mod key;
 mod share;
@@ -14,13 +15,15 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+pub(crate) use chore::Chore;
+use chore::Closing;
 pub(crate) use handle::Handle;
 pub(crate) use key::{Arena, Key};
 pub(crate) use share::Share;
 use slot::{Id, Slot, UNPARKED};
 
 use crate::io::closed;
-use crate::sys::{self, Chore, Notifier, Poller, Ready, Side, Source, Until, Wait};
+use crate::sys::{self, Notifier, Poller, Ready, Side, Source, Until, Wait};
 use crate::time::{Due, Instant, Timers};
 
 /// Operations that a task may do in one go before it has to let others run, even if all of them succeed.
@@ -314,6 +317,13 @@ impl Reactor {
     }
 
     // ---- chores ----
+
+    /// Drops a source that the poller has forgotten, now or when that no longer waits for anything.
+    fn let_go(&self, source: Source) {
+        if source.is_pending() {
+            self.adopt(Rc::new(Closing(source)));
+        }
+    }
 
     /// Takes over a piece of work, to be gone on with whenever its source is writable.
     pub(crate) fn adopt(&self, chore: Rc<dyn Chore>) {

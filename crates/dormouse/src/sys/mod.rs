@@ -10,13 +10,13 @@
 //!
 //! | item | what it is |
 //! |---|---|
-//! | `Source` | a thing that can become ready; its `try_*` operations are in `net.rs`. `close` gives back what cannot be dropped without blocking, as a [`Chore`] |
+//! | `Source` | a thing that can become ready, with its `try_*` operations (`net.rs`, `stdio.rs`) |
+//! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
 //! | `clock::latest() -> u64` | what it said last: the time without a host call |
 //! | `spawn_local` | `async_task::Builder::spawn_local`, or the same without the check where there is one thread |
-//! | `stdio::Output` | `stdout()`, `stderr()`, `try_write` |
 
 use std::io;
 
@@ -26,11 +26,11 @@ use crate::time::Instant;
 cfg_select! {
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
-        pub(crate) use p2::{THREADS, clock, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use p2::{THREADS, clock, spawn_local, Notifier, Poller, Source};
     }
     any(unix, windows) => {
         mod native;
-        pub(crate) use native::{THREADS, clock, spawn_local, stdio, Notifier, Poller, Source};
+        pub(crate) use native::{THREADS, clock, spawn_local, Notifier, Poller, Source};
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
@@ -89,15 +89,4 @@ pub(crate) trait Wait: Sized {
 
     /// A handle by which another thread ends a `wait`.
     fn notifier(&self) -> Notifier;
-}
-
-/// Work that the reactor does on its own, whenever its source becomes writable: finish a write and then close, for example.
-pub(crate) trait Chore {
-    fn source(&self) -> &Source;
-
-    /// Do what can be done now. True when there is nothing left; the chore is then dropped.
-    fn run(&self) -> bool;
-
-    /// Its source cannot be watched: nobody will run it again, and it is dropped.
-    fn failed(&self, _error: io::Error) {}
 }

@@ -4,7 +4,7 @@ mod abi;
 pub(crate) mod clock;
 mod net;
 mod poller;
-pub(crate) mod stdio;
+mod stdio;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};

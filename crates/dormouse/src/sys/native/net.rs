@@ -2,12 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{self, Shutdown, SocketAddr};
-use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Source;
-use crate::sys::Chore;
+use super::{Source, stdio};
 
 // ---- a socket that is not yet a listener or a stream ----
 
@@ -125,7 +123,11 @@ impl Source {
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.stream().write(buf)
+        match self {
+            Source::Stdout(stdout) => stdio::try_write_stdout(stdout, buf),
+            Source::Stderr(stderr) => stdio::try_write_stderr(stderr, buf),
+            _ => self.stream().write(buf),
+        }
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
@@ -145,15 +147,14 @@ impl Source {
         self.stream().peer_addr()
     }
 
+    /// Whether something that was written is still on its way, so that dropping would have to wait: never, the system
+    /// sends it.
+    pub(crate) fn is_pending(&self) -> bool {
+        false
+    }
+
     fn stream(&self) -> &net::TcpStream {
         let Source::Stream(stream) = self else { unreachable!("it is a stream") };
         stream
-    }
-}
-
-impl Source {
-    /// Nothing is left over: what was written, the system sends.
-    pub(crate) fn close(self) -> Option<Rc<dyn Chore>> {
-        None
     }
 }

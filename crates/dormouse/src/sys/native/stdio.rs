@@ -12,40 +12,30 @@ const ATOMIC: usize = 4096;
 #[cfg(not(target_os = "linux"))]
 const ATOMIC: usize = 512;
 
-pub(crate) struct Output {
-    source: Source,
-}
-
-impl Output {
+impl Source {
     pub(crate) fn stdout() -> Self {
-        Output { source: Source::Stdout(io::stdout()) }
+        Source::Stdout(io::stdout())
     }
 
     pub(crate) fn stderr() -> Self {
-        Output { source: Source::Stderr(io::stderr()) }
+        Source::Stderr(io::stderr())
     }
+}
 
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
-    }
+pub(super) fn try_write_stdout(stdout: &io::Stdout, bytes: &[u8]) -> io::Result<usize> {
+    writable(stdout)?;
+    let mut stdout = stdout.lock();
+    let bytes = &bytes[..bytes.len().min(ATOMIC)];
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
+    Ok(bytes.len())
+}
 
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let bytes = &bytes[..bytes.len().min(ATOMIC)];
-        match &self.source {
-            Source::Stdout(stdout) => {
-                writable(stdout)?;
-                let mut stdout = stdout.lock();
-                stdout.write_all(bytes)?;
-                stdout.flush()?;
-            }
-            Source::Stderr(stderr) => {
-                writable(stderr)?;
-                stderr.lock().write_all(bytes)?;
-            }
-            _ => unreachable!("an output is made of a standard stream"),
-        }
-        Ok(bytes.len())
-    }
+pub(super) fn try_write_stderr(stderr: &io::Stderr, bytes: &[u8]) -> io::Result<usize> {
+    writable(stderr)?;
+    let bytes = &bytes[..bytes.len().min(ATOMIC)];
+    stderr.lock().write_all(bytes)?;
+    Ok(bytes.len())
 }
 
 #[cfg(unix)]

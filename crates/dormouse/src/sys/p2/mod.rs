@@ -8,7 +8,7 @@ mod budget;
 pub(crate) mod clock;
 mod net;
 mod poller;
-pub(crate) mod stdio;
+mod stdio;
 
 use std::cell::{Cell, OnceCell};
 

@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::rc::Rc;
 
 use wasip2::io::streams::StreamError;
 use wasip2::sockets::instance_network::instance_network;
@@ -15,7 +14,6 @@ use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 use super::{Source, abi, budget};
-use crate::sys::Chore;
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -140,7 +138,11 @@ impl Source {
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let n = try_write(self, buf)?;
+        let (Some(output), false) = (self.output.get(), buf.is_empty()) else { return Ok(0) };
+        // More than the permit is a trap.
+        let n = buf.len().min(self.permit()?);
+        budget::spend(budget::WRITE);
+        output.write(&buf[..n]).map_err(write_error)?;
         self.wrote.set(true);
         Ok(n)
     }
@@ -164,7 +166,7 @@ impl Source {
 
     /// Whether all that was written has left the host's hands; `WouldBlock` if not.
     pub(crate) fn try_drain(&self) -> io::Result<()> {
-        match permit(self) {
+        match self.permit() {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             permit => permit.map(|_| ()),
         }
@@ -183,60 +185,27 @@ impl Source {
         self.socket()?.remote_address().map(from_wasi).map_err(stream_state)
     }
 
-    /// Dropping an output stream waits, with the whole guest, until its last write is through (wasmtime-wasi 48.0.8,
-    /// p2/tcp.rs `cancel`); a peer that does not read would freeze everybody. So a stream with a write on its way is
-    /// kept until it is writable, or the peer has gone.
-    pub(crate) fn close(self) -> Option<Rc<dyn Chore>> {
-        let pending = self.wrote.get() && is_pending(&self);
-        pending.then(|| Rc::new(Closing(self)) as Rc<dyn Chore>)
-    }
-}
-
-/// A closed stream whose last write is on its way.
-struct Closing(Source);
-
-impl Chore for Closing {
-    fn source(&self) -> &Source {
-        &self.0
+    /// Whether something that was written is still on its way. Dropping an output stream then waits for it, with the whole
+    /// guest (wasmtime-wasi 48.0.8, p2/tcp.rs `cancel`); a peer that does not read would freeze everybody.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.wrote.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    fn run(&self) -> bool {
-        !is_pending(&self.0)
-    }
-}
-
-fn is_pending(source: &Source) -> bool {
-    permit(source).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-}
-
-// ---- what they share ----
-
-impl Source {
     fn socket(&self) -> io::Result<&tcp::TcpSocket> {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
-}
 
-/// Writes what the host permits.
-pub(super) fn try_write(source: &Source, buf: &[u8]) -> io::Result<usize> {
-    let (Some(output), false) = (source.output.get(), buf.is_empty()) else { return Ok(0) };
-    // More than the permit is a trap.
-    let n = buf.len().min(permit(source)?);
-    budget::spend(budget::WRITE);
-    output.write(&buf[..n]).map_err(write_error)?;
-    Ok(n)
-}
-
-/// How much may be written now; `WouldBlock` if nothing.
-#[inline(never)]
-fn permit(source: &Source) -> io::Result<usize> {
-    let Some(output) = source.output.get() else { return Err(io::ErrorKind::NotConnected.into()) };
-    loop {
-        budget::spend(budget::CHECK_WRITE);
-        match output.check_write().map_err(write_error)? {
-            0 if budget::renewed() => {}
-            0 => return Err(io::ErrorKind::WouldBlock.into()),
-            permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
+    /// How much may be written now; `WouldBlock` if nothing.
+    #[inline(never)]
+    fn permit(&self) -> io::Result<usize> {
+        let Some(output) = self.output.get() else { return Err(io::ErrorKind::NotConnected.into()) };
+        loop {
+            budget::spend(budget::CHECK_WRITE);
+            match output.check_write().map_err(write_error)? {
+                0 if budget::renewed() => {}
+                0 => return Err(io::ErrorKind::WouldBlock.into()),
+                permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
+            }
         }
     }
 }
