@@ -17,6 +17,7 @@
 //! # Where things are
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
 //! * [`net`]: TCP. [`io`]: copying, standard output. [`time`]: sleeping, timeouts, intervals.
+//! * `sim`, behind the cargo feature of that name: simulated time and network, for tests.
 //!
 //! Sockets speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension methods of `futures-lite`
 //! and `futures-util` work on them.
@@ -33,6 +34,8 @@ pub mod net;
 pub mod outcome;
 mod reactor;
 mod runtime;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sys;
 pub mod task;
 pub mod time;

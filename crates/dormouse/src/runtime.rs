@@ -52,6 +52,11 @@ pub(crate) trait Tasks {
     fn main_runs(&self);
     /// What the main future waits for.
     fn main_waits(&self) -> Waits;
+    /// A simulation runs in the place of this runtime, and then no longer.
+    #[cfg(feature = "sim")]
+    fn suspend(&self);
+    #[cfg(feature = "sim")]
+    fn resume(self: Rc<Self>);
 }
 
 thread_local! {
@@ -151,7 +156,12 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
             match reactor.next_timer() {
                 Some(when) => Until::At(when),
                 None if reactor.has_sources() => Until::Forever,
-                None => return Err(error(io::ErrorKind::Deadlock, stalled(tasks.as_deref()))),
+                None => {
+                    return Err(error(
+                        io::ErrorKind::Deadlock,
+                        stalled(tasks.as_deref(), "no runnable task, no socket, no timer"),
+                    ));
+                }
             }
         };
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
@@ -160,7 +170,44 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
         let until = if runnable() { Until::Now } else { until };
         let turned = reactor.turn(until);
         notifier.sleeping(false);
-        turned?;
+        turned.map_err(|error| explain(error, tasks.as_deref()))?;
+    }
+}
+
+/// The wait has failed. A simulated host knows when nothing will ever happen.
+fn explain(error: io::Error, tasks: Option<&dyn Tasks>) -> io::Error {
+    if cfg!(feature = "sim") && error.kind() == io::ErrorKind::Deadlock {
+        return crate::io::error(io::ErrorKind::Deadlock, stalled(tasks, &error.to_string()));
+    }
+    error
+}
+
+/// What this thread had of a runtime while a simulation is in its place; comes back when dropped, also by a panic.
+#[cfg(feature = "sim")]
+pub(crate) struct Suspended {
+    reactor: Option<Rc<Reactor>>,
+    tasks: Option<Rc<dyn Tasks>>,
+}
+
+#[cfg(feature = "sim")]
+impl Suspended {
+    pub(crate) fn new() -> Self {
+        let tasks = TASKS.with(|slot| slot.take());
+        if let Some(tasks) = &tasks {
+            tasks.suspend();
+        }
+        Suspended { reactor: Reactor::replace(None), tasks }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        Reactor::replace(self.reactor.take());
+        if let Some(tasks) = self.tasks.take() {
+            install(Rc::clone(&tasks));
+            tasks.resume();
+        }
     }
 }
 
@@ -241,12 +288,16 @@ impl fmt::Display for Waits {
 }
 
 #[cold]
-fn stalled(tasks: Option<&dyn Tasks>) -> String {
-    let mut report = String::from("nothing can wake this program any more: no runnable task, no socket, no timer");
+fn stalled(tasks: Option<&dyn Tasks>, left: &str) -> String {
+    let mut report = format!("nothing can wake this program any more: {left}");
     let main = tasks.map_or(Waits::ForWake, |tasks| tasks.main_waits());
     report.push_str(&format!("\n  the main future waits for {main}"));
     if let Some(tasks) = tasks {
         tasks.describe(&mut report);
+    }
+    #[cfg(feature = "sim")]
+    if sys::sim::World::current().is_some() {
+        return report;
     }
     if sys::THREADS {
         report.push_str(

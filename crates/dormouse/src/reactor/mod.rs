@@ -106,6 +106,12 @@ impl Reactor {
         })
     }
 
+    /// Puts another in the place of this thread's reactor.
+    #[cfg(feature = "sim")]
+    pub(crate) fn replace(reactor: Option<Rc<Reactor>>) -> Option<Rc<Reactor>> {
+        CURRENT.with(|current| current.replace(reactor))
+    }
+
     /// The reactor of the `block_on` that runs on this thread.
     pub(crate) fn running() -> Option<Rc<Reactor>> {
         CURRENT.with(|current| current.borrow().clone()).filter(|reactor| reactor.running.get())

@@ -4,7 +4,8 @@
 //! (sockets: every call returns at once and says `WouldBlock` as an ordinary error), `stdio.rs` (standard output and
 //! error, likewise), `clock.rs` (`now`), and `abi.rs`, the only file that may hold `unsafe`.
 //!
-//! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it.
+//! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it. `sim/` is
+//! none of the arms: with the feature `sim` it stands in front of the one that was selected.
 //!
 //! What a backend gives, beside [`Poller`]:
 //!
@@ -26,16 +27,25 @@ use crate::time::Instant;
 cfg_select! {
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
-        pub(crate) use p2::{THREADS, clock, spawn_local, Notifier, Poller, Source};
+        use p2 as host;
     }
     any(unix, windows) => {
         mod native;
-        pub(crate) use native::{THREADS, clock, spawn_local, Notifier, Poller, Source};
+        use native as host;
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
     }
 }
+
+#[cfg(feature = "sim")]
+pub(crate) mod sim;
+
+#[cfg(not(feature = "sim"))]
+pub(crate) use host::{Notifier, Poller, Source, clock};
+pub(crate) use host::{THREADS, spawn_local};
+#[cfg(feature = "sim")]
+pub(crate) use sim::{Notifier, Poller, Source, clock};
 
 /// What a task waits for on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +77,15 @@ pub(crate) struct Ready {
 /// The contract of a backend's `Poller`. Nobody is generic over it: it is here to be documented once and to be checked
 /// by the compiler.
 pub(crate) trait Wait: Sized {
+    type Source;
+    type Notifier;
+
     fn new() -> io::Result<Self>;
 
     /// Report `key` once, as soon as `source` can make progress on `side`. One-shot and level: a source that is ready
     /// already is reported by the next `wait`, and after the report the side is no longer armed. A side that is armed
     /// stays so.
-    fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()>;
+    fn arm(&mut self, source: &Self::Source, side: Side, key: Key) -> io::Result<()>;
 
     /// Stop reporting this side. Never fails; a side that is not armed is fine.
     fn disarm(&mut self, side: Side, key: Key);
@@ -88,5 +101,5 @@ pub(crate) trait Wait: Sized {
     fn armed(&self) -> usize;
 
     /// A handle by which another thread ends a `wait`.
-    fn notifier(&self) -> Notifier;
+    fn notifier(&self) -> Self::Notifier;
 }

@@ -126,6 +126,8 @@ impl Tasks for Scheduler {
     fn run_batch(&self) {
         let mut batch = self.batch.take();
         self.queue.take_batch(&mut batch);
+        #[cfg(feature = "sim")]
+        sys::sim::shuffle(&mut batch);
         for runnable in batch.drain(..) {
             self.running.set(Some(*runnable.metadata()));
             self.note(Waits::ForWake);
@@ -173,6 +175,16 @@ impl Tasks for Scheduler {
 
     fn main_waits(&self) -> Waits {
         self.main_waits.get()
+    }
+
+    #[cfg(feature = "sim")]
+    fn suspend(&self) {
+        CURRENT.with(|current| current.take());
+    }
+
+    #[cfg(feature = "sim")]
+    fn resume(self: Rc<Self>) {
+        CURRENT.with(|current| current.replace(Some(self)));
     }
 }
 

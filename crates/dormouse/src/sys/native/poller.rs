@@ -32,6 +32,9 @@ struct Known {
 }
 
 impl Wait for Poller {
+    type Source = Source;
+    type Notifier = Notifier;
+
     fn new() -> io::Result<Self> {
         let poller = polling::Poller::new()?;
         Ok(Poller {

@@ -34,6 +34,9 @@ pub(crate) struct Poller {
 }
 
 impl Wait for Poller {
+    type Source = Source;
+    type Notifier = Notifier;
+
     fn new() -> io::Result<Self> {
         let nobody = (Key { index: u32::MAX, generation: 0 }, Side::Read);
         Ok(Poller { list: vec![0], owners: vec![nobody], places: Vec::new(), clock: None, fired: Vec::new() })

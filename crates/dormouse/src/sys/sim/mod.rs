@@ -1,0 +1,65 @@
+//! A simulated host in front of the real one: a virtual clock, a network in memory, faults on demand.
+//!
+//! While a simulation runs on a thread, what is made there belongs to its [`World`]; everything else is the real host's.
+//! So each item here is a choice of two, made when a poller or a socket is made. [`crate::sim`] is the public face.
+//!
+//! ```text
+//!   poller.rs   what is watched, and the wait: deliver, report, or let time pass
+//!   net.rs      sources as the upper half sees them
+//!   socket.rs   bind, listen, connect, accept
+//!   stream.rs   read, write, half close, reset
+//!   wire.rs     what is on its way between two sockets
+//!   world.rs    holds it all   ·   choice.rs   decides   ·   clock.rs, stdio.rs
+//! ```
+
+pub(crate) mod choice;
+pub(crate) mod clock;
+mod net;
+mod poller;
+mod socket;
+mod stdio;
+mod stream;
+mod wire;
+mod world;
+
+pub(crate) use poller::Poller;
+use socket::Descriptor;
+pub(crate) use world::{Setup, State, World};
+
+use super::host;
+
+/// What can be polled, on either host. Where it is made decides whose it is.
+pub(crate) enum Source {
+    Host(host::Source),
+    Sim(Descriptor),
+}
+
+/// Ends a wait of another thread. A simulation never sleeps.
+#[derive(Clone)]
+pub(crate) enum Notifier {
+    Host(host::Notifier),
+    Sim,
+}
+
+impl Notifier {
+    pub(crate) fn notify(&self) {
+        if let Notifier::Host(notifier) = self {
+            notifier.notify();
+        }
+    }
+
+    pub(crate) fn sleeping(&self, sleeping: bool) {
+        if let Notifier::Host(notifier) = self {
+            notifier.sleeping(sleeping);
+        }
+    }
+}
+
+/// The order in which a batch of tasks runs is the simulation's to choose.
+pub(crate) fn shuffle<T>(batch: &mut [T]) {
+    if batch.len() > 1
+        && let Some(world) = World::current()
+    {
+        world.with(|state| state.shuffle(batch));
+    }
+}

@@ -1,0 +1,30 @@
+//! Standard output and standard error are the host's, also in a simulation.
+
+use std::io;
+
+use super::{Source, World, host};
+
+impl Source {
+    pub(crate) fn stdout() -> Self {
+        Source::Host(host::Source::stdout())
+    }
+
+    pub(crate) fn stderr() -> Self {
+        Source::Host(host::Source::stderr())
+    }
+
+    /// A simulation never has to wait for who reads what it prints: no virtual time would pass.
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Source::Sim(socket) => socket.try_write(buf),
+            Source::Host(source) => loop {
+                match source.try_write(buf) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && World::current().is_some() => {
+                        std::thread::yield_now();
+                    }
+                    result => return result,
+                }
+            },
+        }
+    }
+}
