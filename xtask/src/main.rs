@@ -1,6 +1,7 @@
 //! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | size`.
 
 mod demo;
+mod report;
 mod setup;
 mod size;
 mod test;

@@ -1,6 +1,6 @@
 //! The test command: every check and every test.
 
-use crate::{Result, cargo, setup, size};
+use crate::{Result, cargo, report, setup, size};
 
 pub fn run() -> Result {
     setup::target()?;
@@ -9,7 +9,9 @@ pub fn run() -> Result {
     step("format", "fmt --all --check")?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step("the guest crate's own tests, inside a guest", "test -p dormouse --target wasm32-wasip2")?;
+    report::clear()?;
     step("all tests on this machine, and the battery on every backend", "test --workspace")?;
+    report::write()?;
     step(
         "lints of the guest crates on wasm32-wasip2",
         "clippy --quiet -p dormouse -p conformance --all-targets --target wasm32-wasip2 -- -D warnings",

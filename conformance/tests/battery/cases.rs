@@ -11,49 +11,68 @@ use socket2::{Domain, Socket, Type};
 use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
 
-/// Runs each function as a test on each backend.
+/// Makes a test of each function on each backend, and of what it returns a cell of `REPORT.md`. A backend is a column, a
+/// case a row. A case `with clients` needs them outside of the program.
 macro_rules! battery {
-    ($($case:ident),* $(,)?) => {
-        mod native {
-            $(#[test] fn $case() { super::$case(super::Backend::Native); })*
+    (on { $($backend:ident: $on:ident),* $(,)? } $cases:tt) => {
+        $(battery! { @column $backend $on $cases })*
+        battery! { @outline $($backend)* $cases }
+    };
+    (@column $backend:ident $on:ident { $($case:ident $(with $clients:ident)?),* $(,)? }) => {
+        mod $backend {
+            $(#[test] fn $case() {
+                let on = super::Backend::$on;
+                let clients = !stringify!($($clients)?).is_empty();
+                crate::report::record(super::OUTLINE, stringify!($backend), stringify!($case), || {
+                    if clients && !on.has_an_outside() {
+                        return "needs clients outside".into();
+                    }
+                    crate::report::Outcome::text(super::$case(on))
+                });
+            })*
         }
-        mod p2 {
-            $(#[test] fn $case() { super::$case(super::Backend::P2); })*
-        }
-        mod p2_on_a_stingy_host {
-            $(#[test] fn $case() { super::$case(super::Backend::StingyP2); })*
-        }
+    };
+    (@outline $($backend:ident)* { $($case:ident $(with $clients:ident)?),* $(,)? }) => {
+        /// A line of the backends, and then a line for each case.
+        const OUTLINE: &str = concat!($(stringify!($backend), " ",)* $("\n", stringify!($case)),*);
     };
 }
 
 battery! {
-    echo_is_byte_exact_from_1_byte_to_1_mebibyte,
-    two_hundred_clients_are_served_at_once,
-    client_and_server_in_one_program_echo_byte_exact,
-    connect_to_a_closed_port_is_refused,
-    a_second_listener_on_an_address_is_refused,
-    a_reset_ends_the_connection_and_not_the_program,
-    a_half_close_leaves_the_other_direction_open,
-    a_half_close_works_with_a_client_outside,
-    ipv6_works_like_ipv4,
-    halves_can_be_split_dropped_and_reunited,
-    vectored_reads_and_writes_keep_the_order,
-    peek_works_or_says_unsupported,
-    names_are_unsupported_and_nonsense_is_invalid,
-    dropped_operations_lose_nothing,
-    one_stalled_client_never_stops_the_others,
-    five_thousand_connections_leave_nothing_behind,
-    what_was_written_arrives_though_the_program_ends,
-    busy_tasks_starve_neither_sockets_nor_timers,
-    a_ticker_is_never_more_than_50_ms_late_under_load,
-    io_that_is_always_ready_starves_nobody,
-    a_two_way_copy_is_fair_to_both_directions,
-    a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
-    a_parked_task_can_be_aborted,
-    tasks_give_results_in_turn,
-    parked_tasks_are_dropped_at_the_end,
-    ten_thousand_sleepers_wake_in_order,
-    timeouts_and_intervals_keep_time,
+    on {
+        native: Native,
+        p2: P2,
+        p2_on_a_stingy_host: StingyP2,
+    }
+    {
+        echo_is_byte_exact_from_1_byte_to_1_mebibyte with clients,
+        two_hundred_clients_are_served_at_once with clients,
+        client_and_server_in_one_program_echo_byte_exact,
+        connect_to_a_closed_port_is_refused,
+        a_second_listener_on_an_address_is_refused,
+        a_reset_ends_the_connection_and_not_the_program with clients,
+        a_half_close_leaves_the_other_direction_open,
+        a_half_close_works_with_a_client_outside with clients,
+        ipv6_works_like_ipv4,
+        halves_can_be_split_dropped_and_reunited,
+        vectored_reads_and_writes_keep_the_order,
+        peek_works_or_says_unsupported,
+        names_are_unsupported_and_nonsense_is_invalid,
+        dropped_operations_lose_nothing,
+        one_stalled_client_never_stops_the_others with clients,
+        five_thousand_connections_leave_nothing_behind with clients,
+        what_was_written_arrives_though_the_program_ends with clients,
+        busy_tasks_starve_neither_sockets_nor_timers with clients,
+        a_ticker_is_never_more_than_50_ms_late_under_load with clients,
+        io_that_is_always_ready_starves_nobody,
+        a_two_way_copy_is_fair_to_both_directions,
+        a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
+        a_parked_task_can_be_aborted,
+        tasks_give_results_in_turn,
+        parked_tasks_are_dropped_at_the_end,
+        ten_thousand_sleepers_wake_in_order,
+        timeouts_and_intervals_keep_time,
+    }
 }
 
 fn echo_is_byte_exact_from_1_byte_to_1_mebibyte(on: Backend) {
@@ -148,12 +167,13 @@ fn vectored_reads_and_writes_keep_the_order(on: Backend) {
     on.pass("vectored");
 }
 
-fn peek_works_or_says_unsupported(on: Backend) {
-    let expected = match on {
-        Backend::Native => "peek: supported",
-        Backend::P2 | Backend::StingyP2 => "peek: Unsupported",
+fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
+    let (expected, cell) = match on {
+        Backend::Native => ("peek: supported", "✓"),
+        Backend::P2 | Backend::StingyP2 => ("peek: Unsupported", "says `Unsupported`"),
     };
     assert_eq!(on.start("peek").ends_well(), [expected]);
+    cell
 }
 
 fn names_are_unsupported_and_nonsense_is_invalid(on: Backend) {
@@ -322,7 +342,7 @@ fn a_two_way_copy_is_fair_to_both_directions(on: Backend) {
     on.pass("copy_both_ways");
 }
 
-fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) {
+fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) -> String {
     let (code, _, stderr) = on.start("nothing_can_wake_it").end();
     // wasi:cli/exit of 0.2 knows failure, but no numbers.
     assert_eq!(code, if on == Backend::Native { dormouse::EXIT_STALLED } else { 1 });
@@ -335,6 +355,7 @@ fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) {
     ] {
         assert!(stderr.contains(part), "{part:?} is missing in: {stderr}");
     }
+    format!("✓ with exit code {code}")
 }
 
 fn a_parked_task_can_be_aborted(on: Backend) {

@@ -6,6 +6,7 @@ mod calls;
 mod cases;
 mod clients;
 mod drivers;
+mod report;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

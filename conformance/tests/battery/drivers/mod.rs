@@ -38,6 +38,13 @@ impl Backend {
         }
     }
 
+    /// Whether clients outside of the program can reach it.
+    pub fn has_an_outside(self) -> bool {
+        match self {
+            Backend::Native | Backend::P2 | Backend::StingyP2 => true,
+        }
+    }
+
     /// Runs a case that needs no outside.
     pub fn pass(self, case: &str) {
         self.start(case).ends_well();
