@@ -156,12 +156,7 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
             match reactor.next_timer() {
                 Some(when) => Until::At(when),
                 None if reactor.has_sources() => Until::Forever,
-                None => {
-                    return Err(error(
-                        io::ErrorKind::Deadlock,
-                        stalled(tasks.as_deref(), "no runnable task, no socket, no timer"),
-                    ));
-                }
+                None => return Err(stalled(tasks.as_deref())),
             }
         };
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
@@ -177,7 +172,7 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
 /// The wait has failed. A simulated host knows when nothing will ever happen.
 fn explain(error: io::Error, tasks: Option<&dyn Tasks>) -> io::Error {
     if cfg!(feature = "sim") && error.kind() == io::ErrorKind::Deadlock {
-        return crate::io::error(io::ErrorKind::Deadlock, stalled(tasks, &error.to_string()));
+        return diagnose(format!("nothing can wake this program any more: {error}"), tasks);
     }
     error
 }
@@ -288,21 +283,25 @@ impl fmt::Display for Waits {
 }
 
 #[cold]
-fn stalled(tasks: Option<&dyn Tasks>, left: &str) -> String {
-    let mut report = format!("nothing can wake this program any more: {left}");
+fn stalled(tasks: Option<&dyn Tasks>) -> io::Error {
+    let report = String::from("nothing can wake this program any more: no runnable task, no socket, no timer");
+    diagnose(report, tasks)
+}
+
+fn diagnose(mut report: String, tasks: Option<&dyn Tasks>) -> io::Error {
     let main = tasks.map_or(Waits::ForWake, |tasks| tasks.main_waits());
     report.push_str(&format!("\n  the main future waits for {main}"));
     if let Some(tasks) = tasks {
         tasks.describe(&mut report);
     }
     #[cfg(feature = "sim")]
-    if sys::sim::World::current().is_some() {
-        return report;
-    }
-    if sys::THREADS {
+    let alone = sys::sim::World::current().is_some();
+    #[cfg(not(feature = "sim"))]
+    let alone = false;
+    if sys::THREADS && !alone {
         report.push_str(
             "\n  (if another thread is to wake it, hold the guard of dormouse::task::foreign_wakes() meanwhile)",
         );
     }
-    report
+    error(io::ErrorKind::Deadlock, report)
 }

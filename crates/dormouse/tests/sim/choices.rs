@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use dormouse::net::{TcpListener, TcpStream};
@@ -41,7 +43,7 @@ fn a_fuzzers_bytes_are_choices_and_none_are_a_quiet_run() {
 
 /// The orders in which `tasks` tasks pass `steps` points each.
 fn orders(tasks: u8, steps: u8) -> (u64, BTreeSet<Vec<u8>>) {
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut digests) = (BTreeSet::new(), BTreeSet::new());
     let runs = sim::explore(ANY_ORDER, |sim| {
         let order = Rc::new(RefCell::new(Vec::new()));
         let run = sim.run(async {
@@ -60,6 +62,7 @@ fn orders(tasks: u8, steps: u8) -> (u64, BTreeSet<Vec<u8>>) {
                 task.await.unwrap();
             }
         });
+        assert!(digests.insert(run.digest), "an order is something that happened");
         run.unwrap();
         assert!(seen.insert(order.take()), "each order once");
     });
@@ -74,6 +77,34 @@ fn an_exploration_finds_all_orders_of_a_program() {
     let (runs, seen) = orders(2, 3);
     assert_eq!((runs, seen.len()), (8, 8));
     assert!(seen.contains(&vec![0, 1, 1, 0, 0, 1]));
+}
+
+#[test]
+fn what_is_ready_together_is_told_in_any_order() {
+    struct Named(char, Arc<Mutex<String>>);
+    impl Wake for Named {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+    let mut seen = Vec::new();
+    let runs = sim::explore(ANY_ORDER, |sim| {
+        let order = Arc::new(Mutex::new(String::new()));
+        let run = sim.run(async {
+            let listeners = [TcpListener::bind("10.0.0.1:1").await.unwrap(), TcpListener::bind(ADDR).await.unwrap()];
+            let mut accepts: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.accept())).collect();
+            for (name, accept) in ['a', 'b'].into_iter().zip(&mut accepts) {
+                let waker = Waker::from(Arc::new(Named(name, Arc::clone(&order))));
+                assert!(accept.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            let _a = TcpStream::connect("10.0.0.1:1").await.unwrap();
+            let _b = TcpStream::connect(ADDR).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        });
+        run.unwrap();
+        seen.push(order.lock().unwrap().clone());
+    });
+    assert_eq!((runs, seen), (2, vec!["ab".into(), "ba".into()]));
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn a_full_buffer_lets_the_writer_wait() {
     let run = Sim::seeded(0).buffer(10).run(async {
         let (near, far) = pair().await;
         assert_eq!(near.write(&[1; 30]).await.unwrap(), 10);
+        assert!(poll_once(near.write(b"x")).await.is_none());
         assert!(timeout(Duration::from_secs(1), near.write(&[2; 5])).await.is_err());
         assert_eq!(far.read(&mut [0; 4]).await.unwrap(), 4);
         assert_eq!(near.write(&[2; 5]).await.unwrap(), 4);
@@ -146,16 +147,18 @@ fn port_zero_gives_ports_in_order() {
         let ports = async {
             let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            [first, second].map(|listener| listener.local_addr().unwrap().port())
+            let _taken = TcpListener::bind("10.0.0.1:49154").await.unwrap();
+            let third = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            [first, second, third].map(|listener| listener.local_addr().unwrap().port())
         };
         Sim::seeded(seed).run(ports).unwrap()
     };
-    assert_eq!(ports(1), [49152, 49153]);
-    assert_eq!(ports(2), [49152, 49153]);
+    assert_eq!(ports(1), [49152, 49153, 49155]);
+    assert_eq!(ports(2), [49152, 49153, 49155]);
 }
 
 #[test]
-fn an_address_for_all_interfaces_is_found_after_that_very_one() {
+fn an_address_for_all_interfaces_is_found_under_each() {
     world(|| async {
         let all = TcpListener::bind("0.0.0.0:80").await.unwrap();
         let on = async |addr: &str| {
@@ -180,6 +183,10 @@ fn a_client_may_say_where_it_calls_from() {
         let (near, far) = zip(client.connect(ADDR.parse().unwrap()), listener.accept()).await;
         let _near = near.unwrap();
         assert_eq!(far.unwrap().1, from);
+        // One connection from there to there, and one attempt.
+        let again = TcpSocket::new_v4().unwrap();
+        again.bind(from).await.unwrap();
+        assert_eq!(again.connect(ADDR.parse().unwrap()).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
     });
 }
 
@@ -279,6 +286,7 @@ fn a_test_can_break_a_connection_off() {
         let (near, far) = pair().await;
         near.write(b"lost").await.unwrap();
         sim::reset(&far).unwrap();
+        sleep(Duration::from_secs(1)).await;
         assert_eq!(near.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
         let mut buf = [0; 8];
         // Whether it had arrived is up to the latency.
@@ -286,6 +294,21 @@ fn a_test_can_break_a_connection_off() {
         assert_eq!(far.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         assert_eq!(sim::reset(&far).unwrap_err().kind(), ErrorKind::NotConnected);
     });
+}
+
+#[test]
+fn a_connection_can_break_off_before_who_asked_for_it_knows() {
+    for seed in 0..20 {
+        let faults = Faults { latency: Duration::from_secs(1), ..Faults::none() };
+        let run = Sim::seeded(seed).faults(faults).run(async {
+            let listener = TcpListener::bind(ADDR).await.unwrap();
+            let client = dormouse::spawn(TcpStream::connect(ADDR));
+            let (far, _) = listener.accept().await.unwrap();
+            sim::reset(&far).unwrap();
+            client.await.unwrap().map(drop).map_err(|error| error.kind())
+        });
+        assert_eq!(run.unwrap(), Err(ErrorKind::ConnectionReset));
+    }
 }
 
 #[test]
@@ -305,6 +328,53 @@ fn a_test_can_make_the_network_silent() {
         (&far).read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "ab");
     });
+}
+
+#[test]
+fn what_is_on_its_way_takes_room_too() {
+    world(|| async {
+        let (near, far) = pair().await;
+        let mut sent = 0;
+        while let Some(written) = poll_once(near.write(&[0; 1000])).await {
+            sent += written.unwrap();
+        }
+        assert_eq!(sent, 64 * 1024);
+        assert!(far.read(&mut [0; 1]).await.is_ok());
+        assert_eq!(near.write(&[0; 1000]).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn what_was_held_back_finds_nobody_there() {
+    world(|| async {
+        let (near, far) = pair().await;
+        sim::pause(&far).unwrap();
+        near.write(b"a").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        drop(far);
+        assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(near.write(b"b").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_port_cannot_call_twice_at_once() {
+    let faults = Faults { latency: Duration::from_secs(1), ..Faults::none() };
+    Sim::seeded(1)
+        .faults(faults)
+        .run(async {
+            let _listener = TcpListener::bind(ADDR).await.unwrap();
+            let call = async || {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind("10.9.9.9:999".parse().unwrap()).await.unwrap();
+                socket.connect(ADDR.parse().unwrap()).await
+            };
+            let (first, second) = zip(call(), call()).await;
+            assert!(first.is_ok());
+            assert_eq!(second.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+        })
+        .unwrap();
 }
 
 #[test]

@@ -19,7 +19,13 @@ async fn sleep_inside(duration: Duration) {
 #[test]
 fn the_real_runtime_is_there_before_inside_and_after() {
     let start = Instant::now();
+    let dropped = std::rc::Rc::new(());
+    let inside = dropped.clone();
     dormouse::block_on(async {
+        dormouse::spawn(async move {
+            pending::<()>().await;
+            drop(inside);
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let task = dormouse::spawn(async move { listener.accept().await.map(drop) });
@@ -32,6 +38,7 @@ fn the_real_runtime_is_there_before_inside_and_after() {
         TcpStream::connect(addr).await.unwrap();
         task.await.unwrap().unwrap();
     });
+    assert_eq!(std::rc::Rc::strong_count(&dropped), 1, "its tasks end with it");
     assert!(start.elapsed() < HOUR, "the real clock again");
 }
 

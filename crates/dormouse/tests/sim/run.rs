@@ -108,6 +108,12 @@ fn what_a_program_keeps_is_counted() {
         std::mem::forget(accept);
     });
     assert_eq!((run.leaks.sockets, run.leaks.watched), (1, 1));
+    let run = Sim::seeded(1).run(async {
+        let listener = TcpListener::bind(ADDR).await.unwrap();
+        assert!(futures_lite::future::poll_once(listener.accept()).await.is_none());
+        listener
+    });
+    assert_eq!((run.leaks.sockets, run.leaks.watched), (1, 0), "an operation that is dropped is not watched for");
     assert!(!run.leaks.is_empty());
     let run = Sim::seeded(1).run(echo(100));
     assert!(run.leaks.is_empty(), "{:?}", run.leaks);

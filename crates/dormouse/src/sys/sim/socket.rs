@@ -42,7 +42,7 @@ pub(super) struct Socket {
 pub(super) enum Stage {
     Idle,
     Listening { backlog: usize, queue: VecDeque<Id> },
-    Connecting,
+    Connecting { to: SocketAddr },
     Failed(ErrorKind),
     Connected(End),
 }
@@ -53,7 +53,7 @@ impl Socket {
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.stage, Stage::Connecting)
+        matches!(self.stage, Stage::Connecting { .. })
     }
 
     fn unspecified(&self) -> SocketAddr {
@@ -112,7 +112,7 @@ impl Descriptor {
             match &state.socket(id).stage {
                 Stage::Connected(_) => Ok(()),
                 Stage::Failed(kind) => Err((*kind).into()),
-                Stage::Connecting => Err(ErrorKind::WouldBlock.into()),
+                Stage::Connecting { .. } => Err(ErrorKind::WouldBlock.into()),
                 Stage::Idle | Stage::Listening { .. } => Err(ErrorKind::NotConnected.into()),
             }
         })
@@ -155,7 +155,7 @@ impl State {
         match (&socket.stage, side) {
             (Stage::Idle, _) => side == Side::Write,
             (Stage::Listening { queue, .. }, _) => side == Side::Read && !queue.is_empty(),
-            (Stage::Connecting, _) => false,
+            (Stage::Connecting { .. }, _) => false,
             (Stage::Failed(_), _) => true,
             (Stage::Connected(end), Side::Read) => end.is_readable(),
             (Stage::Connected(end), Side::Write) => end.is_closed_for_writing() || self.room(end) > 0,
@@ -186,15 +186,8 @@ impl State {
 
     /// Whether somebody has it. An address for all interfaces takes the port on each.
     fn is_taken(&self, addr: SocketAddr) -> bool {
-        self.sockets.values().filter(|socket| matches!(socket.stage, Stage::Idle | Stage::Listening { .. })).any(
-            |socket| {
-                socket.local.is_some_and(|local| {
-                    local.port() == addr.port()
-                        && local.is_ipv4() == addr.is_ipv4()
-                        && (local.ip() == addr.ip() || local.ip().is_unspecified() || addr.ip().is_unspecified())
-                })
-            },
-        )
+        let mut waiting = self.sockets.values().filter(|it| matches!(it.stage, Stage::Idle | Stage::Listening { .. }));
+        waiting.any(|it| it.local.is_some_and(|local| overlap(local, addr)))
     }
 
     fn is_port_in_use(&self, port: u16) -> bool {
@@ -248,15 +241,10 @@ impl State {
         Ok(())
     }
 
-    /// Who listens there; on that very address rather than on all.
+    /// Who listens there, on that very address or on all; there are never both.
     pub(super) fn listener_at(&self, addr: SocketAddr) -> Option<Id> {
-        let listening = |ip: IpAddr| {
-            let at = Some(SocketAddr::new(ip, addr.port()));
-            let mut sockets = self.sockets.iter();
-            sockets.find(|(_, it)| matches!(it.stage, Stage::Listening { .. }) && it.local == at).map(|(&id, _)| id)
-        };
-        let all = if addr.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv4Addr::UNSPECIFIED) };
-        listening(addr.ip()).or_else(|| listening(all))
+        let mut listening = self.sockets.iter().filter(|(_, it)| matches!(it.stage, Stage::Listening { .. }));
+        listening.find(|(_, it)| it.local.is_some_and(|local| overlap(local, addr))).map(|(&id, _)| id)
     }
 
     /// Queues a connection at a listener, if there is room, and gives its end of it. Room is for one more than the
@@ -302,12 +290,14 @@ impl State {
             Some(local) => SocketAddr::new(to.ip(), local.port()),
             None => SocketAddr::new(to.ip(), self.free_port()?),
         };
-        if self.connection(local, to).is_some() {
+        let calls = |stage: &Stage| matches!(stage, Stage::Connecting { to: other } if *other == to);
+        let is_calling = self.sockets.values().any(|it| it.local == Some(local) && calls(&it.stage));
+        if is_calling || self.connection(local, to).is_some() {
             return Err(ErrorKind::AddrNotAvailable.into());
         }
         let socket = self.socket(id);
         socket.local = Some(local);
-        socket.stage = Stage::Connecting;
+        socket.stage = Stage::Connecting { to };
         self.log(What::Connecting { socket: id, to });
         if self.goes_wrong(Fault::LateError, |faults| faults.late_errors) {
             let kinds = [ErrorKind::TimedOut, ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable];
@@ -331,6 +321,13 @@ impl State {
             None => self.send(other, Packet::Rst),
         }
     }
+}
+
+/// Whether two addresses are the same, or one stands for all interfaces of its family.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
 /// An address that stands for all is this host's own, to who calls it.

@@ -257,9 +257,6 @@ impl State {
             if let Some(held) = &mut socket.line.held {
                 held.clear();
             }
-            if let Stage::Connected(end) = &mut socket.stage {
-                end.in_flight = 0;
-            }
             if socket.is_connecting() {
                 self.failed(id, ErrorKind::ConnectionReset);
             }
@@ -281,9 +278,8 @@ impl State {
         let socket = self.sockets.remove(&id)?;
         self.log(What::Closed { socket: id });
         match socket.stage {
-            Stage::Idle | Stage::Connecting | Stage::Failed(_) => {}
+            Stage::Idle | Stage::Connecting { .. } | Stage::Failed(_) => {}
             Stage::Listening { queue, .. } => queue.into_iter().for_each(|queued| self.abort(queued)),
-            Stage::Connected(end) if end.reset => {}
             Stage::Connected(end) if !end.inbox.is_empty() => self.send(end.other, Packet::Rst),
             Stage::Connected(end) if !end.fin_sent => self.send(end.other, Packet::Fin),
             Stage::Connected(_) => {}

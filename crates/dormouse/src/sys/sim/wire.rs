@@ -146,7 +146,7 @@ impl State {
             Packet::Refused(kind) => self.failed(to, kind),
             Packet::Data { from, bytes } => self.arrive_data(from, to, &bytes),
             Packet::Fin => {
-                if let Some(end) = self.end(to) {
+                if let Some(end) = self.end(to).filter(|end| !end.reset) {
                     end.fin_received = true;
                     self.log(What::Ended { socket: to });
                 }
