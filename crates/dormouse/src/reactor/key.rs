@@ -63,6 +63,14 @@ impl<T> Arena<T> {
         self.entries.iter().filter_map(|entry| entry.value.as_ref())
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn iter_keys(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.entries.iter().enumerate().filter_map(|(index, entry)| {
+            let key = Key { index: index as u32, generation: entry.generation };
+            entry.value.as_ref().map(|value| (key, value))
+        })
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().filter_map(|entry| entry.value.as_mut())
     }

@@ -4,6 +4,8 @@
 //! dropped anywhere. No waker is called or dropped while the reactor is borrowed: both can run a task's destructor,
 //! and that may close a handle.
 
+#[cfg(feature = "sim")]
+mod check;
 mod chore;
 mod handle;
 mod key;
@@ -182,6 +184,10 @@ impl Reactor {
         let mut chores = false;
         let waited = {
             let inner = &mut *self.inner.borrow_mut();
+            #[cfg(feature = "sim")]
+            if sys::sim::World::current().is_some() {
+                inner.check();
+            }
             let waited = inner.poller.wait(until, &mut events);
             for &Ready { key, side } in &events {
                 match inner.slots.get_mut(key) {

@@ -61,6 +61,11 @@ impl Slot {
         &mut self.sides[side as usize]
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn look(&self, side: Side) -> &Waiters {
+        &self.sides[side as usize]
+    }
+
     /// Sets or clears the deadline of these sides. Whether it has passed is seen to by [`Waiters::expire`].
     pub(crate) fn set_deadline(&mut self, sides: &[Side], deadline: Option<Instant>) {
         for &side in sides {
@@ -71,15 +76,19 @@ impl Slot {
 
     /// Keeps the one timer at the earliest deadline to come; one that has fired is set anew.
     pub(crate) fn set_timer(&mut self, key: Key, timers: &mut Timers) {
-        let next = self.sides.iter().filter(|side| !side.expired).filter_map(|side| side.deadline).min();
         let timer = self.timer.take();
-        self.timer = match next {
+        self.timer = match self.next_deadline() {
             Some(when) => Some(timers.set(timer, when, Due::Deadline(key))),
             None => {
                 timers.cancel(timer);
                 None
             }
         };
+    }
+
+    /// The earliest deadline that has not passed.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.sides.iter().filter(|side| !side.expired).filter_map(|side| side.deadline).min()
     }
 
     pub(crate) fn timer(&self) -> Option<Key> {

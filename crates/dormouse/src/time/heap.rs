@@ -101,6 +101,17 @@ impl Timers {
         self.remove(node.key)
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn get(&self, key: Key) -> Option<(Instant, &Due)> {
+        self.timers.get(key).map(|timer| (self.heap[timer.at].when, &timer.due))
+    }
+
+    /// How many of them are deadlines.
+    #[cfg(feature = "sim")]
+    pub(crate) fn deadlines(&self) -> usize {
+        self.timers.iter().filter(|timer| matches!(timer.due, Due::Deadline(_))).count()
+    }
+
     /// Writes down where a node has come to stand.
     fn place(&mut self, at: usize) {
         if let Some(timer) = self.timers.get_mut(self.heap[at].key) {
