@@ -1,6 +1,7 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | size`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | size | mutants`.
 
 mod demo;
+mod mutants;
 mod report;
 mod setup;
 mod size;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
   demo    builds an echo server for WASI and shows it at work
   test    runs every check and every test
   size    prints the sizes of the example components, and fails if one is over its budget
+  mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
 /// What went wrong and what to do about it, in a sentence.
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["test"] => test::run(),
         ["size"] => size::run(),
+        ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

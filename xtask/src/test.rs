@@ -1,6 +1,6 @@
 //! The test command: every check and every test.
 
-use crate::{Result, cargo, report, setup, size};
+use crate::{Result, cargo, mutants, report, setup, size};
 
 pub fn run() -> Result {
     setup::target()?;
@@ -12,6 +12,7 @@ pub fn run() -> Result {
     report::clear()?;
     step("all tests on this machine, and the battery on every backend", "test --workspace")?;
     report::write()?;
+    mutants::run()?;
     step(
         "lints of the guest crates on wasm32-wasip2",
         "clippy --quiet -p dormouse -p conformance --all-targets --target wasm32-wasip2 -- -D warnings",
