@@ -2,6 +2,7 @@
 
 mod demo;
 mod mutants;
+mod miri;
 mod report;
 mod setup;
 mod size;
@@ -27,7 +28,7 @@ type Result<T = ()> = std::result::Result<T, String>;
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["setup"] => setup::target().and_then(|()| setup::clients()),
+        ["setup"] => setup::all(),
         ["demo"] => demo::run(),
         ["test"] => test::run(),
         ["size"] => size::run(),

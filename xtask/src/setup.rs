@@ -7,6 +7,16 @@ use crate::{Result, run, say};
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// What the setup command fetches.
+pub fn all() -> Result {
+    target()?;
+    clients()?;
+    if let Err(why) = miri(crate::miri::TARGET) {
+        say(&format!("`cargo xtask test` will leave out Miri: {why}"));
+    }
+    Ok(())
+}
+
 /// Fetches the wasm target's standard library, unless it is there.
 pub fn target() -> Result {
     let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
@@ -40,6 +50,22 @@ pub fn tools() -> Result {
         }
     }
     Ok(())
+}
+
+/// Fetches nightly with Miri, and builds the standard library that Miri runs for `target`, unless they are there.
+pub fn miri(target: &str) -> Result {
+    let setup = || succeeds(Command::new("cargo").args(["+nightly", "miri", "setup", "--target", target]));
+    if setup() {
+        return Ok(());
+    }
+    say("fetching nightly with miri and rust-src; stable stays the default");
+    let install = "toolchain install nightly --profile minimal --component miri --component rust-src";
+    match Command::new("rustup").args(install.split(' ')).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(format!("`rustup {install}` failed ({status})")),
+        Err(error) => return Err(format!("nightly is missing and rustup cannot be started ({error})")),
+    }
+    if setup() { Ok(()) } else { Err(format!("`cargo +nightly miri setup --target {target}` failed")) }
 }
 
 /// Installs the clients that the tests drive, unless they are there.

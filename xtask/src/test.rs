@@ -1,6 +1,6 @@
 //! The test command: every check and every test.
 
-use crate::{Result, cargo, mutants, report, setup, size};
+use crate::{Result, cargo, miri, mutants, report, setup, size};
 
 pub fn run() -> Result {
     setup::target()?;
@@ -13,6 +13,7 @@ pub fn run() -> Result {
     step("all tests on this machine, and the battery on every backend", "test --workspace")?;
     report::write()?;
     mutants::run()?;
+    miri::run()?;
     step(
         "lints of the guest crates on wasm32-wasip2",
         "clippy --quiet -p dormouse -p conformance --all-targets --target wasm32-wasip2 -- -D warnings",

@@ -5,6 +5,8 @@
 //! (wit-bindgen 0.57.1, src/rt/wit_bindgen_cabi_realloc.c), so this one wins; should another strong one be linked
 //! instead, lists still arrive, with a copy.
 //!
+//! `tests/abi.rs` runs this file under Miri.
+//!
 //! The version in the module names is a semver track, not a pin: the linker accepts any 0.2 for any 0.2.
 #![allow(unsafe_code)]
 
@@ -59,7 +61,8 @@ unsafe extern "C" fn cabi_realloc(old: *mut u8, old_len: usize, align: usize, ne
         let new = unsafe { alloc(layout) };
         if new.is_null() { handle_alloc_error(layout) } else { new }
     } else {
-        // SAFETY: as the caller promises, this is the layout that `old` was allocated with.
+        // SAFETY: as the caller promises, this is the layout that `old` was allocated with. It is not a destination: the
+        // lists that have one are of elements of a fixed size, and the canonical ABI asks once for all of such a list.
         let layout = unsafe { Layout::from_size_align_unchecked(old_len, align) };
         // SAFETY: as above; the host asks for more, so new_len is not 0.
         let new = unsafe { realloc(old, layout, new_len) };

@@ -1,0 +1,24 @@
+//! Miri: the unsafe code of the guest crate on an interpreter that knows what is undefined. It needs nightly, and is the
+//! only step that does, so a machine that cannot have nightly goes without.
+
+use std::process::Command;
+
+use crate::{Result, root, say, setup, target_dir};
+
+/// Pointers of 32 bits, as wasm's are. Nothing is linked, so no C compiler for it is needed.
+pub const TARGET: &str = "i686-unknown-linux-gnu";
+
+pub fn run() -> Result {
+    if let Err(why) = setup::miri(TARGET) {
+        say(&format!("the Miri step was not run: {why}"));
+        return Ok(());
+    }
+    // Not tests/runtime.rs: Miri's epoll is edge-triggered only, and `polling` uses another.
+    let mut test = Command::new("cargo");
+    test.current_dir(root())
+        .args(["+nightly", "miri", "test", "--quiet", "-p", "dormouse", "--lib", "--test", "abi", "--target", TARGET])
+        .env("CARGO_TARGET_DIR", target_dir()?.join("miri"))
+        .env("MIRIFLAGS", "-Zmiri-strict-provenance")
+        .env_remove("RUST_BACKTRACE");
+    crate::run("the unsafe code of the guest crate, under Miri", test)
+}
