@@ -1,6 +1,7 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | size | mutants`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size`.
 
 mod demo;
+mod fuzz;
 mod mutants;
 mod miri;
 mod report;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
   setup   fetches the wasm target and what the tests need
   demo    builds an echo server for WASI and shows it at work
   test    runs every check and every test
+  fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size    prints the sizes of the example components, and fails if one is over its budget
   mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::all(),
         ["demo"] => demo::run(),
         ["test"] => test::run(),
+        ["fuzz", name, how] => fuzz::one(name, how),
         ["size"] => size::run(),
         ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {

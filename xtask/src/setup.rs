@@ -11,6 +11,7 @@ const TARGET: &str = "wasm32-wasip2";
 pub fn all() -> Result {
     target()?;
     clients()?;
+    cpp()?;
     if let Err(why) = miri(crate::miri::TARGET) {
         say(&format!("`cargo xtask test` will leave out Miri: {why}"));
     }
@@ -73,18 +74,30 @@ pub fn clients() -> Result {
     if succeeds(Command::new("nc").arg("-h")) {
         return Ok(());
     }
-    let missing = "the tests need nc, OpenBSD's netcat: install your system's package netcat-openbsd";
-    if !succeeds(Command::new("apt-get").arg("--version")) {
-        return Err(missing.into());
+    install("netcat-openbsd", "the tests need nc, OpenBSD's netcat")
+}
+
+/// Installs the compiler that libFuzzer is built with, unless it is there.
+pub fn cpp() -> Result {
+    if succeeds(Command::new("c++").arg("--version")) {
+        return Ok(());
     }
+    install("g++", "fuzzing needs c++, a compiler for libFuzzer")
+}
+
+/// Installs a package on Debian.
+fn install(package: &str, reason: &str) -> Result {
+    let missing = format!("{reason}: install your system's package {package}");
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
-    run("updating the package lists, for netcat-openbsd", apt(&["update", "-qq"])).map_err(|_| missing)?;
-    run("installing netcat-openbsd", apt(&["install", "-qq", "-y", "netcat-openbsd"])).map_err(|_| missing)?;
-    Ok(())
+    if !succeeds(&mut apt(&["--version"])) {
+        return Err(missing);
+    }
+    run(&format!("updating the package lists, for {package}"), apt(&["update", "-qq"])).map_err(|_| missing.clone())?;
+    run(&format!("installing {package}"), apt(&["install", "-qq", "-y", package])).map_err(|_| missing)
 }
 
 fn succeeds(command: &mut Command) -> bool {

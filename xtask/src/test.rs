@@ -1,12 +1,13 @@
 //! The test command: every check and every test.
 
-use crate::{Result, cargo, miri, mutants, report, setup, size};
+use crate::{Result, cargo, fuzz, miri, mutants, report, setup, size};
 
 pub fn run() -> Result {
     setup::target()?;
     setup::tools()?;
     setup::clients()?;
     step("format", "fmt --all --check")?;
+    step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step("the guest crate's own tests, inside a guest", "test -p dormouse --target wasm32-wasip2")?;
     report::clear()?;
@@ -14,6 +15,7 @@ pub fn run() -> Result {
     report::write()?;
     mutants::run()?;
     miri::run()?;
+    fuzz::all()?;
     step(
         "lints of the guest crates on wasm32-wasip2",
         "clippy --quiet -p dormouse -p conformance --all-targets --target wasm32-wasip2 -- -D warnings",
