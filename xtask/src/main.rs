@@ -2,8 +2,8 @@
 
 mod demo;
 mod fuzz;
-mod mutants;
 mod miri;
+mod mutants;
 mod report;
 mod setup;
 mod size;

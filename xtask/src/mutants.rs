@@ -74,7 +74,10 @@ pub fn run() -> Result {
         let mut mutated = read.clone();
         for (from, to) in mutant.edits {
             if !mutated.contains(from) {
-                return Err(format!("{:?} is no longer in {}: bring xtask/src/mutants.rs up to date", from, mutant.file));
+                return Err(format!(
+                    "{:?} is no longer in {}: bring xtask/src/mutants.rs up to date",
+                    from, mutant.file
+                ));
             }
             mutated = mutated.replace(from, to);
         }
@@ -104,7 +107,11 @@ fn is_caught(mutant: &Mutant, sources: &Path, target: &Path) -> Result<bool> {
     if output.status.success() && said.contains(&format!("test {} ... ok", mutant.caught_by)) {
         return Ok(false);
     }
-    Err(format!("the test of the mutant in which {} has not run: {}", mutant.bug, String::from_utf8_lossy(&output.stderr)))
+    Err(format!(
+        "the test of the mutant in which {} has not run: {}",
+        mutant.bug,
+        String::from_utf8_lossy(&output.stderr)
+    ))
 }
 
 /// Copies the sources, and nothing that is built.
