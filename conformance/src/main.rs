@@ -1,21 +1,31 @@
 //! The program under test: `battery CASE` runs the inside of one case. Built for every backend; the outside, with real
-//! clients, is in `tests/`.
+//! clients, is in `tests/`. `battery --sim CASE` runs it on a simulated host, where it has no outside.
 //!
 //! A case talks to its outside through standard output, a line at a time: `listening ADDR`, then whatever the case
 //! says. It ends with exit code 0, or panics.
 
 mod cases;
 
-fn main() {
-    let name = std::env::args().nth(1).unwrap_or_default();
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let host = if args.first().is_some_and(|arg| arg == "--sim") {
+        args.remove(0);
+        cases::Host::Simulated
+    } else {
+        cases::Host::Real
+    };
+    let name = args.pop().unwrap_or_default();
     match cases::all().iter().find(|(case, _)| *case == name) {
-        Some((_, run)) => run(),
+        Some((_, run)) => run(host),
         None => {
-            eprintln!("usage: battery CASE, where CASE is one of:");
+            eprintln!("usage: battery [--sim] CASE, where CASE is one of:");
             for (case, _) in cases::all() {
                 eprintln!("  {case}");
             }
-            std::process::exit(2);
+            return ExitCode::from(2);
         }
     }
+    ExitCode::SUCCESS
 }

@@ -9,14 +9,46 @@ mod time;
 use dormouse::io;
 use dormouse::net::TcpListener;
 
+/// Where a case runs.
+#[derive(Clone, Copy)]
+pub enum Host {
+    Real,
+    Simulated,
+}
+
 /// Runs a case to its end.
-type Run = fn();
+type Run = fn(Host);
+
+impl Host {
+    fn run(self, case: impl Future<Output = ()>) {
+        match self {
+            Host::Real => dormouse::block_on(case),
+            Host::Simulated => simulate(case),
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn simulate(case: impl Future<Output = ()>) {
+    let run = dormouse::sim::Sim::seeded(1).run(case);
+    let leaks = run.leaks;
+    if let Err(error) = run.result {
+        eprintln!("dormouse: {error}");
+        std::process::exit(dormouse::EXIT_STALLED);
+    }
+    assert!(leaks.is_empty(), "{leaks:?}");
+}
+
+#[cfg(target_family = "wasm")]
+fn simulate(_: impl Future<Output = ()>) {
+    panic!("the battery simulates natively only");
+}
 
 macro_rules! cases {
     ($($module:ident::$case:ident),* $(,)?) => {
         /// All cases.
         pub fn all() -> &'static [(&'static str, Run)] {
-            &[$((stringify!($case), || dormouse::block_on($module::$case()))),*]
+            &[$((stringify!($case), |host| host.run($module::$case()))),*]
         }
     };
 }

@@ -26,13 +26,16 @@ pub enum Backend {
     P2,
     /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
     StingyP2,
+    /// A process of this machine in which host and network are simulated.
+    Sim,
 }
 
 impl Backend {
     /// Starts the inside of a case.
     pub fn start(self, case: &str) -> Subject {
         match self {
-            Backend::Native => native::start(case),
+            Backend::Native => native::start(&[case]),
+            Backend::Sim => native::start(&["--sim", case]),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
             Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
         }
@@ -42,6 +45,7 @@ impl Backend {
     pub fn has_an_outside(self) -> bool {
         match self {
             Backend::Native | Backend::P2 | Backend::StingyP2 => true,
+            Backend::Sim => false,
         }
     }
 

@@ -38,9 +38,9 @@ impl Process for Native {
 }
 
 /// Starts the native battery.
-pub fn start(case: &str) -> Subject {
+pub fn start(args: &[&str]) -> Subject {
     let mut command = Command::new(env!("CARGO_BIN_EXE_battery"));
-    command.arg(case);
+    command.args(args);
     spawn(command)
 }
 
