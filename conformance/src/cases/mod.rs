@@ -1,13 +1,17 @@
 //! The inside of each case, by name.
 
 mod closing;
+mod deadlines;
 mod fair;
+mod handles;
 mod net;
+mod nettest;
 mod task;
 mod time;
 
 use dormouse::io;
-use dormouse::net::TcpListener;
+use dormouse::net::{TcpListener, TcpStream};
+use futures_lite::future::zip;
 
 /// Where a case runs.
 #[derive(Clone, Copy)]
@@ -71,6 +75,37 @@ cases! {
     closing::stalled_client,
     closing::connect_close,
     closing::written_then_ended,
+    deadlines::accepts,
+    deadlines::reads,
+    deadlines::writes,
+    deadlines::beat_readiness,
+    deadlines::move_while_parked,
+    deadlines::of_both_sides,
+    deadlines::of_every_way_to_wait,
+    deadlines::of_connections,
+    deadlines::fluctuate,
+    deadlines::race,
+    deadlines::echo_with_a_deadline,
+    deadlines::echo_with_an_idle_timeout,
+    handles::close_wakes_all_on_a_stream,
+    handles::close_wakes_all_on_a_listener,
+    handles::closed_is_closed,
+    handles::closed_wins,
+    handles::close_sends_what_was_written,
+    handles::clones,
+    handles::dropped_beside_another,
+    handles::many_accept,
+    nettest::basic_io,
+    nettest::ping_pong,
+    nettest::racy_read,
+    nettest::racy_write,
+    nettest::read_timeout,
+    nettest::write_timeout,
+    nettest::past_timeout,
+    nettest::present_timeout,
+    nettest::future_timeout,
+    nettest::close_timeout,
+    nettest::concurrent_methods,
     fair::busy_task_and_io,
     fair::ticker_under_load,
     fair::always_ready_io,
@@ -106,4 +141,15 @@ async fn serve_echo(listener: TcpListener) {
             Err(error) => println!("accept failed: {error}"),
         }
     }
+}
+
+/// Both ends of a connection inside of this program.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
+    let (near, (far, peer)) = (near.unwrap(), far.unwrap());
+    assert_eq!(near.local_addr().unwrap(), peer);
+    assert_eq!(far.local_addr().unwrap(), near.peer_addr().unwrap());
+    (near, far)
 }

@@ -10,21 +10,11 @@ use dormouse::time::timeout;
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
-use super::{listen, serve_echo};
+use super::{listen, pair, serve_echo};
 
 /// Bytes that do not repeat with any block size.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
-}
-
-async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
-    let (near, (far, peer)) = (near.unwrap(), far.unwrap());
-    assert_eq!(near.local_addr().unwrap(), peer);
-    assert_eq!(far.local_addr().unwrap(), near.peer_addr().unwrap());
-    (near, far)
 }
 
 /// An echo server for the clients outside.

@@ -37,6 +37,23 @@ fn a_pending_timer_adds_no_host_call_to_an_echo_on_p2() {
 }
 
 #[test]
+fn a_deadline_that_moves_with_every_message_adds_no_host_call_to_an_echo_on_p2() {
+    let calls = calls_for("echo_with_a_deadline", 500);
+    assert!(calls.total() <= 5 * 500 + EDGE, "{calls}");
+    assert_eq!(calls.get(NOW), 0, "{calls}");
+}
+
+#[test]
+fn an_idle_timeout_adds_the_reading_of_the_clock_to_an_echo_and_nothing_else_on_p2() {
+    let calls = calls_for("echo_with_an_idle_timeout", 500);
+    let now = calls.get(NOW);
+    assert!((499..=501).contains(&now), "{calls}");
+    assert!(calls.total() - now <= 5 * 500 + EDGE, "{calls}");
+}
+
+const NOW: &str = "wasi:clocks/monotonic-clock.now";
+
+#[test]
 fn ten_thousand_sleepers_share_the_hosts_clock_on_p2() {
     let mut subject = Backend::P2.start("ten_thousand_sleepers");
     subject.ends_well();

@@ -12,13 +12,13 @@ use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
 
 /// Makes a test of each function on each backend, and of what it returns a cell of `REPORT.md`. A backend is a column, a
-/// case a row. A case `with clients` needs them outside of the program.
+/// case a row. A case `with clients` needs them outside of the program; one that `is` a program has nothing outside of it.
 macro_rules! battery {
     (on { $($backend:ident: $on:ident),* $(,)? } $cases:tt) => {
         $(battery! { @column $backend $on $cases })*
         battery! { @outline $($backend)* $cases }
     };
-    (@column $backend:ident $on:ident { $($case:ident $(with $clients:ident)?),* $(,)? }) => {
+    (@column $backend:ident $on:ident { $($case:ident $(is $program:ident)? $(with $clients:ident)?),* $(,)? }) => {
         mod $backend {
             $(#[test] fn $case() {
                 let on = super::Backend::$on;
@@ -27,12 +27,14 @@ macro_rules! battery {
                     if clients && !on.has_an_outside() {
                         return "needs clients outside".into();
                     }
-                    crate::report::Outcome::text(super::$case(on))
+                    crate::report::Outcome::text(battery!(@run on $case $($program)?))
                 });
             })*
         }
     };
-    (@outline $($backend:ident)* { $($case:ident $(with $clients:ident)?),* $(,)? }) => {
+    (@run $on:ident $case:ident) => { super::$case($on) };
+    (@run $on:ident $case:ident $program:ident) => { $on.pass(stringify!($program)) };
+    (@outline $($backend:ident)* { $($case:ident $(is $program:ident)? $(with $clients:ident)?),* $(,)? }) => {
         /// A line of the backends, and then a line for each case.
         const OUTLINE: &str = concat!($(stringify!($backend), " ",)* $("\n", stringify!($case)),*);
     };
@@ -48,31 +50,60 @@ battery! {
     {
         echo_is_byte_exact_from_1_byte_to_1_mebibyte with clients,
         two_hundred_clients_are_served_at_once with clients,
-        client_and_server_in_one_program_echo_byte_exact,
-        connect_to_a_closed_port_is_refused,
-        a_second_listener_on_an_address_is_refused,
+        client_and_server_in_one_program_echo_byte_exact is echo_inside,
+        connect_to_a_closed_port_is_refused is connect_refused,
+        a_second_listener_on_an_address_is_refused is address_in_use,
         a_reset_ends_the_connection_and_not_the_program with clients,
-        a_half_close_leaves_the_other_direction_open,
+        a_half_close_leaves_the_other_direction_open is half_close_inside,
         a_half_close_works_with_a_client_outside with clients,
         ipv6_works_like_ipv4,
-        halves_can_be_split_dropped_and_reunited,
-        vectored_reads_and_writes_keep_the_order,
+        halves_can_be_split_dropped_and_reunited is split_halves,
+        vectored_reads_and_writes_keep_the_order is vectored,
         peek_works_or_says_unsupported,
-        names_are_unsupported_and_nonsense_is_invalid,
-        dropped_operations_lose_nothing,
+        names_are_unsupported_and_nonsense_is_invalid is names_and_nonsense,
+        dropped_operations_lose_nothing is dropped_operations_lose_nothing,
         one_stalled_client_never_stops_the_others with clients,
         five_thousand_connections_leave_nothing_behind with clients,
         what_was_written_arrives_though_the_program_ends with clients,
         busy_tasks_starve_neither_sockets_nor_timers with clients,
         a_ticker_is_never_more_than_50_ms_late_under_load with clients,
         io_that_is_always_ready_starves_nobody,
-        a_two_way_copy_is_fair_to_both_directions,
+        a_two_way_copy_is_fair_to_both_directions is copy_both_ways,
         a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
-        a_parked_task_can_be_aborted,
-        tasks_give_results_in_turn,
+        a_parked_task_can_be_aborted is abort_parked,
+        tasks_give_results_in_turn is results,
         parked_tasks_are_dropped_at_the_end,
-        ten_thousand_sleepers_wake_in_order,
-        timeouts_and_intervals_keep_time,
+        ten_thousand_sleepers_wake_in_order is ten_thousand_sleepers,
+        timeouts_and_intervals_keep_time is timeouts,
+        an_accept_ends_when_its_deadline_passes_and_loses_no_connection is accepts,
+        a_read_ends_when_its_deadline_passes is reads,
+        a_write_ends_when_its_deadline_passes_and_nothing_is_written_twice is writes,
+        a_deadline_that_has_passed_wins_over_what_is_ready is beat_readiness,
+        a_deadline_that_is_moved_takes_effect_on_all_who_are_parked is move_while_parked,
+        one_deadline_serves_both_sides is of_both_sides,
+        every_way_to_wait_is_held_to_the_deadline is of_every_way_to_wait,
+        a_connection_attempt_is_bounded_by_a_timeout is of_connections,
+        deadlines_pass_beside_a_peer_that_never_stops is fluctuate,
+        deadlines_race_with_reads_and_writes_and_nothing_breaks is race,
+        closing_a_stream_ends_every_operation_on_it is close_wakes_all_on_a_stream,
+        closing_a_listener_ends_every_accept_and_frees_the_port is close_wakes_all_on_a_listener,
+        what_is_closed_says_so_to_every_call is closed_is_closed,
+        closing_wins_over_timeouts_and_over_what_is_ready is closed_wins,
+        what_was_written_before_closing_is_sent is close_sends_what_was_written,
+        a_connection_lives_as_long_as_a_clone_of_it is clones,
+        a_parked_read_is_not_harmed_when_another_is_dropped is dropped_beside_another,
+        ten_tasks_accept_and_each_connection_goes_to_one is many_accept,
+        nettest_basic_io is basic_io,
+        nettest_ping_pong is ping_pong,
+        nettest_racy_read is racy_read,
+        nettest_racy_write is racy_write,
+        nettest_read_timeout is read_timeout,
+        nettest_write_timeout is write_timeout,
+        nettest_past_timeout is past_timeout,
+        nettest_present_timeout is present_timeout,
+        nettest_future_timeout is future_timeout,
+        nettest_close_timeout is close_timeout,
+        nettest_concurrent_methods is concurrent_methods,
     }
 }
 
@@ -105,18 +136,6 @@ fn two_hundred_clients_are_served_at_once(on: Backend) {
     }
 }
 
-fn client_and_server_in_one_program_echo_byte_exact(on: Backend) {
-    on.pass("echo_inside");
-}
-
-fn connect_to_a_closed_port_is_refused(on: Backend) {
-    on.pass("connect_refused");
-}
-
-fn a_second_listener_on_an_address_is_refused(on: Backend) {
-    on.pass("address_in_use");
-}
-
 fn a_reset_ends_the_connection_and_not_the_program(on: Backend) {
     let mut subject = on.start("peer_resets");
     let addr = subject.addr();
@@ -129,10 +148,6 @@ fn a_reset_ends_the_connection_and_not_the_program(on: Backend) {
         assert_eq!(subject.line(), "reset");
     }
     subject.ends_well();
-}
-
-fn a_half_close_leaves_the_other_direction_open(on: Backend) {
-    on.pass("half_close_inside");
 }
 
 fn a_half_close_works_with_a_client_outside(on: Backend) {
@@ -160,14 +175,6 @@ fn ipv6_works_like_ipv4(on: Backend) {
     assert_eq!(on.start("ipv6").ends_well(), [expected]);
 }
 
-fn halves_can_be_split_dropped_and_reunited(on: Backend) {
-    on.pass("split_halves");
-}
-
-fn vectored_reads_and_writes_keep_the_order(on: Backend) {
-    on.pass("vectored");
-}
-
 fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
     let (expected, cell) = match on {
         Backend::Native | Backend::Sim => ("peek: supported", "✓"),
@@ -175,14 +182,6 @@ fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
     };
     assert_eq!(on.start("peek").ends_well(), [expected]);
     cell
-}
-
-fn names_are_unsupported_and_nonsense_is_invalid(on: Backend) {
-    on.pass("names_and_nonsense");
-}
-
-fn dropped_operations_lose_nothing(on: Backend) {
-    on.pass("dropped_operations_lose_nothing");
 }
 
 /// What the program holds with this one connection. The number is that of its latest wait, which may be one from before
@@ -339,10 +338,6 @@ fn io_that_is_always_ready_starves_nobody(on: Backend) {
     assert_eq!(on.start("always_ready_io").ends_well(), ["others ran"]);
 }
 
-fn a_two_way_copy_is_fair_to_both_directions(on: Backend) {
-    on.pass("copy_both_ways");
-}
-
 fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) -> String {
     let (code, _, stderr) = on.start("nothing_can_wake_it").end();
     // wasi:cli/exit of 0.2 knows failure, but no numbers.
@@ -359,24 +354,8 @@ fn a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks(on: Backend) ->
     format!("✓ with exit code {code}")
 }
 
-fn a_parked_task_can_be_aborted(on: Backend) {
-    on.pass("abort_parked");
-}
-
-fn tasks_give_results_in_turn(on: Backend) {
-    on.pass("results");
-}
-
 fn parked_tasks_are_dropped_at_the_end(on: Backend) {
     let mut lines = on.start("dropped_at_the_end").ends_well();
     lines.sort();
     assert_eq!(lines, ["dropped acceptor", "dropped never polled", "dropped sleeper"]);
-}
-
-fn ten_thousand_sleepers_wake_in_order(on: Backend) {
-    on.pass("ten_thousand_sleepers");
-}
-
-fn timeouts_and_intervals_keep_time(on: Backend) {
-    on.pass("timeouts");
 }

@@ -2,7 +2,7 @@
 //! say so, and a run that failed is repeated exactly. Behind the cargo feature `sim`.
 //!
 //! [`Sim::run`] is [`block_on`](crate::block_on) in a world of its own. Inside, [`time`](crate::time) is virtual and
-//! passes only when no task can run; the sockets of [`net`](crate::net) are connected with each other and with nothing
+//! passes only when no task can run, or when the program has not slept for long; the sockets of [`net`](crate::net) are connected with each other and with nothing
 //! outside. Everything that could go one way or another is decided by one source of choices: a seed, a fuzzer's bytes,
 //! the list of choices of another run, or, with [`explore`], all that there are.
 //!

@@ -5,7 +5,7 @@
 //! with something unread resets the peer, and a write to a peer that has closed succeeds once.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
 
 use super::Descriptor;
@@ -168,14 +168,15 @@ impl State {
             };
         }
         let n = self.cut(most);
-        let inbox = &self.stream(id)?.inbox;
-        let mut at = 0;
+        let (front, back) = self.stream(id)?.inbox.as_slices();
+        let mut arrived = front.chain(back).take(n as u64);
         for buf in bufs {
-            let taken = buf.len().min(n - at);
-            for (to, from) in buf.iter_mut().zip(inbox.range(at..at + taken)) {
-                *to = *from;
+            let mut rest = &mut **buf;
+            while let 1.. = rest.len()
+                && let taken @ 1.. = arrived.read(rest)?
+            {
+                rest = &mut rest[taken..];
             }
-            at += taken;
         }
         Ok(n)
     }

@@ -33,6 +33,8 @@ pub(crate) struct Setup {
 
 pub(crate) struct State {
     clock: u64,
+    /// Since the program last slept.
+    pub(super) waits_in_a_row: u32,
     pub(crate) setup: Setup,
     pub(super) sockets: BTreeMap<Id, Socket>,
     pub(super) last_id: Id,
@@ -45,6 +47,7 @@ impl World {
     pub(crate) fn new(setup: Setup) -> Rc<World> {
         Rc::new(World(RefCell::new(State {
             clock: BEGINNING,
+            waits_in_a_row: 0,
             setup,
             sockets: BTreeMap::new(),
             last_id: 0,
