@@ -58,7 +58,7 @@ pub async fn close_wakes_all_on_a_stream() {
     for _ in 0..2 {
         let (a, b, c) = (Rc::clone(&near), Rc::clone(&near), Rc::clone(&near));
         tasks.push(spawn(async move { a.read(&mut [0]).await.map(drop) }));
-        tasks.push(spawn(async move { (&*b).read(&mut [0]).await.map(drop) }));
+        tasks.push(spawn(async move { AsyncReadExt::read(&mut &*b, &mut [0]).await.map(drop) }));
         tasks.push(spawn(write_on(c)));
     }
     yield_now().await;
