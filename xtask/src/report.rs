@@ -48,7 +48,7 @@ fn table() -> Result<String> {
     let mut cases = outline.lines();
     let backends: Vec<&str> = cases.next().unwrap_or_default().split_whitespace().collect();
     let titles: Vec<String> = backends.iter().map(|backend| sentence(backend)).collect();
-    let mut table = format!("{HEAD}\n| | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
+    let mut table = format!("{HEAD}\n| promise | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
     for case in cases {
         table += &format!("| {} |", sentence(case));
         for backend in &backends {

@@ -89,6 +89,22 @@ fn the_client_prints_what_the_echo_server_sends_back() {
     }
 }
 
+#[test]
+fn who_is_silent_is_hung_up_on_and_who_says_quit_ends_the_server() {
+    for mut server in example("idle_echo", &[]) {
+        let addr = server.line_with("listening on ");
+        let addr = addr.rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("an address");
+        let (mut silent, mut talker) = (Subject::connect(addr), Subject::connect(addr));
+        assert_eq!(silent.read(&mut [0; 8]).expect("an orderly end"), 0);
+        // It has been silent, too.
+        assert_eq!(talker.read(&mut [0; 8]).expect("an orderly end"), 0);
+        let mut talker = Subject::connect(addr);
+        echo(&mut talker, b"hello");
+        talker.write_all(b"quit").unwrap();
+        assert!(server.ends_well().is_empty());
+    }
+}
+
 /// The program of the seed, with the clients of the seed: two `nc` at once, and a ticker.
 #[test]
 fn two_nc_clients_echo_while_the_ticker_ticks() {

@@ -163,6 +163,11 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
         // whether it has pushed.
         notifier.sleeping(true);
         let until = if runnable() { Until::Now } else { until };
+        #[cfg(feature = "sim")]
+        assert!(
+            until == Until::Now || sys::sim::World::current().is_none() || !runnable(),
+            "the program waits though somebody is runnable"
+        );
         let turned = reactor.turn(until);
         notifier.sleeping(false);
         turned.map_err(|error| explain(error, tasks.as_deref()))?;

@@ -44,6 +44,8 @@ where
 /// Copies in both directions until both have ended, and tells how many bytes went from `a` to `b` and from `b` to `a`.
 /// The end of one direction is passed on as a half close.
 ///
+/// Not safe to cancel: what has been read but not yet written is lost.
+///
 /// # Errors
 /// The first error of either direction.
 pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
