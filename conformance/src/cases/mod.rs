@@ -59,6 +59,7 @@ macro_rules! cases {
 
 cases! {
     net::echo,
+    net::echo_beside_a_parked_read,
     net::echo_inside,
     net::connect_refused,
     net::address_in_use,

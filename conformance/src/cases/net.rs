@@ -1,5 +1,6 @@
 //! Sockets: bytes arrive as they were sent, and errors are what std would say.
 
+use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::pin::pin;
 use std::time::Duration;
@@ -20,6 +21,20 @@ fn pattern(len: usize) -> Vec<u8> {
 /// An echo server for the clients outside.
 pub async fn echo() {
     serve_echo(listen().await).await
+}
+
+/// The same for one client, in a task that is parked on a quiet connection as well and looks at both each time.
+pub async fn echo_beside_a_parked_read() {
+    let (conn, _) = listen().await.accept().await.unwrap();
+    let (quiet, _far) = pair().await;
+    let mut buf = [0];
+    let (mut parked, mut echo) = (pin!(quiet.read(&mut buf)), pin!(io::copy(&conn, &conn)));
+    poll_fn(|cx| {
+        assert!(parked.as_mut().poll(cx).is_pending());
+        echo.as_mut().poll(cx)
+    })
+    .await
+    .unwrap();
 }
 
 /// Server and client in one program, so that both sides park.

@@ -37,6 +37,12 @@ fn a_pending_timer_adds_no_host_call_to_an_echo_on_p2() {
 }
 
 #[test]
+fn who_is_parked_and_polled_for_another_reason_makes_no_host_call_on_p2() {
+    let calls = calls_for("echo_beside_a_parked_read", 500);
+    assert!(calls.total() <= 5 * 500 + EDGE, "{calls}");
+}
+
+#[test]
 fn a_deadline_that_moves_with_every_message_adds_no_host_call_to_an_echo_on_p2() {
     let calls = calls_for("echo_with_a_deadline", 500);
     assert!(calls.total() <= 5 * 500 + EDGE, "{calls}");
