@@ -81,7 +81,7 @@ impl Handle {
     }
 
     /// The same for `poll_*` functions through shared references. They have no future that could be dropped: the waker
-    /// stays parked until the handle is ready, refused or closed.
+    /// stays parked until the handle is ready, refused or closed, or until it is one of a crowd.
     pub(crate) fn poll_shared<T>(
         &self,
         side: Side,
@@ -144,7 +144,10 @@ impl Handle {
         let waker = cx.waker().clone();
         let parked = self.with(|source| self.reactor.park(source, self.key, side, *id, waker));
         match parked {
-            Ok(_replaced) => Poll::Pending,
+            Ok((_replaced, crowd)) => {
+                crowd.into_iter().for_each(Waker::wake);
+                Poll::Pending
+            }
             Err(error) => Poll::Ready(Err(error)),
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct Reactor {
     /// A `block_on` is running on this thread.
     running: Cell<bool>,
     last_id: Cell<Id>,
+    /// How many turns there have been.
+    turns: Cell<u32>,
     /// What is left of the running task's operations.
     budget: Cell<u32>,
     /// What has been done since the last look.
@@ -97,6 +99,7 @@ impl Reactor {
                 inner: RefCell::new(Inner::new(poller)),
                 running: Cell::new(false),
                 last_id: Cell::new(UNPARKED),
+                turns: Cell::new(2),
                 budget: Cell::new(OPERATIONS_PER_POLL),
                 work: Cell::new(0),
                 foreign_wakes: Cell::new(0),
@@ -179,6 +182,7 @@ impl Reactor {
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
         self.work.set(0);
+        self.turns.set(self.turns.get().wrapping_add(1));
         let mut events = self.events.take();
         let mut wakers = self.wakers.take();
         let mut chores = false;
@@ -272,8 +276,16 @@ impl Reactor {
         self.last_id.get()
     }
 
-    /// Parks `waker` until `source` is ready on `side`. Gives back a waker to be dropped outside of any borrow.
-    fn park(&self, source: &Source, key: Key, side: Side, id: Id, waker: Waker) -> io::Result<Option<Waker>> {
+    /// Parks `waker` until `source` is ready on `side`. Gives back a waker to be dropped and others to be woken, outside of
+    /// any borrow.
+    fn park(
+        &self,
+        source: &Source,
+        key: Key,
+        side: Side,
+        id: Id,
+        waker: Waker,
+    ) -> io::Result<(Option<Waker>, Vec<Waker>)> {
         if !self.running.get() {
             return Err(no_runtime());
         }
@@ -284,7 +296,9 @@ impl Reactor {
             inner.poller.arm(source, side, key)?;
             waiters.armed = true;
         }
-        Ok(waiters.park(id, waker))
+        let mut crowd = Vec::new();
+        let replaced = waiters.park(id, waker, self.turns.get(), &mut crowd);
+        Ok((replaced, crowd))
     }
 
     /// Takes a parked operation back. The poller stops watching when it was the last one.

@@ -49,7 +49,14 @@ pub(crate) struct Waiters {
     deadline: Option<Instant>,
     /// The deadline has passed.
     pub(crate) expired: bool,
+    /// How many, and [`CROWD`] more, may be parked before they are asked whether they are still there.
+    crowd: usize,
+    /// The turn in which they were asked last.
+    asked: u32,
 }
+
+/// Who are fewer than that are left alone.
+const CROWD: usize = 32;
 
 struct Waiter {
     id: Id,
@@ -102,16 +109,32 @@ impl Slot {
 }
 
 impl Waiters {
-    /// Adds a waiter, or brings its waker up to date. Gives back a waker to be dropped outside of any borrow.
-    pub(crate) fn park(&mut self, id: Id, waker: Waker) -> Option<Waker> {
+    /// Adds a waiter, or brings its waker up to date. Gives back a waker to be dropped, and a crowd to be woken, outside of
+    /// any borrow.
+    pub(crate) fn park(&mut self, id: Id, waker: Waker, turn: u32, crowd: &mut Vec<Waker>) -> Option<Waker> {
         let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.will_wake(&waker));
-        match self.list.iter_mut().find(same) {
-            Some(waiter) => Some(std::mem::replace(&mut waiter.waker, waker)),
-            None => {
-                self.list.push(Waiter { id, waker });
-                None
-            }
+        if let Some(waiter) = self.list.iter_mut().find(same) {
+            return Some(std::mem::replace(&mut waiter.waker, waker));
         }
+        if id == SHARED && self.is_crowd(turn) {
+            self.take(crowd);
+        }
+        self.list.push(Waiter { id, waker });
+        None
+    }
+
+    /// Nothing says when a shared reference has lost interest, so that its wakers would pile up on a quiet side. When there
+    /// is a crowd all are woken and forgotten; who is still there comes back, and if that is a crowd again, it may be one.
+    fn is_crowd(&mut self, turn: u32) -> bool {
+        if self.list.len() < self.crowd + CROWD {
+            return false;
+        }
+        let back_at_once = turn.wrapping_sub(self.asked) <= 1;
+        if back_at_once {
+            self.crowd = 2 * self.list.len();
+        }
+        self.asked = turn;
+        !back_at_once
     }
 
     pub(crate) fn unpark(&mut self, id: Id) -> Option<Waker> {

@@ -1,10 +1,14 @@
 //! Promises that need no search.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use dormouse::net::{TcpListener, TcpStream, is_closed};
 use dormouse::sim::Sim;
 use dormouse::time::{Duration, Instant, sleep};
+use futures_lite::{AsyncRead, AsyncReadExt};
 
 use super::pair;
 
@@ -37,6 +41,44 @@ fn a_sleep_that_is_over_does_not_cancel_another() {
             over.as_mut().reset(Instant::now());
             drop(over);
             near.read(&mut [0]).await.unwrap_err();
+        })
+        .unwrap();
+}
+
+/// A shared reference leaves its waker behind. Many that are gone must not pile up, and one that is there must be woken.
+#[test]
+fn wakers_of_shared_references_that_are_gone_do_not_pile_up() {
+    struct Silent;
+    impl Wake for Silent {
+        fn wake(self: Arc<Self>) {}
+    }
+    Sim::seeded(0)
+        .run(async {
+            let (near, far) = pair().await;
+            let near = Rc::new(near);
+            let readers: Vec<_> = (0..100)
+                .map(|_| {
+                    let near = Rc::clone(&near);
+                    dormouse::spawn(async move { AsyncReadExt::read(&mut &*near, &mut [0]).await })
+                })
+                .collect();
+            sleep(Duration::from_secs(1)).await;
+            let mut left = Vec::new();
+            for _ in 0..10_000 {
+                let silent = Arc::new(Silent);
+                left.push(Arc::downgrade(&silent));
+                let waker = Waker::from(silent);
+                let polled = Pin::new(&mut &*near).poll_read(&mut Context::from_waker(&waker), &mut [0]);
+                assert!(polled.is_pending());
+                sleep(Duration::from_millis(1)).await;
+            }
+            let kept = left.iter().filter(|left| left.strong_count() > 0).count();
+            assert!(kept <= 256, "{kept} wakers are kept");
+            far.write(&[1; 64]).await.unwrap();
+            far.write(&[1; 36]).await.unwrap();
+            for reader in readers {
+                assert_eq!(reader.await.unwrap().unwrap(), 1);
+            }
         })
         .unwrap();
 }
