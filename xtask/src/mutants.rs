@@ -16,7 +16,7 @@ struct Mutant {
 
 const TWO_READERS: &str = "orders::every_order_of_six_events_with_two_readers_ends_as_the_model_says";
 
-const MUTANTS: [Mutant; 5] = [
+const MUTANTS: [Mutant; 6] = [
     Mutant {
         bug: "an operation keeps the deadline that it found when it began",
         file: "crates/dormouse/src/reactor/slot.rs",
@@ -55,6 +55,12 @@ const MUTANTS: [Mutant; 5] = [
         caught_by: TWO_READERS,
     },
     Mutant {
+        bug: "who waits longest loses the place when another goes",
+        file: "crates/dormouse/src/reactor/slot.rs",
+        edits: &[("self.list.remove(at)", "self.list.swap_remove(at)")],
+        caught_by: "cases::who_waits_longest_is_served_first_also_when_one_before_has_gone",
+    },
+    Mutant {
         bug: "the generation of a key is ignored",
         file: "crates/dormouse/src/reactor/key.rs",
         edits: &[("if entry.generation == key.generation {", "if key.generation < u32::MAX {")],
@@ -67,7 +73,7 @@ pub fn run() -> Result {
     let copy = target_dir()?.join("mutants");
     let sources = copy.join("sources");
     let _ = fs::remove_dir_all(&sources);
-    copy_dir(root(), &sources).map_err(|error| format!("cannot copy the sources: {error}"))?;
+    copy_dir(root(), &sources, &target_dir()?).map_err(|error| format!("cannot copy the sources: {error}"))?;
     for mutant in &MUTANTS {
         let path = sources.join(mutant.file);
         let read = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -115,17 +121,17 @@ fn is_caught(mutant: &Mutant, sources: &Path, target: &Path) -> Result<bool> {
 }
 
 /// Copies the sources, and nothing that is built.
-fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
+fn copy_dir(from: &Path, to: &Path, built: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name == "target" || name.to_string_lossy().starts_with(".git") {
+        if name == "target" || name == ".git" || entry.path() == built {
             continue;
         }
         let (from, to) = (entry.path(), to.join(name));
         if entry.file_type()?.is_dir() {
-            copy_dir(&from, &to)?;
+            copy_dir(&from, &to, built)?;
         } else {
             fs::copy(&from, &to)?;
         }

@@ -110,6 +110,13 @@ pub async fn beat_readiness() {
     near.set_write_deadline(past()).unwrap();
     timed_out(near.write(b"x").await.unwrap_err());
     timed_out(near.write_vectored(&[std::io::IoSlice::new(b"x")]).await.unwrap_err());
+    // One that passes while the program is busy has passed as well.
+    let deadline = Instant::now() + Duration::from_millis(1);
+    near.set_read_deadline(Some(deadline)).unwrap();
+    while Instant::now() < deadline {
+        yield_now().await;
+    }
+    timed_out(near.read(&mut buf).await.unwrap_err());
     near.set_deadline(None).unwrap();
     assert_eq!(near.read(&mut buf).await.unwrap(), 4);
     assert_eq!(&buf[..4], b"eady");

@@ -206,6 +206,8 @@ pub async fn split_halves() {
 
 pub async fn vectored() {
     let (near, far) = pair().await;
+    assert_eq!(far.read(&mut []).await.unwrap(), 0, "nothing is asked for, and nothing waited for");
+    assert_eq!(near.write(&[]).await.unwrap(), 0);
     let long = pattern(40_000);
     let bufs = [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cde"), IoSlice::new(&long)];
     let mut sent = 0;

@@ -152,12 +152,10 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
                 continue;
             }
             Until::Now
+        } else if reactor.can_wake() {
+            reactor.next_timer().map_or(Until::Forever, Until::At)
         } else {
-            match reactor.next_timer() {
-                Some(when) => Until::At(when),
-                None if reactor.has_sources() => Until::Forever,
-                None => return Err(stalled(tasks.as_deref())),
-            }
+            return Err(stalled(tasks.as_deref()));
         };
         // A waker on another thread pushes first and then looks whether we sleep; we say so first and then look
         // whether it has pushed.

@@ -24,7 +24,7 @@ pub(crate) fn is_closed(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Message>()).is_some_and(|message| message.0 == CLOSED)
 }
 
-const CLOSED: &str = "use of a closed listener or connection";
+const CLOSED: &str = "use of a closed socket";
 
 struct Message(String);
 

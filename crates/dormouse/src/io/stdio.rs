@@ -233,7 +233,8 @@ impl Lines {
         drop(buffer);
         let waiting = if lines - sent < FULL { self.waiting.take() } else { Vec::new() };
         waiting.into_iter().for_each(Waker::wake);
-        sent == lines
+        // Who was woken may have written.
+        self.lines.get() == 0
     }
 }
 

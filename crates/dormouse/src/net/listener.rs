@@ -58,9 +58,10 @@ impl TcpListener {
         Ok((TcpStream::on(self.handle.sibling(stream)), peer))
     }
 
-    /// The connections as a stream without end; what [`accept`](Self::accept) fails with is an item as well. Safe to drop.
+    /// The connections as a stream. What [`accept`](Self::accept) fails with is an item as well; that the listener was closed
+    /// is the last one. Safe to drop.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { handle: self.handle.another(), _listener: PhantomData }
+        Incoming { handle: self.handle.another(), ended: false, _listener: PhantomData }
     }
 
     /// Until when an [`accept`](Self::accept) may wait, one that is parked now as well: from then on it fails with `TimedOut`,
@@ -112,14 +113,19 @@ impl fmt::Debug for TcpListener {
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     handle: Share,
+    ended: bool,
     _listener: PhantomData<&'a TcpListener>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let accepted = self.handle.poll_owned(Side::Read, cx, |listener| listener.try_accept());
+        self.ended = matches!(&accepted, Poll::Ready(Err(error)) if super::is_closed(error));
         accepted.map_ok(|(stream, _)| TcpStream::on(self.handle.sibling(stream))).map(Some)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Handles are used through `&`, `Rc` or clones ([`TcpStream::try_clone`]): any number of tasks may read, write, accept, set
 //! deadlines and close on the same one. Reads take their turns among themselves and so do writes; a single call is whole,
-//! and what two tasks write at once is not mixed within it. When there is something, all that wait for it are woken: the
-//! first to run takes it, and the others wait on.
+//! and what two tasks write at once is not mixed within it. When there is something, all that wait for it are woken, in the
+//! order in which they came: the first takes it, and the others wait on.
 //!
 //! # Deadlines and closing
 //! A deadline bounds all operations on its side of a handle, those that are parked already as well: from then on they fail

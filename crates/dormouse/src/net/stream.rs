@@ -103,7 +103,8 @@ impl TcpStream {
     /// Ends reading, writing (a half close: the peer reads to the end and may still send) or both, at once. What was
     /// written before is still sent.
     ///
-    /// On a host other than wasmtime, await [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of that:
+    /// On wasip2 a write that waits for room goes on waiting until the peer reads; elsewhere it fails at once. On a host other
+    /// than wasmtime, await [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of that:
     /// it lets the host send first.
     ///
     /// # Errors
@@ -135,7 +136,8 @@ impl TcpStream {
     }
 
     /// Until when reads may wait, those that are parked now as well: from then on they fail with `TimedOut`, even if there
-    /// is something to read, which stays for later. One in the past has passed; `None` is for ever, as at first.
+    /// is something to read, which stays for later. One in the past, such as `Some(Instant::now())`, has passed; `None` is
+    /// for ever, as at first.
     ///
     /// Makes no call of the host, so it may be set anew for each message; reading the clock for it is one call on wasip2.
     ///
@@ -164,11 +166,11 @@ impl TcpStream {
     }
 
     /// Closes the connection, at once, for all clones and halves: every operation in progress fails with an error that
-    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. What was written is still sent.
-    /// Dropping the stream does the same when nobody else has it.
+    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later but flushing. What was written is
+    /// still sent. Dropping the stream does the same when nobody else has it.
     ///
     /// Not to be taken for [`AsyncWrite::poll_close`], which is a half close: call that one on a half, or as
-    /// `AsyncWriteExt::close(&mut stream)`; or use [`shutdown`](Self::shutdown).
+    /// `AsyncWriteExt::close(&mut stream).await`; or use [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// The same, if it is closed already.
@@ -265,7 +267,8 @@ macro_rules! write {
                 $stream(&*self).handle.$poll(Side::Write, cx, |stream| stream.try_write_vectored(bufs))
             }
 
-            /// Nothing is kept back here, so there is nothing to flush; the host sends on its own.
+            /// Nothing is kept back here, so there is nothing to flush, not even when it is closed; the host sends on its
+            /// own.
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::slot::{Id, SHARED, Slot, UNPARKED};
+use super::slot::{Id, OWNERS, SHARED, Slot, UNPARKED};
 use super::{Key, Next, Reactor};
 use crate::io::closed;
 use crate::sys::{Side, Source};
@@ -121,10 +121,10 @@ impl Handle {
     ) -> Poll<io::Result<()>> {
         ready!(self.reactor.poll_budget(cx));
         loop {
-            match self.reactor.next(self.key, side) {
+            match self.reactor.next(self.key, side, *id) {
                 Next::Try => {}
                 Next::Park => return self.park(side, id, cx),
-                Next::Refuse(error) => return Poll::Ready(Err(error)),
+                Next::Expired => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             }
             let Err(error) = self.with(&mut *op) else { return Poll::Ready(Ok(())) };
             match error.kind() {
@@ -141,20 +141,19 @@ impl Handle {
             *id = self.reactor.next_id();
         }
         // Cloned first and dropped last: both are somebody else's code, and may do anything with this handle.
-        let waker = cx.waker().clone();
-        let parked = self.with(|source| self.reactor.park(source, self.key, side, *id, waker));
+        let mut waker = Some(cx.waker().clone());
+        let mut crowd = Vec::new();
+        let parked = self.with(|source| self.reactor.park(source, (self.key, side, *id), &mut waker, &mut crowd));
+        crowd.into_iter().for_each(Waker::wake);
         match parked {
-            Ok((_replaced, crowd)) => {
-                crowd.into_iter().for_each(Waker::wake);
-                Poll::Pending
-            }
+            Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
     }
 
     /// A number for another owner.
     pub(super) fn next_id(&self) -> Id {
-        self.reactor.next_id()
+        OWNERS | self.reactor.next_id()
     }
 
     /// Takes a parked operation off.

@@ -22,7 +22,7 @@ use chore::Closing;
 pub(crate) use handle::Handle;
 pub(crate) use key::{Arena, Key};
 pub(crate) use share::Share;
-use slot::{Id, Slot, UNPARKED};
+use slot::{Id, Slot, UNPARKED, is_operation};
 
 use crate::io::closed;
 use crate::sys::{self, Notifier, Poller, Ready, Side, Source, Until, Wait};
@@ -79,10 +79,10 @@ enum Place {
 /// What an operation does next.
 enum Next {
     Try,
-    /// Others are parked already: what comes is reported to all of them, and there is nothing before that. So who polls
-    /// again without having been woken, or comes later, costs the host nothing.
+    /// It has tried before, and the poller watches since: what comes is reported, and there is nothing before that. So who
+    /// is polled again for another reason, or is woken with many and comes too late, costs the host nothing.
     Park,
-    Refuse(io::Error),
+    Expired,
 }
 
 impl Reactor {
@@ -174,9 +174,11 @@ impl Reactor {
         self.inner.borrow().timers.next()
     }
 
-    /// Whether anything could end a wait without end.
-    pub(crate) fn has_sources(&self) -> bool {
-        self.inner.borrow().poller.armed() > 0 || (sys::THREADS && self.foreign_wakes.get() > 0)
+    /// Whether anything could wake anybody: a timer of a sleeper, or what somebody is parked on. The deadline of a handle
+    /// on which nobody is parked does not.
+    pub(crate) fn can_wake(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.timers.wake_somebody() || inner.poller.armed() > 0 || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
 
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
@@ -259,13 +261,15 @@ impl Reactor {
         Ok(())
     }
 
-    /// Whether an operation may be tried.
-    fn next(&self, key: Key, side: Side) -> Next {
+    /// What is to be done. A first poll always tries, and so do `poll_*` functions, of which nobody knows whether it is the
+    /// first: who asks whether there is something must not be told by a waker that somebody else has left behind.
+    fn next(&self, key: Key, side: Side, id: Id) -> Next {
         let inner = &mut *self.inner.borrow_mut();
-        let Some(slot) = slot(&mut inner.slots, key) else { return Next::Refuse(closed()) };
+        // No slot: it is closed, and trying says so.
+        let Some(slot) = slot(&mut inner.slots, key) else { return Next::Try };
         match slot.side(side) {
-            side if side.expired => Next::Refuse(io::ErrorKind::TimedOut.into()),
-            side if side.armed => Next::Park,
+            side if side.is_past() => Next::Expired,
+            side if side.armed && is_operation(id) => Next::Park,
             _ => Next::Try,
         }
     }
@@ -276,16 +280,15 @@ impl Reactor {
         self.last_id.get()
     }
 
-    /// Parks `waker` until `source` is ready on `side`. Gives back a waker to be dropped and others to be woken, outside of
-    /// any borrow.
+    /// Parks the waker until `source` is ready on `side`. What is to be dropped afterwards, outside of any borrow, is left
+    /// in `waker`, and what is to be woken in `crowd`.
     fn park(
         &self,
         source: &Source,
-        key: Key,
-        side: Side,
-        id: Id,
-        waker: Waker,
-    ) -> io::Result<(Option<Waker>, Vec<Waker>)> {
+        (key, side, id): (Key, Side, Id),
+        waker: &mut Option<Waker>,
+        crowd: &mut Vec<Waker>,
+    ) -> io::Result<()> {
         if !self.running.get() {
             return Err(no_runtime());
         }
@@ -296,9 +299,8 @@ impl Reactor {
             inner.poller.arm(source, side, key)?;
             waiters.armed = true;
         }
-        let mut crowd = Vec::new();
-        let replaced = waiters.park(id, waker, self.turns.get(), &mut crowd);
-        Ok((replaced, crowd))
+        waiters.park(id, waker, self.turns.get(), crowd);
+        Ok(())
     }
 
     /// Takes a parked operation back. The poller stops watching when it was the last one.

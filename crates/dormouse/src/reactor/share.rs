@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Handle;
-use super::slot::{FIRST_OWNER, Id};
+use super::slot::{Id, OWNERS};
 use crate::sys::{Side, Source};
 
 /// One owner of a handle. Its `poll_*` functions leave one waker a side behind, which goes with the share.
@@ -18,7 +18,7 @@ pub(crate) struct Share {
 
 impl Share {
     pub(crate) fn new(handle: Handle) -> Self {
-        Share { handle: Rc::new(handle), id: FIRST_OWNER }
+        Share { handle: Rc::new(handle), id: OWNERS }
     }
 
     /// Another owner of the same.

@@ -28,17 +28,22 @@ pub(crate) struct Slot {
     timer: Option<Key>,
 }
 
-/// Who is parked. One of the three below, or a number of its own, never given out twice.
+/// Who is parked: [`SHARED`], an owner ([`OWNERS`] and a number), or the number of an operation. No number is given out
+/// twice.
 pub(crate) type Id = u64;
 
-/// The id of callers of a `poll_*` function through a shared reference, of which there may be many: known by their wakers
-/// only, and nothing says when they lose interest. Every other id is that of one owner or one operation, which takes its
-/// waker with it.
+/// Callers of a `poll_*` function through a shared reference, of which there may be many: known by their wakers only, and
+/// nothing says when they lose interest. An owner's waker goes with it, and an operation's with the operation.
 pub(crate) const SHARED: Id = 0;
-/// The id of a handle's first owner.
-pub(crate) const FIRST_OWNER: Id = 1;
 /// The id of an operation that has not parked yet.
-pub(crate) const UNPARKED: Id = 2;
+pub(crate) const UNPARKED: Id = 1;
+/// Added to a number.
+pub(crate) const OWNERS: Id = 1 << 63;
+
+/// Whether it is that of an operation which has been parked.
+pub(crate) fn is_operation(id: Id) -> bool {
+    (UNPARKED + 1..OWNERS).contains(&id)
+}
 
 /// The tasks parked on one side. The vector stays for the life of the handle: parking allocates only the first time.
 #[derive(Default)]
@@ -109,18 +114,19 @@ impl Slot {
 }
 
 impl Waiters {
-    /// Adds a waiter, or brings its waker up to date. Gives back a waker to be dropped, and a crowd to be woken, outside of
-    /// any borrow.
-    pub(crate) fn park(&mut self, id: Id, waker: Waker, turn: u32, crowd: &mut Vec<Waker>) -> Option<Waker> {
-        let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.will_wake(&waker));
+    /// Adds a waiter, or brings its waker up to date. What is to be dropped is left in `waker`, and what is to be woken in
+    /// `crowd`.
+    pub(crate) fn park(&mut self, id: Id, waker: &mut Option<Waker>, turn: u32, crowd: &mut Vec<Waker>) {
+        let Some(new) = waker.take() else { return };
+        let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.will_wake(&new));
         if let Some(waiter) = self.list.iter_mut().find(same) {
-            return Some(std::mem::replace(&mut waiter.waker, waker));
+            *waker = Some(std::mem::replace(&mut waiter.waker, new));
+            return;
         }
         if id == SHARED && self.is_crowd(turn) {
             self.take(crowd);
         }
-        self.list.push(Waiter { id, waker });
-        None
+        self.list.push(Waiter { id, waker: new });
     }
 
     /// Nothing says when a shared reference has lost interest, so that its wakers would pile up on a quiet side. When there
@@ -139,7 +145,7 @@ impl Waiters {
 
     pub(crate) fn unpark(&mut self, id: Id) -> Option<Waker> {
         let at = self.list.iter().position(|waiter| waiter.id == id)?;
-        Some(self.list.swap_remove(at).waker)
+        Some(self.list.remove(at).waker)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -160,6 +166,11 @@ impl Waiters {
             self.take(wakers);
         }
         self.expired
+    }
+
+    /// Whether the deadline has passed, as far as that is known without a host call; it may not have been marked yet.
+    pub(crate) fn is_past(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::latest())
     }
 
     fn take(&mut self, into: &mut Vec<Waker>) {

@@ -34,11 +34,12 @@
 //!
 //! # The network
 //! All unicast addresses are this host's. A connection is TCP as Linux has it: a half close, a reset, a full buffer and
-//! a full backlog do what they do there. `[::]` listens for IPv6 only. Standard output is the process's own.
+//! a full backlog do what they do there. `[::]` listens for IPv6 only, the port of an outgoing connection can be bound
+//! again, and a socket cannot connect to itself. Standard output is the process's own.
 //!
 //! # What it is no test of
-//! Other threads, and other ways of telling the time, are outside of the simulation, and so is a future that was made
-//! outside: `run(sleep(..))` asks the real clock for its deadline, `run(async { sleep(..).await })` the simulated one.
+//! Other threads, and other ways of telling the time, are outside of the simulation, and so is a socket or a future that
+//! was made outside: `run(sleep(..))` asks the real clock for its deadline, `run(async { sleep(..).await })` the simulated one.
 
 mod event;
 mod faults;

@@ -20,6 +20,8 @@ pub(crate) struct Timers {
     timers: Arena<Timer>,
     /// Number of the last timer set.
     sequence: u64,
+    /// How many of them wake somebody. A deadline wakes those who are parked on its handle, if anybody is.
+    sleepers: usize,
     /// `remove`, once there was a timer: a program that sets none does not link it.
     on_cancel: Option<fn(&mut Timers, Key) -> Option<Due>>,
 }
@@ -39,14 +41,20 @@ struct Timer {
 
 impl Timers {
     pub(crate) const fn new() -> Self {
-        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0, on_cancel: None }
+        Timers { heap: Vec::new(), timers: Arena::new(), sequence: 0, sleepers: 0, on_cancel: None }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.first().map(|node| node.when)
     }
 
+    /// Whether one of them will wake somebody, whatever is parked.
+    pub(crate) fn wake_somebody(&self) -> bool {
+        self.sleepers > 0
+    }
+
     pub(crate) fn insert(&mut self, when: Instant, due: Due) -> Key {
+        self.sleepers += usize::from(matches!(due, Due::Wake(_)));
         self.on_cancel = Some(Timers::remove);
         self.sequence += 1;
         let at = self.heap.len();
@@ -79,6 +87,7 @@ impl Timers {
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<Due> {
         let Timer { due, at } = self.timers.remove(key)?;
+        self.sleepers -= usize::from(matches!(due, Due::Wake(_)));
         self.heap.swap_remove(at);
         if at < self.heap.len() {
             self.place(at);
@@ -109,7 +118,7 @@ impl Timers {
     /// How many of them are deadlines.
     #[cfg(feature = "sim")]
     pub(crate) fn deadlines(&self) -> usize {
-        self.timers.iter().filter(|timer| matches!(timer.due, Due::Deadline(_))).count()
+        self.heap.len() - self.sleepers
     }
 
     /// Writes down where a node has come to stand.

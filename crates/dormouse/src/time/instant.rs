@@ -93,12 +93,12 @@ impl AddAssign<Duration> for Instant {
     }
 }
 
-/// # Panics
-/// If the difference cannot be represented, as [`std::time::Instant`] does.
+/// Not earlier than the clock can tell, which on some hosts is not before the program began: a deadline that long ago has
+/// passed in any case. [`std::time::Instant`] panics there.
 impl Sub<Duration> for Instant {
     type Output = Instant;
     fn sub(self, duration: Duration) -> Instant {
-        self.checked_sub(duration).expect("overflow when subtracting a duration from an instant")
+        self.checked_sub(duration).unwrap_or(Instant(0))
     }
 }
 
@@ -119,5 +119,19 @@ impl Sub for Instant {
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Instant({:?})", Duration::from_nanos(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_earlier_than_the_beginning_of_the_clock() {
+        assert_eq!(Instant::from_nanos(5) - Duration::from_secs(1), Instant::from_nanos(0));
+        let mut long_ago = Instant::now();
+        long_ago -= Duration::MAX;
+        assert!(long_ago < Instant::now());
+        assert_eq!(Instant::now().checked_sub(Duration::MAX), None);
     }
 }

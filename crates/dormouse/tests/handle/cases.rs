@@ -8,6 +8,7 @@ use std::task::{Context, Wake, Waker};
 use dormouse::net::{TcpListener, TcpStream, is_closed};
 use dormouse::sim::Sim;
 use dormouse::time::{Duration, Instant, sleep};
+use futures_lite::future::poll_once;
 use futures_lite::{AsyncRead, AsyncReadExt};
 
 use super::pair;
@@ -41,6 +42,63 @@ fn a_sleep_that_is_over_does_not_cancel_another() {
             over.as_mut().reset(Instant::now());
             drop(over);
             near.read(&mut [0]).await.unwrap_err();
+        })
+        .unwrap();
+}
+
+/// Who asks whether there is something is not told by a waker that an abandoned poll has left behind.
+#[test]
+fn a_poll_that_was_abandoned_does_not_make_a_ready_handle_look_quiet() {
+    Sim::seeded(0)
+        .run(async {
+            let (mut near, far) = pair().await;
+            for _ in 0..3 {
+                assert!(poll_once(AsyncReadExt::read(&mut near, &mut [0])).await.is_none());
+                assert!(poll_once(AsyncReadExt::read(&mut &near, &mut [0])).await.is_none());
+                assert_eq!(poll_once(near.read(&mut [])).await.unwrap().unwrap(), 0, "nothing was asked for");
+                far.write(b"abc").await.unwrap();
+                assert_eq!(poll_once(near.read(&mut [0])).await.unwrap().unwrap(), 1);
+                assert_eq!(poll_once(AsyncReadExt::read(&mut near, &mut [0])).await.unwrap().unwrap(), 1);
+                assert_eq!(poll_once(AsyncReadExt::read(&mut &near, &mut [0])).await.unwrap().unwrap(), 1);
+            }
+        })
+        .unwrap();
+}
+
+/// A deadline wakes those who are parked on its handle, and nobody else: it is no reason to wait.
+#[test]
+fn a_deadline_of_a_handle_that_nobody_waits_for_hides_no_deadlock() {
+    let run = Sim::seeded(0).run(async {
+        let (near, _far) = pair().await;
+        near.set_deadline(Some(Instant::now() + Duration::from_secs(3600))).unwrap();
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(run.elapsed, Duration::ZERO);
+    assert_eq!(run.result.unwrap_err().kind(), std::io::ErrorKind::Deadlock);
+}
+
+#[test]
+fn who_waits_longest_is_served_first_also_when_one_before_has_gone() {
+    Sim::seeded(0)
+        .run(async {
+            let (near, far) = pair().await;
+            let near = Rc::new(near);
+            let mut readers: Vec<_> = (0..4)
+                .map(|_| {
+                    let near = Rc::clone(&near);
+                    dormouse::spawn(async move {
+                        let mut byte = [0];
+                        near.read(&mut byte).await.map(|_| byte[0])
+                    })
+                })
+                .collect();
+            sleep(Duration::from_secs(1)).await;
+            readers.remove(0).abort();
+            sleep(Duration::from_secs(1)).await;
+            far.write(b"123").await.unwrap();
+            for (reader, byte) in readers.into_iter().zip(*b"123") {
+                assert_eq!(reader.await.unwrap().unwrap(), byte);
+            }
         })
         .unwrap();
 }

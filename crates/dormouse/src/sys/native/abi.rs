@@ -20,8 +20,8 @@ use std::os::windows::io::{AsRawSocket as _, BorrowedSocket as Borrowed};
 
 /// Registers a source, until [`delete`].
 pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<Descriptor> {
-    // SAFETY: the reactor calls `Wait::remove` before it drops a source that was armed (reactor/handle.rs `take`,
-    // reactor/mod.rs `forget`), and that deletes it. Standard streams are never closed.
+    // SAFETY: the reactor calls `Wait::remove` before it drops or changes a source that was armed (reactor/handle.rs
+    // `release` and `change`, reactor/mod.rs `forget`), and that deletes it. Standard streams are never closed.
     unsafe { poller.add(source, interest)? };
     #[cfg(unix)]
     return Ok(source.as_raw_fd());

@@ -111,7 +111,8 @@ impl Source {
 
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream().read(buf)
+        // The system would ask for something to read first.
+        if buf.is_empty() { Ok(0) } else { self.stream().read(buf) }
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {

@@ -47,13 +47,12 @@ impl Wait for Poller {
         if index >= self.places.len() {
             self.places.resize(index + 1, [NOWHERE; 2]);
         }
-        if self.places[index][side as usize] != NOWHERE {
+        let place = &mut self.places[index][side as usize];
+        if *place != NOWHERE {
             return Ok(());
         }
-        let Some(pollable) = source.pollable(side) else {
-            unreachable!("a source has what is waited for")
-        };
-        self.places[index][side as usize] = self.list.len() as u32;
+        let Some(pollable) = source.pollable(side) else { return Err(io::ErrorKind::NotConnected.into()) };
+        *place = self.list.len() as u32;
         self.list.push(pollable.handle());
         self.owners.push((key, side));
         Ok(())
