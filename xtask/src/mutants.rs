@@ -22,7 +22,7 @@ const MUTANTS: [Mutant; 6] = [
         file: "crates/dormouse/src/reactor/slot.rs",
         edits: &[
             ("    waker: Waker,\n}", "    waker: Waker,\n    until: Option<Instant>,\n}"),
-            ("Waiter { id, waker }", "Waiter { id, waker, until: self.deadline }"),
+            ("Waiter { id, waker: new }", "Waiter { id, waker: new, until: self.deadline }"),
             (
                 "            self.take(wakers);",
                 "            wakers.extend(self.list.extract_if(.., |it| it.until == self.deadline).map(|it| it.waker));",
