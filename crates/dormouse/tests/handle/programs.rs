@@ -6,7 +6,7 @@ use super::program::{self, BUFFER};
 
 /// As many as CI has time for, and Miri; a soak sets DORMOUSE_SEEDS.
 fn seeds() -> u64 {
-    let most = if cfg!(miri) { 10 } else { 10_000 };
+    let most = if cfg!(miri) { 5 } else { 10_000 };
     std::env::var("DORMOUSE_SEEDS").map_or(most, |seeds| seeds.parse().expect("DORMOUSE_SEEDS is a number"))
 }
 
