@@ -13,23 +13,23 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
 use super::{listen, pair};
 
-const SHORT: Duration = Duration::from_millis(20);
+pub(super) const SHORT: Duration = Duration::from_millis(20);
 
-fn past() -> Option<Instant> {
+pub(super) fn past() -> Option<Instant> {
     Some(Instant::now())
 }
 
-fn in_a_while() -> Instant {
+pub(super) fn in_a_while() -> Instant {
     Instant::now() + SHORT
 }
 
 #[track_caller]
-fn timed_out(error: Error) {
+pub(super) fn timed_out(error: Error) {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
 }
 
 /// Fills the connection until a write times out; how much went in.
-async fn fill(stream: &TcpStream, deadline: Instant) -> usize {
+pub(super) async fn fill(stream: &TcpStream, deadline: Instant) -> usize {
     stream.set_write_deadline(Some(deadline)).unwrap();
     let block = [7; 16 * 1024];
     let mut written = 0;

@@ -4,6 +4,7 @@ mod closing;
 mod deadlines;
 mod fair;
 mod handles;
+mod moving;
 mod net;
 mod nettest;
 mod task;
@@ -88,6 +89,14 @@ cases! {
     deadlines::race,
     deadlines::echo_with_a_deadline,
     deadlines::echo_with_an_idle_timeout,
+    moving::of_parked_accepts,
+    moving::of_a_listener_alone,
+    moving::of_parked_writes,
+    moving::of_each_side,
+    moving::through_clones,
+    moving::long_and_short,
+    moving::prolonged,
+    moving::set_by_many,
     handles::close_wakes_all_on_a_stream,
     handles::close_wakes_all_on_a_listener,
     handles::closed_is_closed,

@@ -1,0 +1,358 @@
+//! Deadlines that move while others wait: on a listener, on a side that is full, on one side of two, through clones, and
+//! again and again. The second half of the list of Go's `net/timeout_test.go` (BSD-3-Clause; written from the names and
+//! from the semantics of `internal/poll`).
+
+use std::cell::Cell;
+use std::io::Error;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dormouse::net::{TcpListener, TcpStream, is_closed};
+use dormouse::task::yield_now;
+use dormouse::time::{Instant, sleep, sleep_until, timeout};
+use dormouse::{JoinHandle, io, spawn};
+use futures_lite::StreamExt;
+
+use super::deadlines::{SHORT, fill, in_a_while, past, timed_out};
+use super::pair;
+
+/// So late that a case which waits for it fails.
+fn in_an_hour() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(3600))
+}
+
+/// How an operation that waited has ended, and when: who awaits its task learns of it later.
+struct Ended {
+    error: Error,
+    at: Instant,
+}
+
+impl Ended {
+    fn with(error: Error) -> Ended {
+        Ended { error, at: Instant::now() }
+    }
+
+    /// Because of this deadline, and not before it.
+    #[track_caller]
+    fn timed_out_at(self, deadline: Instant) {
+        timed_out(self.error);
+        assert!(self.at >= deadline, "early");
+    }
+}
+
+/// Waits for sockets, and so with the host's clock set to the earliest deadline of those who are parked.
+async fn wait_for_sockets() {
+    pair().await;
+}
+
+type Waiting = Vec<JoinHandle<Ended>>;
+
+/// Nobody has ended.
+#[track_caller]
+fn all_wait(tasks: &Waiting) {
+    assert!(tasks.iter().all(|task| !task.is_finished()), "who should wait has ended");
+}
+
+/// Three tasks that are parked in an accept, each in its own way.
+async fn acceptors(listener: &Rc<TcpListener>) -> Waiting {
+    let (shared, streaming, clone) = (Rc::clone(listener), Rc::clone(listener), listener.try_clone().unwrap());
+    let tasks = vec![
+        spawn(async move { Ended::with(shared.accept().await.unwrap_err()) }),
+        spawn(async move { Ended::with(streaming.incoming().next().await.unwrap().unwrap_err()) }),
+        spawn(async move { Ended::with(clone.accept().await.unwrap_err()) }),
+    ];
+    yield_now().await;
+    tasks
+}
+
+/// A listener's deadline takes effect on all who are parked in an accept: brought forward, moved to now, and cleared.
+pub async fn of_parked_accepts() {
+    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    listener.set_deadline(in_an_hour()).unwrap();
+    let accepting = acceptors(&listener).await;
+    wait_for_sockets().await;
+    let deadline = in_a_while();
+    listener.set_deadline(Some(deadline)).unwrap();
+    for task in accepting {
+        task.await.unwrap().timed_out_at(deadline);
+    }
+    listener.set_deadline(in_an_hour()).unwrap();
+    let accepting = acceptors(&listener).await;
+    all_wait(&accepting);
+    listener.set_deadline(past()).unwrap();
+    for task in accepting {
+        timed_out(task.await.unwrap().error);
+    }
+    let soon = Instant::now() + Duration::from_millis(500);
+    listener.set_deadline(Some(soon)).unwrap();
+    let accepting = acceptors(&listener).await;
+    wait_for_sockets().await;
+    listener.set_deadline(None).unwrap();
+    sleep_until(soon + SHORT).await;
+    all_wait(&accepting);
+    listener.close().unwrap();
+    for task in accepting {
+        assert!(is_closed(&task.await.unwrap().error));
+    }
+}
+
+/// The deadline of a listener is its own: who it has accepted has none.
+pub async fn of_a_listener_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.set_deadline(in_an_hour()).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    listener.set_deadline(past()).unwrap();
+    assert!(timeout(SHORT, far.read(&mut [0])).await.is_err(), "it waits");
+    near.write(b"x").await.unwrap();
+    assert_eq!(far.read(&mut [0]).await.unwrap(), 1);
+    // Nor has the listener that of a connection.
+    listener.set_deadline(None).unwrap();
+    far.set_deadline(past()).unwrap();
+    assert!(timeout(SHORT, listener.accept()).await.is_err(), "it waits");
+}
+
+/// Three tasks that write until there is an error.
+async fn writers(stream: &Rc<TcpStream>) -> Waiting {
+    let write = |_| {
+        let stream = Rc::clone(stream);
+        spawn(async move {
+            loop {
+                if let Err(error) = stream.write(&[7; 16 * 1024]).await {
+                    return Ended::with(error);
+                }
+            }
+        })
+    };
+    let tasks = (0..3).map(write).collect();
+    yield_now().await;
+    tasks
+}
+
+/// A write deadline takes effect on all who are parked in a write: brought forward, moved to now, and cleared, and then
+/// they go on.
+pub async fn of_parked_writes() {
+    let (near, far) = pair().await;
+    fill(&near, in_a_while()).await;
+    let near = Rc::new(near);
+    near.set_write_deadline(in_an_hour()).unwrap();
+    let writing = writers(&near).await;
+    wait_for_sockets().await;
+    let deadline = in_a_while();
+    near.set_write_deadline(Some(deadline)).unwrap();
+    for task in writing {
+        task.await.unwrap().timed_out_at(deadline);
+    }
+    near.set_write_deadline(in_an_hour()).unwrap();
+    let writing = writers(&near).await;
+    all_wait(&writing);
+    near.set_write_deadline(past()).unwrap();
+    for task in writing {
+        timed_out(task.await.unwrap().error);
+    }
+    let soon = Instant::now() + Duration::from_millis(500);
+    near.set_write_deadline(Some(soon)).unwrap();
+    let writing = writers(&near).await;
+    wait_for_sockets().await;
+    near.set_write_deadline(None).unwrap();
+    sleep_until(soon + SHORT).await;
+    all_wait(&writing);
+    // There is room again, and more comes than was ever on its way.
+    let (mut buf, mut got) = (vec![0; 64 * 1024], 0);
+    while got < 16 << 20 {
+        got += far.read(&mut buf).await.unwrap();
+    }
+    all_wait(&writing);
+    near.close().unwrap();
+    for task in writing {
+        assert!(is_closed(&task.await.unwrap().error));
+    }
+}
+
+/// A task that is parked in a read, and three in a write.
+async fn both_sides(stream: &Rc<TcpStream>) -> (JoinHandle<Ended>, Waiting) {
+    let reader = Rc::clone(stream);
+    let reading = spawn(async move { Ended::with(reader.read(&mut [0]).await.unwrap_err()) });
+    (reading, writers(stream).await)
+}
+
+/// Of two deadlines on one stream each ends its own side, whichever is first, also if they are set to the same.
+pub async fn of_each_side() {
+    let (near, _far) = pair().await;
+    fill(&near, in_a_while()).await;
+    let near = Rc::new(near);
+    near.set_write_deadline(in_an_hour()).unwrap();
+    let (reading, mut writing) = both_sides(&near).await;
+    let deadline = in_a_while();
+    near.set_read_deadline(Some(deadline)).unwrap();
+    reading.await.unwrap().timed_out_at(deadline);
+    all_wait(&writing);
+    near.set_read_deadline(in_an_hour()).unwrap();
+    let (reading, more) = both_sides(&near).await;
+    writing.extend(more);
+    let deadline = in_a_while();
+    near.set_write_deadline(Some(deadline)).unwrap();
+    for task in writing {
+        task.await.unwrap().timed_out_at(deadline);
+    }
+    assert!(!reading.is_finished(), "the deadline of the other side has ended it");
+    near.set_write_deadline(None).unwrap();
+    let mut both = writers(&near).await;
+    both.push(reading);
+    let deadline = in_a_while();
+    near.set_read_deadline(Some(deadline)).unwrap();
+    near.set_write_deadline(Some(deadline)).unwrap();
+    for task in both {
+        task.await.unwrap().timed_out_at(deadline);
+    }
+}
+
+/// A deadline is the connection's: it is set through any clone, holds for all, and outlives the clone that set it.
+pub async fn through_clones() {
+    let (near, far) = pair().await;
+    let near = Rc::new(near);
+    let reading = spawn({
+        let near = Rc::clone(&near);
+        async move { Ended::with(near.read(&mut [0]).await.unwrap_err()) }
+    });
+    yield_now().await;
+    let clone = near.try_clone().unwrap();
+    let deadline = in_a_while();
+    clone.set_read_deadline(Some(deadline)).unwrap();
+    drop(clone);
+    reading.await.unwrap().timed_out_at(deadline);
+    // One that is made later is held to it as well, and can clear it.
+    far.write(b"x").await.unwrap();
+    let clone = near.try_clone().unwrap();
+    timed_out(clone.read(&mut [0]).await.unwrap_err());
+    let (mut reader, writer) = clone.into_split();
+    timed_out(futures_lite::AsyncReadExt::read(&mut reader, &mut [0]).await.unwrap_err());
+    writer.as_ref().set_read_deadline(None).unwrap();
+    assert_eq!(near.read(&mut [0]).await.unwrap(), 1);
+    writer.forget();
+}
+
+/// Deadlines long and short by turns: what waits ends when its own passes, be it a read, a write or an accept.
+pub async fn long_and_short() {
+    let (near, _far) = pair().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    fill(&near, in_a_while()).await;
+    for micros in [0, 30_000, 1, 10_000, 100, 3000, 300, 1000, 0] {
+        let length = Duration::from_micros(micros);
+        let deadline = Instant::now() + length;
+        near.set_read_deadline(Some(deadline)).unwrap();
+        Ended::with(near.read(&mut [0]).await.unwrap_err()).timed_out_at(deadline);
+        fill(&near, Instant::now() + length).await;
+        let deadline = Instant::now() + length;
+        listener.set_deadline(Some(deadline)).unwrap();
+        Ended::with(listener.accept().await.unwrap_err()).timed_out_at(deadline);
+    }
+}
+
+/// A deadline that is moved on before it passes never does, neither for those who are parked nor from message to message.
+/// If this machine stands still for longer than the deadline is, it passes, and rightly so.
+pub async fn prolonged() {
+    const LENGTH: Duration = Duration::from_millis(100);
+    let (near, far) = pair().await;
+    fill(&near, in_a_while()).await;
+    let near = Rc::new(near);
+    let latest = Rc::new(Cell::new(Instant::now() + LENGTH));
+    let (beside, quiet) = pair().await;
+    let move_on = {
+        let (near, latest) = (Rc::clone(&near), Rc::clone(&latest));
+        move || {
+            latest.set(Instant::now() + LENGTH);
+            near.set_deadline(Some(latest.get())).unwrap();
+        }
+    };
+    move_on();
+    let (reading, mut waiting) = both_sides(&near).await;
+    waiting.push(reading);
+    let serving = spawn(async move {
+        let mut served = 0;
+        loop {
+            let deadline = Instant::now() + LENGTH;
+            beside.set_deadline(Some(deadline)).unwrap();
+            match beside.read(&mut [0; 8]).await {
+                Ok(0) => return served,
+                Ok(n) => served += n,
+                Err(error) => Ended::with(error).timed_out_at(deadline),
+            }
+        }
+    });
+    let mut sent = 0;
+    let start = Instant::now();
+    while start.elapsed() < 4 * LENGTH {
+        sent += quiet.write(b"x").await.unwrap();
+        sleep(LENGTH / 10).await;
+        // Told before it is moved on, so that it is the one that has passed.
+        for task in waiting.extract_if(.., |task| task.is_finished()) {
+            task.await.unwrap().timed_out_at(latest.get());
+        }
+        move_on();
+    }
+    drop(quiet);
+    assert_eq!(serving.await.unwrap(), sent);
+    near.close().unwrap();
+    for task in waiting {
+        assert!(is_closed(&task.await.unwrap().error));
+    }
+    drop(far);
+}
+
+/// Ten tasks set the deadlines of each of ten connections, in any order: the last word counts, and nothing is left of
+/// those before.
+pub async fn set_by_many() {
+    let mut conns = Vec::new();
+    for _ in 0..10 {
+        let (near, far) = pair().await;
+        conns.push((Rc::new(near), far));
+    }
+    let mut setting = Vec::new();
+    for n in 0..100_u32 {
+        let conn = Rc::clone(&conns[n as usize % 10].0);
+        setting.push(spawn(async move {
+            for i in 0..50_u32 {
+                let when = Instant::now() + Duration::from_micros(u64::from(n * 31 + i * 97) % 2000);
+                match (n + i) % 4 {
+                    0 => conn.set_deadline(Some(when)).unwrap(),
+                    1 => conn.set_read_deadline(Some(when)).unwrap(),
+                    2 => conn.set_write_deadline(Some(when)).unwrap(),
+                    _ => conn.set_read_deadline(None).unwrap(),
+                }
+                yield_now().await;
+            }
+        }));
+    }
+    // Somebody is parked meanwhile, for as long as the deadline of the moment lets him.
+    let reading: Vec<JoinHandle<io::Result<()>>> = conns
+        .iter()
+        .map(|(conn, _)| {
+            let conn = Rc::clone(conn);
+            spawn(async move {
+                loop {
+                    match conn.read(&mut [0]).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) if is_closed(&error) => return Err(error),
+                        Err(error) => timed_out(error),
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in setting {
+        task.await.unwrap();
+    }
+    for (conn, _) in &conns {
+        conn.set_deadline(None).unwrap();
+    }
+    sleep(SHORT).await;
+    assert!(reading.iter().all(|read| !read.is_finished()), "a deadline that is no longer set has passed");
+    for (conn, far) in &conns {
+        conn.write(b"x").await.unwrap();
+        far.write(b"x").await.unwrap();
+    }
+    for read in reading {
+        read.await.unwrap().unwrap();
+    }
+}
