@@ -1,7 +1,7 @@
 //! Handles that several tasks use at once: closing, clones, and who gets what.
 
 use std::cell::RefCell;
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use dormouse::net::{Shutdown, TcpListener, TcpStream, is_closed};
 use dormouse::task::yield_now;
 use dormouse::time::{Instant, timeout};
 use dormouse::{io, spawn};
-use futures_lite::future::poll_once;
+use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
 use super::pair;
@@ -31,7 +31,7 @@ async fn write_on(stream: Rc<TcpStream>) -> io::Result<()> {
 }
 
 /// Writes until a write has to wait; how much that was.
-async fn fill(stream: &TcpStream) -> usize {
+pub(super) async fn fill(stream: &TcpStream) -> usize {
     let block = [7; 16 * 1024];
     let mut written = 0;
     while let Ok(n) = timeout(Duration::from_millis(50), stream.write(&block)).await {
@@ -46,6 +46,7 @@ pub async fn close_wakes_all_on_a_stream() {
     fill(&near).await;
     let clone = near.try_clone().unwrap();
     let (mut reader, mut writer) = near.try_clone().unwrap().into_split();
+    let mut split = near.try_clone().unwrap();
     let near = Rc::new(near);
     let mut tasks = vec![
         spawn(async move { reader.read(&mut [0]).await.map(drop) }),
@@ -54,6 +55,12 @@ pub async fn close_wakes_all_on_a_stream() {
             Ok(())
         }),
         spawn(async move { clone.read(&mut [0]).await.map(drop) }),
+        spawn(async move {
+            let (mut reader, mut writer) = split.split();
+            let mut buf = [0];
+            let write = async { while writer.write(&[7; 1024]).await.is_ok_and(|n| n > 0) {} };
+            zip(reader.read(&mut buf), write).await.0.map(drop)
+        }),
     ];
     for _ in 0..2 {
         let (a, b, c) = (Rc::clone(&near), Rc::clone(&near), Rc::clone(&near));
@@ -102,6 +109,11 @@ pub async fn closed_is_closed() {
     closed(near.read(&mut [0]).await);
     closed(near.peek(&mut [0]).await);
     closed(near.write(b"x").await);
+    closed(near.read_vectored(&mut [IoSliceMut::new(&mut [0])]).await);
+    closed(near.write_vectored(&[IoSlice::new(b"x")]).await);
+    closed(AsyncReadExt::read(&mut &near, &mut [0]).await);
+    closed(AsyncWriteExt::write(&mut &near, b"x").await);
+    closed(AsyncWriteExt::close(&mut &near).await);
     closed(near.shutdown(Shutdown::Both));
     closed(near.set_deadline(in_a_minute));
     closed(near.set_read_deadline(None));
@@ -112,6 +124,9 @@ pub async fn closed_is_closed() {
     // The peer sees the end, and no error of this kind is anybody else's.
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
     assert!(!is_closed(&Error::from(ErrorKind::NotConnected)));
+    let (mut reader, mut writer) = near.into_split();
+    closed(reader.read(&mut [0]).await);
+    closed(writer.write(b"x").await);
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.close().unwrap();

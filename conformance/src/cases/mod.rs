@@ -4,9 +4,11 @@ mod closing;
 mod deadlines;
 mod fair;
 mod handles;
+mod load;
 mod moving;
 mod net;
 mod nettest;
+mod shutdown;
 mod task;
 mod time;
 
@@ -105,6 +107,11 @@ cases! {
     handles::clones,
     handles::dropped_beside_another,
     handles::many_accept,
+    shutdown::reading_is_shut_down,
+    shutdown::writing_is_shut_down,
+    shutdown::a_listener_is_closed_under_its_clients,
+    load::many_connections_at_once,
+    load::a_big_write,
     nettest::basic_io,
     nettest::ping_pong,
     nettest::racy_read,

@@ -14,7 +14,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use super::{listen, pair, serve_echo};
 
 /// Bytes that do not repeat with any block size.
-fn pattern(len: usize) -> Vec<u8> {
+pub(super) fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use crate::differences::{
+    a_parked_write_fails_when_writing_is_shut_down, ipv6_works_like_ipv4, peek_works_or_says_unsupported,
+    shutting_reading_down_ends_every_read_and_no_write,
+};
 use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
 
@@ -101,6 +105,11 @@ battery! {
         a_connection_lives_as_long_as_a_clone_of_it is clones,
         a_parked_read_is_not_harmed_when_another_is_dropped is dropped_beside_another,
         ten_tasks_accept_and_each_connection_goes_to_one is many_accept,
+        shutting_reading_down_ends_every_read_and_no_write,
+        a_parked_write_fails_when_writing_is_shut_down,
+        closing_a_listener_turns_away_who_waits_and_keeps_who_was_accepted is a_listener_is_closed_under_its_clients,
+        fifty_connections_under_deadlines_keep_their_messages_apart is many_connections_at_once,
+        sixteen_mebibytes_in_one_write_arrive is a_big_write,
         nettest_basic_io is basic_io,
         nettest_ping_pong is ping_pong,
         nettest_racy_read is racy_read,
@@ -175,21 +184,6 @@ fn a_half_close_works_with_a_client_outside(on: Backend) {
     stream.write_all(b"still here").unwrap();
     drop(stream);
     assert_eq!(subject.ends_well(), ["heard still here"]);
-}
-
-fn ipv6_works_like_ipv4(on: Backend) {
-    let here = on == Backend::Sim || std::net::TcpListener::bind("[::1]:0").is_ok();
-    let expected = if here { "ipv6 works" } else { "no ipv6 here" };
-    assert_eq!(on.start("ipv6").ends_well(), [expected]);
-}
-
-fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
-    let (expected, cell) = match on {
-        Backend::Native | Backend::Sim => ("peek: supported", "✓"),
-        Backend::P2 | Backend::StingyP2 => ("peek: Unsupported", "says `Unsupported`"),
-    };
-    assert_eq!(on.start("peek").ends_well(), [expected]);
-    cell
 }
 
 /// What the program holds with this one connection. The number is that of its latest wait, which may be one from before

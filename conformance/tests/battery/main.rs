@@ -5,6 +5,7 @@
 mod calls;
 mod cases;
 mod clients;
+mod differences;
 mod drivers;
 mod report;
 
