@@ -80,6 +80,27 @@ fn reading_can_be_shut_down() {
 }
 
 #[test]
+fn data_for_who_has_shut_both_ways_down_resets_the_connection() {
+    world(|| async {
+        let (near, far) = pair().await;
+        let mut buf = [0; 8];
+        far.write(b"early").await.unwrap();
+        assert_eq!(near.peek(&mut buf).await.unwrap(), 5);
+        near.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+        assert_eq!(far.write(b"late").await.unwrap(), 4);
+        // It arrives, and so does the answer.
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(near.read(&mut buf).await.unwrap(), 5, "what came before the reset is read");
+        assert_eq!(near.read(&mut buf).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(near.read(&mut buf).await.unwrap(), 0);
+        assert_eq!(far.read(&mut buf).await.unwrap(), 0, "the end stays the end");
+        assert_eq!(far.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(near.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+    });
+}
+
+#[test]
 fn several_buffers_are_read_and_written_as_one() {
     world(|| async {
         let (near, far) = pair().await;

@@ -55,6 +55,10 @@ impl End {
         !self.inbox.is_empty() || self.fin_received || self.read_shut || self.reset
     }
 
+    pub(super) fn is_shut_both_ways(&self) -> bool {
+        self.read_shut && self.fin_sent
+    }
+
     pub(super) fn is_closed_for_writing(&self) -> bool {
         self.fin_sent || self.reset
     }

@@ -161,6 +161,11 @@ impl State {
         }
         match self.end(to) {
             Some(end) if end.reset => {}
+            // Nobody can read it any more: Linux resets both ends then (RFC 1122, 4.2.2.13).
+            Some(end) if end.is_shut_both_ways() => {
+                self.reset(to);
+                self.send(from, Packet::Rst);
+            }
             Some(end) => {
                 end.inbox.extend(bytes);
                 self.log(What::Arrived { socket: to, bytes: bytes.len() });
