@@ -103,6 +103,8 @@ impl TcpStream {
     /// Ends reading, writing (a half close: the peer reads to the end and may still send) or both, at once. What was
     /// written before is still sent.
     ///
+    /// On wasip2 what has come and is not read is lost when reading ends; elsewhere it is read first.
+    ///
     /// On wasip2 a write that waits for room goes on waiting until the peer reads; elsewhere it fails at once. On a host other
     /// than wasmtime, await [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of that:
     /// it lets the host send first.
