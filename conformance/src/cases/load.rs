@@ -1,13 +1,18 @@
-//! Much at once, in one program: Go's `TestTCPStress` and `TestTCPBig` (BSD-3-Clause; written from the names).
+//! Much at once, in one program: Go's `TestTCPStress`, `TestTCPBig` and `TestConcurrentSetDeadline` (BSD-3-Clause;
+//! written from the names).
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dormouse::net::{TcpListener, TcpStream};
-use dormouse::spawn;
-use dormouse::time::Instant;
+use dormouse::net::{TcpListener, TcpStream, is_closed};
+use dormouse::task::yield_now;
+use dormouse::time::{Instant, sleep};
+use dormouse::{JoinHandle, io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
+use super::deadlines::{SHORT, timed_out};
+use super::moving::in_an_hour;
 use super::net::pattern;
 use super::pair;
 
@@ -74,4 +79,63 @@ pub async fn a_big_write() {
     }
     assert_eq!(got, sent.len());
     writing.await.unwrap();
+}
+
+/// Ten tasks set the deadlines of each of ten connections, in any order: the last word counts, and nothing is left of
+/// those before.
+pub async fn set_by_many() {
+    let mut conns = Vec::new();
+    for _ in 0..10 {
+        let (near, far) = pair().await;
+        conns.push((Rc::new(near), far));
+    }
+    let mut setting = Vec::new();
+    for n in 0..100_u32 {
+        let conn = Rc::clone(&conns[n as usize % 10].0);
+        setting.push(spawn(async move {
+            for i in 0..50_u32 {
+                let when = Instant::now() + Duration::from_micros(u64::from(n * 31 + i * 97) % 2000);
+                match (n + i) % 4 {
+                    0 => conn.set_deadline(Some(when)).unwrap(),
+                    1 => conn.set_read_deadline(Some(when)).unwrap(),
+                    2 => conn.set_write_deadline(Some(when)).unwrap(),
+                    _ => conn.set_read_deadline(None).unwrap(),
+                }
+                yield_now().await;
+            }
+        }));
+    }
+    // Somebody is parked meanwhile, for as long as the deadline of the moment lets him; once all is set, for good.
+    let settled = Rc::new(Cell::new(false));
+    let reading: Vec<JoinHandle<io::Result<()>>> = conns
+        .iter()
+        .map(|(conn, _)| {
+            let (conn, settled) = (Rc::clone(conn), Rc::clone(&settled));
+            spawn(async move {
+                loop {
+                    match conn.read(&mut [0]).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) if is_closed(&error) => return Err(error),
+                        Err(error) => timed_out(error),
+                    }
+                    assert!(!settled.get(), "a deadline that is no longer set has passed");
+                }
+            })
+        })
+        .collect();
+    for task in setting {
+        task.await.unwrap();
+    }
+    for (conn, _) in &conns {
+        conn.set_deadline(in_an_hour()).unwrap();
+    }
+    settled.set(true);
+    sleep(SHORT).await;
+    for (conn, far) in &conns {
+        conn.write(b"x").await.unwrap();
+        far.write(b"x").await.unwrap();
+    }
+    for read in reading {
+        read.await.unwrap().unwrap();
+    }
 }

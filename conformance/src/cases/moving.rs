@@ -1,6 +1,6 @@
 //! Deadlines that move while others wait: on a listener, on a side that is full, on one side of two, through clones, and
-//! again and again. The second half of the list of Go's `net/timeout_test.go` (BSD-3-Clause; written from the names and
-//! from the semantics of `internal/poll`).
+//! again and again. Most of what is left of the list of Go's `net/timeout_test.go` (BSD-3-Clause; written from the names
+//! and from the semantics of `internal/poll`).
 
 use std::cell::Cell;
 use std::io::Error;
@@ -10,14 +10,14 @@ use std::time::Duration;
 use dormouse::net::{TcpListener, TcpStream, is_closed};
 use dormouse::task::yield_now;
 use dormouse::time::{Instant, sleep, sleep_until, timeout};
-use dormouse::{JoinHandle, io, spawn};
+use dormouse::{JoinHandle, spawn};
 use futures_lite::StreamExt;
 
 use super::deadlines::{SHORT, fill, in_a_while, past, timed_out};
 use super::pair;
 
 /// So late that a case which waits for it fails.
-fn in_an_hour() -> Option<Instant> {
+pub(super) fn in_an_hour() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(3600))
 }
 
@@ -65,7 +65,8 @@ async fn acceptors(listener: &Rc<TcpListener>) -> Waiting {
     tasks
 }
 
-/// A listener's deadline takes effect on all who are parked in an accept: brought forward, moved to now, and cleared.
+/// A listener's deadline takes effect on all who are parked in an accept: brought forward, moved to now, moved
+/// away and cleared.
 pub async fn of_parked_accepts() {
     let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
     listener.set_deadline(in_an_hour()).unwrap();
@@ -83,13 +84,16 @@ pub async fn of_parked_accepts() {
     for task in accepting {
         timed_out(task.await.unwrap().error);
     }
-    let soon = Instant::now() + Duration::from_millis(500);
-    listener.set_deadline(Some(soon)).unwrap();
-    let accepting = acceptors(&listener).await;
-    wait_for_sockets().await;
     listener.set_deadline(None).unwrap();
-    sleep_until(soon + SHORT).await;
-    all_wait(&accepting);
+    let accepting = acceptors(&listener).await;
+    for later in [in_an_hour(), None] {
+        let soon = Instant::now() + Duration::from_millis(500);
+        listener.set_deadline(Some(soon)).unwrap();
+        wait_for_sockets().await;
+        listener.set_deadline(later).unwrap();
+        sleep_until(soon + SHORT).await;
+        all_wait(&accepting);
+    }
     listener.close().unwrap();
     for task in accepting {
         assert!(is_closed(&task.await.unwrap().error));
@@ -129,8 +133,8 @@ async fn writers(stream: &Rc<TcpStream>) -> Waiting {
     tasks
 }
 
-/// A write deadline takes effect on all who are parked in a write: brought forward, moved to now, and cleared, and then
-/// they go on.
+/// A write deadline takes effect on all who are parked in a write: brought forward, moved to now, moved away and
+/// cleared, and then they go on.
 pub async fn of_parked_writes() {
     let (near, far) = pair().await;
     fill(&near, in_a_while()).await;
@@ -150,13 +154,16 @@ pub async fn of_parked_writes() {
     for task in writing {
         timed_out(task.await.unwrap().error);
     }
-    let soon = Instant::now() + Duration::from_millis(500);
-    near.set_write_deadline(Some(soon)).unwrap();
-    let writing = writers(&near).await;
-    wait_for_sockets().await;
     near.set_write_deadline(None).unwrap();
-    sleep_until(soon + SHORT).await;
-    all_wait(&writing);
+    let writing = writers(&near).await;
+    for later in [in_an_hour(), None] {
+        let soon = Instant::now() + Duration::from_millis(500);
+        near.set_write_deadline(Some(soon)).unwrap();
+        wait_for_sockets().await;
+        near.set_write_deadline(later).unwrap();
+        sleep_until(soon + SHORT).await;
+        all_wait(&writing);
+    }
     // There is room again, and more comes than was ever on its way.
     let (mut buf, mut got) = (vec![0; 64 * 1024], 0);
     while got < 16 << 20 {
@@ -196,14 +203,19 @@ pub async fn of_each_side() {
         task.await.unwrap().timed_out_at(deadline);
     }
     assert!(!reading.is_finished(), "the deadline of the other side has ended it");
-    near.set_write_deadline(None).unwrap();
-    let mut both = writers(&near).await;
-    both.push(reading);
-    let deadline = in_a_while();
-    near.set_read_deadline(Some(deadline)).unwrap();
-    near.set_write_deadline(Some(deadline)).unwrap();
-    for task in both {
-        task.await.unwrap().timed_out_at(deadline);
+    reading.abort();
+    // Both are set beforehand, so the one that passes first must leave the other's alone.
+    for (read_after, write_after) in [(1, 2), (2, 1), (1, 1)] {
+        near.set_deadline(None).unwrap();
+        let (reading, writing) = both_sides(&near).await;
+        let now = Instant::now();
+        let (read_by, write_by) = (now + read_after * SHORT, now + write_after * SHORT);
+        near.set_read_deadline(Some(read_by)).unwrap();
+        near.set_write_deadline(Some(write_by)).unwrap();
+        reading.await.unwrap().timed_out_at(read_by);
+        for task in writing {
+            task.await.unwrap().timed_out_at(write_by);
+        }
     }
 }
 
@@ -298,61 +310,4 @@ pub async fn prolonged() {
         assert!(is_closed(&task.await.unwrap().error));
     }
     drop(far);
-}
-
-/// Ten tasks set the deadlines of each of ten connections, in any order: the last word counts, and nothing is left of
-/// those before.
-pub async fn set_by_many() {
-    let mut conns = Vec::new();
-    for _ in 0..10 {
-        let (near, far) = pair().await;
-        conns.push((Rc::new(near), far));
-    }
-    let mut setting = Vec::new();
-    for n in 0..100_u32 {
-        let conn = Rc::clone(&conns[n as usize % 10].0);
-        setting.push(spawn(async move {
-            for i in 0..50_u32 {
-                let when = Instant::now() + Duration::from_micros(u64::from(n * 31 + i * 97) % 2000);
-                match (n + i) % 4 {
-                    0 => conn.set_deadline(Some(when)).unwrap(),
-                    1 => conn.set_read_deadline(Some(when)).unwrap(),
-                    2 => conn.set_write_deadline(Some(when)).unwrap(),
-                    _ => conn.set_read_deadline(None).unwrap(),
-                }
-                yield_now().await;
-            }
-        }));
-    }
-    // Somebody is parked meanwhile, for as long as the deadline of the moment lets him.
-    let reading: Vec<JoinHandle<io::Result<()>>> = conns
-        .iter()
-        .map(|(conn, _)| {
-            let conn = Rc::clone(conn);
-            spawn(async move {
-                loop {
-                    match conn.read(&mut [0]).await {
-                        Ok(_) => return Ok(()),
-                        Err(error) if is_closed(&error) => return Err(error),
-                        Err(error) => timed_out(error),
-                    }
-                }
-            })
-        })
-        .collect();
-    for task in setting {
-        task.await.unwrap();
-    }
-    for (conn, _) in &conns {
-        conn.set_deadline(None).unwrap();
-    }
-    sleep(SHORT).await;
-    assert!(reading.iter().all(|read| !read.is_finished()), "a deadline that is no longer set has passed");
-    for (conn, far) in &conns {
-        conn.write(b"x").await.unwrap();
-        far.write(b"x").await.unwrap();
-    }
-    for read in reading {
-        read.await.unwrap().unwrap();
-    }
 }
