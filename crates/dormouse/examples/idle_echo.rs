@@ -9,8 +9,8 @@ use futures_lite::AsyncWriteExt;
 
 #[dormouse::main]
 async fn main() -> io::Result<()> {
-    let listener = Rc::new(TcpListener::bind(([127, 0, 0, 1], 0)).await?);
-    println!("listening on {}", listener.local_addr()?);
+    let listener = Rc::new(TcpListener::bind_or_preopened(([127, 0, 0, 1], 0)).await?);
+    println!("listening on {listener}");
     loop {
         match listener.accept().await {
             Ok((conn, _)) => dormouse::spawn(serve(conn, Rc::clone(&listener))).detach(),

@@ -9,8 +9,8 @@ use futures_lite::AsyncWriteExt;
 #[dormouse::main]
 async fn main() -> io::Result<()> {
     let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:0".into());
-    let listener = TcpListener::bind(addr).await?;
-    say(format!("listening on {}\n", listener.local_addr()?)).await?;
+    let listener = TcpListener::bind_or_preopened(addr).await?;
+    say(format!("listening on {listener}\n")).await?;
 
     dormouse::spawn(async {
         let second = Duration::from_secs(1);

@@ -1,10 +1,12 @@
-//! The unsafe code of wasip2 under Miri: the very text of `sys/p2/abi.rs`, on a host that is played by the functions
+//! The unsafe code of wasip2 under Miri: the very text of `sys/p2/abi.rs` and `sys/wasi/abi.rs`, on a host that is played by the functions
 //! below. They know the canonical ABI, and nothing of the types by which the file sees it. `cargo xtask test` runs this
 //! for a target with pointers of 32 bits, as wasm's are, so that the offsets are the real ones.
 #![cfg(miri)]
 
 #[path = "../src/sys/p2/abi.rs"]
 mod abi;
+#[path = "../src/sys/wasi/abi.rs"]
+mod one_thread;
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::{Cell, RefCell};
@@ -259,7 +261,7 @@ fn a_task_of_one_thread_runs_ends_and_is_dropped() {
             waker.replace(Some(cx.waker().clone()));
             if turn == turns { Poll::Ready(turn) } else { Poll::Pending }
         });
-        abi::spawn_local(Builder::new(), future, |runnable| WOKEN.with_borrow_mut(|woken| woken.push(runnable)))
+        one_thread::spawn_local(Builder::new(), future, |runnable| WOKEN.with_borrow_mut(|woken| woken.push(runnable)))
     };
     let run = || {
         for runnable in WOKEN.take() {

@@ -12,7 +12,7 @@ use futures_core::Stream;
 use super::socket::{BIND, LISTEN};
 use super::{TcpSocket, TcpStream, ToSocketAddrs};
 use crate::reactor::{Handle, Share};
-use crate::sys::Side;
+use crate::sys::{Side, Source};
 use crate::time::Instant;
 
 /// Accepts TCP connections.
@@ -43,11 +43,71 @@ impl TcpListener {
         Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
     }
 
+    /// A listener that the host opened before the program began, if there is one that nobody has, and else
+    /// [`bind`](Self::bind). So one program serves on every host:
+    ///
+    /// * On wasip1, which has no call to bind, it is a pre-opened descriptor. `dormouse run --listen ADDR` opens it, and which
+    ///   address that is, is the host's affair: `addr` is not looked at.
+    /// * Natively it is the one that systemd opened, if the program was started by socket activation.
+    /// * On wasip2 it is `bind`.
+    ///
+    /// Several calls take several listeners, in the order in which the host opened them: `LISTEN_FDS` is how many there
+    /// are, from descriptor 3 on. [`from_env`](Self::from_env) takes one by its name.
+    ///
+    /// ```
+    /// use dormouse::net::TcpListener;
+    /// # dormouse::block_on(async {
+    /// let listener = TcpListener::bind_or_preopened("127.0.0.1:0").await?;
+    /// println!("listening on {listener}"); // 127.0.0.1:43211, or FD 3
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); on wasip1 `Unsupported` if there is none.
+    pub async fn bind_or_preopened(addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        if let Some(listener) = Source::preopened(None)? {
+            return Ok(TcpListener::on(Handle::new(listener)?));
+        }
+        // As `bind`, whose future would be another one inside of this.
+        Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
+    }
+
+    /// The listener that the host opened before the program began and that it calls `name`: `dormouse run --listen
+    /// ADDR=NAME`, or systemd's `FileDescriptorName=NAME`. `LISTEN_FDNAMES` has the names.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that name.
+    pub fn from_env(name: &str) -> io::Result<TcpListener> {
+        match Source::preopened(Some(name))? {
+            Some(listener) => Ok(TcpListener::on(Handle::new(listener)?)),
+            None => Err(crate::io::error(
+                io::ErrorKind::NotFound,
+                format!("the host has opened no listener {name:?}; `dormouse run --listen ADDR={name}` opens one on wasip1"),
+            )),
+        }
+    }
+
+    /// The listener that the host opened as this descriptor. wasip1 only.
+    ///
+    /// Who asks for the same descriptor again shares it: it is closed once, when the last of them has let go, in whatever
+    /// order, or when one of them is told to [`close`](Self::close). It is Dormouse's from now on: std must not close it too.
+    ///
+    /// # Errors
+    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, `Unsupported` on all
+    /// other targets. One that does not listen says so when it is to [`accept`](Self::accept).
+    pub fn from_fd(fd: u32) -> io::Result<TcpListener> {
+        Ok(TcpListener::on(Handle::new(Source::from_fd(fd)?)?))
+    }
+
     pub(super) fn on(handle: Handle) -> TcpListener {
         TcpListener { handle: Share::new(handle) }
     }
 
     /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.
+    ///
+    /// On wasip1 nobody tells who it is from, and the address is `0.0.0.0:0`, as std's is there;
+    /// [`peer_addr`](TcpStream::peer_addr) says so with an error.
     ///
     /// # Errors
     /// `TimedOut` after the deadline, one that [`is_closed`](super::is_closed) recognises after [`close`](Self::close), and
@@ -97,9 +157,20 @@ impl TcpListener {
     /// The address it listens on.
     ///
     /// # Errors
-    /// What the host says.
+    /// `Unsupported` on wasip1, which has no call for it; else what the host says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.handle.with(|listener| listener.local_addr())
+    }
+}
+
+/// Where it listens: the address, or the descriptor (`FD 3`) where no address is known.
+impl fmt::Display for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.local_addr(), self.handle.with(|listener| Ok(listener.fd()))) {
+            (Ok(addr), _) => addr.fmt(f),
+            (_, Ok(Some(fd))) => write!(f, "FD {fd}"),
+            _ => f.write_str("nothing: it is closed"),
+        }
     }
 }
 
@@ -107,6 +178,28 @@ impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpListener").field("local_addr", &self.local_addr().ok()).finish()
     }
+}
+
+/// All listeners that the host opened before the program began and that nobody has: see
+/// [`TcpListener::bind_or_preopened`].
+///
+/// ```
+/// # dormouse::block_on(async {
+/// for listener in dormouse::net::preopened_listeners()? {
+///     println!("listening on {listener}");
+/// }
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+/// If one of them cannot be used.
+pub fn preopened_listeners() -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    while let Some(listener) = Source::preopened(None)? {
+        listeners.push(TcpListener::on(Handle::new(listener)?));
+    }
+    Ok(listeners)
 }
 
 /// The connections of a listener; made by [`TcpListener::incoming`].

@@ -52,6 +52,16 @@ impl TcpStream {
         Ok(TcpSocket::open(addr.addresses()?, &[CONNECT]).await?.into_stream())
     }
 
+    /// The connection that the host opened as this descriptor. wasip1 only. Who asks for the same descriptor again shares it:
+    /// see [`TcpListener::from_fd`](super::TcpListener::from_fd).
+    ///
+    /// # Errors
+    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, `Unsupported` on all
+    /// other targets.
+    pub fn from_fd(fd: u32) -> io::Result<TcpStream> {
+        Ok(TcpStream::on(Handle::new(Source::from_fd(fd)?)?))
+    }
+
     pub(super) fn on(handle: Handle) -> TcpStream {
         TcpStream { handle: Share::new(handle) }
     }
@@ -183,7 +193,7 @@ impl TcpStream {
     /// This end's address.
     ///
     /// # Errors
-    /// What the host says.
+    /// `Unsupported` on wasip1, which has no call for it; else what the host says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.handle.with(|stream| stream.local_addr())
     }
@@ -191,7 +201,7 @@ impl TcpStream {
     /// The other end's address.
     ///
     /// # Errors
-    /// `NotConnected` if the peer has gone.
+    /// `NotConnected` if the peer has gone; `Unsupported` on wasip1, which has no call for it.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.handle.with(|stream| stream.peer_addr())
     }

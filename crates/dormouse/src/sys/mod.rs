@@ -12,6 +12,9 @@
 //! | item | what it is |
 //! |---|---|
 //! | `Source` | a thing that can become ready, with its `try_*` operations (`net.rs`, `stdio.rs`) |
+//! | `Source::from_fd(fd)` | the socket that the host opened as this descriptor; `Unsupported` where there are none |
+//! | `Source::preopened(name)` | a listener that the host opened and nobody has: the first, or the one of this name |
+//! | `Source::fd()` | the descriptor's number, where that is what it is known by |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `THREADS` | whether there can be another thread |
@@ -24,7 +27,14 @@ use std::io;
 use crate::reactor::Key;
 use crate::time::Instant;
 
+#[cfg(target_os = "wasi")]
+mod wasi;
+
 cfg_select! {
+    all(target_os = "wasi", target_env = "p1") => {
+        mod p1;
+        use p1 as host;
+    }
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
         use p2 as host;
@@ -34,7 +44,7 @@ cfg_select! {
         use native as host;
     }
     _ => {
-        compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip2, and natively on Unix and Windows");
+        compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip1 and wasm32-wasip2, and natively on Unix and Windows");
     }
 }
 

@@ -4,6 +4,8 @@ mod abi;
 pub(crate) mod clock;
 mod net;
 mod poller;
+#[cfg(unix)]
+mod preopened;
 mod stdio;
 
 use std::io;
@@ -39,6 +41,32 @@ pub(crate) enum Source {
     Stream(TcpStream),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
+}
+
+impl Source {
+    /// What a number stands for is for the program to know, which may have given it to std.
+    pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
+        let sentence = format!(
+            "FD {fd}: only wasm32-wasip1 names sockets by number; here, listeners that systemd has opened are \
+             TcpListener::bind_or_preopened's, and a socket of std is TcpStream::from's or TcpListener::from's"
+        );
+        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+    }
+
+    /// Listeners by socket activation, as systemd does it.
+    #[cfg(unix)]
+    pub(crate) fn preopened(name: Option<&str>) -> io::Result<Option<Self>> {
+        preopened::next(name)
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn preopened(_name: Option<&str>) -> io::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    pub(crate) fn fd(&self) -> Option<u32> {
+        None
+    }
 }
 
 #[cfg(unix)]

@@ -15,7 +15,6 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use async_task::{Builder, Runnable, Schedule, Task};
 use wasip2::io::error::Error;
 use wasip2::io::streams::{InputStream, StreamError};
 
@@ -25,19 +24,6 @@ pub(super) type RawPollable = u32;
 thread_local! {
     /// Where the next list goes, and how many bytes have room there.
     static DESTINATION: Cell<(*mut u8, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
-}
-
-/// `async_task`'s `spawn_local` without its check of the thread, whose thread ids are 4 KB of a small guest.
-pub(crate) fn spawn_local<F, S, M>(builder: Builder<M>, future: F, schedule: S) -> (Runnable<M>, Task<F::Output, M>)
-where
-    F: Future + 'static,
-    F::Output: 'static,
-    S: Schedule<M> + Send + Sync + 'static,
-    M: 'static,
-{
-    // SAFETY: future and schedule borrow nothing and the schedule may go anywhere. The future may not, but there is
-    // nowhere to go: wasm32-wasip2 has one thread.
-    unsafe { builder.spawn_unchecked(|_| future, schedule) }
 }
 
 /// `realloc` of the canonical ABI.

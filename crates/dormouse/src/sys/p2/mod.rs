@@ -11,15 +11,14 @@ mod poller;
 mod stdio;
 
 use std::cell::{Cell, OnceCell};
+use std::io;
 
 use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, OutputStream};
 use wasip2::sockets::tcp::TcpSocket;
 
-pub(crate) use abi::spawn_local;
+pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
 pub(crate) use poller::Poller;
-
-pub(crate) const THREADS: bool = false;
 
 use crate::sys::Side;
 
@@ -36,6 +35,20 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// wasip2 has no descriptors.
+    pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
+        let sentence = format!("FD {fd}: wasm32-wasip2 has no descriptors; use TcpListener::bind, TcpStream::connect");
+        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+    }
+
+    pub(crate) fn preopened(_name: Option<&str>) -> io::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    pub(crate) fn fd(&self) -> Option<u32> {
+        None
+    }
+
     /// What is waited for: the stream of that side if there is one, else the socket itself (a connection to accept, a
     /// connection attempt that ends).
     fn pollable(&self, side: Side) -> Option<&Pollable> {
@@ -50,13 +63,4 @@ impl Source {
         }
         cell.get()
     }
-}
-
-/// Ends a wait of another thread; there is none.
-#[derive(Clone)]
-pub(crate) struct Notifier;
-
-impl Notifier {
-    pub(crate) fn notify(&self) {}
-    pub(crate) fn sleeping(&self, _sleeping: bool) {}
 }

@@ -45,6 +45,29 @@ impl Source {
         }
     }
 
+    /// A simulation has none.
+    pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
+        match World::current() {
+            Some(_) => Err(crate::io::error(io::ErrorKind::Unsupported, format!("FD {fd}: a simulation has none"))),
+            None => host::Source::from_fd(fd).map(Source::Host),
+        }
+    }
+
+    /// A simulation has none.
+    pub(crate) fn preopened(name: Option<&str>) -> io::Result<Option<Self>> {
+        match World::current() {
+            Some(_) => Ok(None),
+            None => Ok(host::Source::preopened(name)?.map(Source::Host)),
+        }
+    }
+
+    pub(crate) fn fd(&self) -> Option<u32> {
+        match self {
+            Source::Host(source) => source.fd(),
+            Source::Sim(_) => None,
+        }
+    }
+
     pub(crate) fn into_listener(self) -> Source {
         match self {
             Source::Host(source) => Source::Host(source.into_listener()),

@@ -1,0 +1,42 @@
+//! WASI 0.1, `wasi_snapshot_preview1`: `poll_oneoff` over a list of subscriptions.
+//!
+//! A program has the descriptors that the host opened for it, and what it accepts from them; there is no call to bind, to
+//! connect or to ask for an address. [`Source`] is a descriptor. Sockets are non-blocking; the others may block, so they
+//! are asked for readiness, by themselves, before each call.
+
+mod abi;
+pub(crate) mod clock;
+mod descriptor;
+mod net;
+mod poller;
+mod stdio;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
+use descriptor::Descriptor;
+pub(crate) use poller::Poller;
+
+/// A socket, a standard stream or a file.
+pub(crate) struct Source {
+    /// `None` before a socket is bound or connected, which it can never be here.
+    descriptor: Option<Rc<Descriptor>>,
+    kind: Kind,
+    /// The last read took all there was: the next one waits before it tries. That saves the call that would only say so.
+    drained: Cell<bool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Non-blocking.
+    Socket,
+    /// May block: a standard stream, a pipe, a device.
+    Blocking,
+}
+
+impl Source {
+    fn new(descriptor: Rc<Descriptor>, kind: Kind) -> Self {
+        Source { descriptor: Some(descriptor), kind, drained: Cell::new(false) }
+    }
+}
