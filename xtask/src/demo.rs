@@ -13,7 +13,7 @@ use crate::{Result, cargo, say, setup, target_dir};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn run() -> Result {
-    setup::target()?;
+    setup::targets()?;
     run_step(
         "building the runner, dormouse (wasmtime is in it: some minutes the first time)",
         &["-p", "dormouse-host"],

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup   fetches the wasm target and what the tests need
+  setup   fetches the wasm targets and what the tests need
   demo    builds an echo server for WASI and shows it at work
   test    runs every check and every test
   fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone

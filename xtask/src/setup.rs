@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use crate::{Result, run, say};
 
-const TARGET: &str = "wasm32-wasip2";
+/// What guests are built for.
+pub const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-wasip2"];
 
 /// What the setup command fetches.
 pub fn all() -> Result {
-    target()?;
+    targets()?;
     clients()?;
     cpp()?;
     if let Err(why) = miri(crate::miri::TARGET) {
@@ -18,23 +19,27 @@ pub fn all() -> Result {
     Ok(())
 }
 
-/// Fetches the wasm target's standard library, unless it is there.
-pub fn target() -> Result {
-    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+/// Fetches the wasm targets' standard libraries, unless they are there.
+pub fn targets() -> Result {
+    TARGETS.iter().try_for_each(|target| fetch(target))
+}
+
+fn fetch(target: &str) -> Result {
+    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let libdir = libdir.map_err(|error| format!("cannot start rustc: {error}; install Rust from https://rustup.rs"))?;
     if Path::new(String::from_utf8_lossy(&libdir.stdout).trim()).is_dir() {
         return Ok(());
     }
-    say(&format!("fetching the standard library for {TARGET}"));
-    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    say(&format!("fetching the standard library for {target}"));
+    let added = Command::new("rustup").args(["target", "add", target]).status();
     match added {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!(
-            "`rustup target add {TARGET}` failed ({status}): check the network, then run `cargo xtask setup` again"
+            "`rustup target add {target}` failed ({status}): check the network, then run `cargo xtask setup` again"
         )),
         Err(error) => Err(format!(
-            "the target {TARGET} is missing and rustup cannot be started ({error}): install Rust from \
-             https://rustup.rs, or the package of your system that has the standard library for {TARGET}"
+            "the target {target} is missing and rustup cannot be started ({error}): install Rust from \
+             https://rustup.rs, or the package of your system that has the standard library for {target}"
         )),
     }
 }

@@ -14,9 +14,7 @@ async fn a_test_runs_inside_the_runtime() {
 
 #[dormouse::test]
 async fn a_test_may_return_a_result() -> io::Result<()> {
-    let listener = dormouse::net::TcpListener::bind("127.0.0.1:0").await?;
-    listener.local_addr()?;
-    Ok(())
+    futures_lite::AsyncWriteExt::flush(&mut dormouse::io::stdout()).await
 }
 
 #[cfg(not(target_family = "wasm"))] // where a panic ends the program

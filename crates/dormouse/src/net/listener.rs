@@ -83,7 +83,9 @@ impl TcpListener {
             Some(listener) => Ok(TcpListener::on(Handle::new(listener)?)),
             None => Err(crate::io::error(
                 io::ErrorKind::NotFound,
-                format!("the host has opened no listener {name:?}; `dormouse run --listen ADDR={name}` opens one on wasip1"),
+                format!(
+                    "the host has opened no listener {name:?}; `dormouse run --listen ADDR={name}` opens one on wasip1"
+                ),
             )),
         }
     }

@@ -98,7 +98,7 @@ impl Source {
         };
         let (kind, flags) = abi::stat(fd).map_err(explain)?;
         if kind != wasip1::FILETYPE_SOCKET_STREAM.raw() {
-            let sentence = format!("FD {fd}: it is {}, and no stream socket", kind_name(kind));
+            let sentence = format!("FD {fd} is {}, not a stream socket", kind_name(kind));
             return Err(error(io::ErrorKind::InvalidInput, sentence));
         }
         set_nonblocking(fd, flags).map_err(explain)?;

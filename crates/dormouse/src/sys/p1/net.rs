@@ -59,7 +59,7 @@ impl Source {
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        unsupported(NO_ADDRESS)
+        unsupported(if self.descriptor.is_some() { NO_ADDRESS } else { NO_BIND })
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
