@@ -18,29 +18,46 @@ pub fn run() -> Result {
         "building the runner, dormouse (wasmtime is in it: some minutes the first time)",
         &["-p", "dormouse-host"],
     )?;
-    run_step(
-        "building the example ticker_echo for wasm32-wasip2",
-        &["-p", "dormouse", "--example", "ticker_echo", "--target", "wasm32-wasip2", "--release"],
-    )?;
-    let target = target_dir()?;
-    let wasm = target.join("wasm32-wasip2/release/examples/ticker_echo.wasm");
-    say("dormouse run --allow-listen 127.0.0.1:0 ticker_echo.wasm");
-    let server = Command::new(target.join("debug/dormouse"))
-        .args(["run", "--allow-listen", "127.0.0.1:0"])
+    for target in setup::TARGETS {
+        run_step(
+            &format!("building the example ticker_echo for {target}"),
+            &["-p", "dormouse", "--example", "ticker_echo", "--target", target, "--release"],
+        )?;
+    }
+    show("wasm32-wasip2", "--allow-listen", "here the program opens its listener itself")?;
+    show("wasm32-wasip1", "--listen", "the same program, for which the runner opens the listener")?;
+    say("both clients were served while the ticker ticked, on one thread inside a WebAssembly module, on each target");
+    Ok(())
+}
+
+/// The server for this target, started with this option, and its two clients.
+fn show(target: &str, option: &str, remark: &str) -> Result {
+    say(&format!("dormouse run {option} 127.0.0.1:0 ticker_echo.wasm    # {target}: {remark}"));
+    let wasm = target_dir()?.join(target).join("release/examples/ticker_echo.wasm");
+    let server = Command::new(target_dir()?.join("debug/dormouse"))
+        .args(["run", option, "127.0.0.1:0"])
         .arg(&wasm)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn();
     let mut server = Server(server.map_err(|error| format!("cannot start the runner just built: {error}"))?);
     let lines = lines_of(server.0.stdout.take().ok_or("the server has no output")?);
-    let heard = next(&lines)?;
+    let said = lines_of(server.0.stderr.take().ok_or("the server has no standard error")?);
+    let heard = next(&lines, &said)?;
+    let mut addr = heard.strip_prefix("listening on ").ok_or("the server did not say where it listens")?.to_owned();
+    if addr.starts_with("FD ") {
+        // The program does not know, and the runner has said it before the start.
+        let told = said.recv_timeout(PATIENCE).map_err(|_| "the runner did not say where it listens")?;
+        println!("  runner    {told}");
+        addr = told.rsplit(' ').next().unwrap_or_default().to_owned();
+    }
     println!("  server    {heard}");
-    let addr = heard.strip_prefix("listening on ").ok_or("the server did not say where it listens")?;
 
-    let mut clients = [connect(addr)?, connect(addr)?];
+    let mut clients = [connect(&addr)?, connect(&addr)?];
     println!("  client 1  connected\n  client 2  connected");
     for round in 1..=3 {
-        println!("  server    {}", next(&lines)?);
+        println!("  server    {}", next(&lines, &said)?);
         for (n, client) in clients.iter_mut().enumerate() {
             let n = n + 1;
             let said = format!("hello {round} from client {n}");
@@ -51,8 +68,7 @@ pub fn run() -> Result {
             }
         }
     }
-    println!("  server    {}", next(&lines)?);
-    say("both clients were served while the ticker ticked, on one thread inside a WebAssembly module");
+    println!("  server    {}", next(&lines, &said)?);
     Ok(())
 }
 
@@ -77,8 +93,12 @@ fn exchange(client: &mut TcpStream, said: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&heard).into_owned())
 }
 
-fn next(lines: &Receiver<String>) -> Result<String> {
-    lines.recv_timeout(PATIENCE).map_err(|_| "the server has fallen silent: see above what it said last".into())
+/// The next line that the server prints.
+fn next(lines: &Receiver<String>, said: &Receiver<String>) -> Result<String> {
+    lines.recv_timeout(PATIENCE).map_err(|_| {
+        let said: Vec<String> = said.try_iter().collect();
+        format!("the server has fallen silent; on standard error it said: {}", said.join("\n"))
+    })
 }
 
 fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {

@@ -11,6 +11,7 @@
 //!
 //! | target | the one waiting call |
 //! |---|---|
+//! | `wasm32-wasip1` | `poll_oneoff` over a list of subscriptions |
 //! | `wasm32-wasip2` | `wasi:io/poll.poll` over a list of pollables |
 //! | Linux, macOS, Windows | the `polling` crate |
 //!

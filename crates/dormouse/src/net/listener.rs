@@ -92,8 +92,8 @@ impl TcpListener {
 
     /// The listener that the host opened as this descriptor. wasip1 only.
     ///
-    /// Who asks for the same descriptor again shares it: it is closed once, when the last of them has let go, in whatever
-    /// order, or when one of them is told to [`close`](Self::close). It is Dormouse's from now on: std must not close it too.
+    /// Who asks for the same descriptor again shares it. It is closed once, when the last of them has been dropped or closed,
+    /// in whatever order. It is Dormouse's from now on: std must not close it too.
     ///
     /// # Errors
     /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, `Unsupported` on all
