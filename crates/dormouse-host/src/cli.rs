@@ -1,11 +1,12 @@
 //! The command line: options to a [`Run`], mistakes to one sentence.
 
 use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use dormouse_host::{ConnectAddr, ListenAddr, Policy, Program, Run};
+use dormouse_host::{ConnectAddr, Error, ListenAddr, Policy, Program, Run};
 
 /// Serves WASI programs, sockets included.
 #[derive(Debug, Parser)]
@@ -27,15 +28,21 @@ command line; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.";
 // Not doc comments, because rustdoc takes `[::1]` for a link.
 const HELP_LISTEN: &str = "Let it listen on ADDR: 127.0.0.1:8080, [::1]:8080, 127.0.0.1:* (any port), \
     127.0.0.1:0 (a port that the system assigns)";
+const HELP_OPEN: &str = "Listen on ADDR for it (127.0.0.1:8080, [::1]:8080, port 0 for one that the system assigns): \
+    a wasip1 program finds the listener as descriptor 3, and the next as 4, with LISTEN_FDS and LISTEN_FDNAMES to tell; \
+    to a component it is --allow-listen ADDR";
 const HELP_CONNECT: &str = "Let it connect to ADDR: 192.0.2.1:443, [::1]:*, 10.0.0.0/8:443, [fd00::/8]:443";
 
-/// Run a WASI 0.2 command component.
+/// Run a WASI program: a component of WASI 0.2, or a module of WASI 0.1.
 ///
 /// The program gets standard input, output and error, its arguments, and nothing else that is not given here: no
 /// network, no directory, no environment variable.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunArgs {
+    #[arg(long, value_name = "ADDR[=NAME]", value_parser = parse_listen, help = HELP_OPEN)]
+    listen: Vec<Listen>,
+
     #[arg(long, value_name = "ADDR", help = HELP_LISTEN)]
     allow_listen: Vec<ListenAddr>,
 
@@ -58,14 +65,25 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<usize>,
 
+    /// Bound the sockets that a wasip1 program may have open at a time
+    #[arg(long, value_name = "N")]
+    max_sockets: Option<usize>,
+
     /// Count its host calls; print the table at the end and on SIGUSR1
     #[arg(long)]
     pub(crate) count_calls: bool,
 
-    /// The component, and its arguments: everything that follows it, options too
-    // One positional for both, so that nothing after the component is taken for an option of ours.
+    /// The program, and its arguments: everything that follows it, options too
+    // One positional for both, so that nothing after the program is taken for an option of ours.
     #[arg(value_names = ["APP.wasm", "ARGS"], trailing_var_arg = true, required = true)]
     app_and_args: Vec<OsString>,
+}
+
+/// A listener to open for a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listen {
+    addr: SocketAddr,
+    name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +104,8 @@ impl RunArgs {
         args.map(|arg| arg.to_str().ok_or_else(|| format!("the argument {arg:?} is not UTF-8"))).collect()
     }
 
-    /// The run of `program` that the options describe.
-    pub(crate) fn run<'a>(&self, program: &'a Program) -> Run<'a> {
+    /// The run of `program` that the options describe; listeners are opened, and `say` is told where.
+    pub(crate) fn run<'a>(&self, program: &'a Program, say: impl Fn(String)) -> Result<Run<'a>, Error> {
         // Checked when the command line was read.
         let args = self.args().unwrap_or_default();
         let mut run = Run::new(program).args(args).policy(self.policy());
@@ -97,17 +115,32 @@ impl RunArgs {
         for Dir { host, guest } in &self.dir {
             run = run.dir(host, guest);
         }
-        match self.max_memory {
+        if program.is_wasip1() {
+            for (n, Listen { addr, name }) in self.listen.iter().enumerate() {
+                let failed = |source| Error::Listen { addr: *addr, source };
+                let listener = TcpListener::bind(addr).map_err(failed)?;
+                say(format!("FD {} listens on {}", 3 + n, listener.local_addr().map_err(failed)?));
+                run = run.listener(name, listener);
+            }
+        }
+        if let Some(most) = self.max_sockets {
+            run = run.max_sockets(most);
+        }
+        Ok(match self.max_memory {
             Some(bytes) => run.max_memory(bytes),
             None => run,
-        }
+        })
     }
 
     fn policy(&self) -> Policy {
         if self.allow_net {
             return Policy::allow_all();
         }
-        let policy = self.allow_listen.iter().fold(Policy::default(), |policy, addr| policy.allow_listen(*addr));
+        let policy = self
+            .listen
+            .iter()
+            .fold(Policy::default(), |policy, Listen { addr, .. }| policy.allow_listen((*addr).into()));
+        let policy = self.allow_listen.iter().fold(policy, |policy, addr| policy.allow_listen(*addr));
         self.allow_connect.iter().fold(policy, |policy, addr| policy.allow_connect(*addr))
     }
 }
@@ -148,6 +181,17 @@ fn sentence(message: &str) -> String {
     let statement = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<&str> = statement.trim_start_matches("error: ").split_whitespace().collect();
     format!("{}; see `dormouse run --help`", words.join(" "))
+}
+
+fn parse_listen(text: &str) -> Result<Listen, String> {
+    let (addr, name) = text.split_once('=').unwrap_or((text, "unknown"));
+    let addr = addr.parse().map_err(|_| {
+        format!("`{addr}` is no address to listen on: write IP:PORT, for example 127.0.0.1:8080 or [::1]:0")
+    })?;
+    if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+        return Err("a listener's name is not empty and has no colon in it: colons separate LISTEN_FDNAMES".to_owned());
+    }
+    Ok(Listen { addr, name: name.to_owned() })
 }
 
 fn parse_dir(text: &str) -> Result<Dir, String> {
@@ -235,6 +279,18 @@ mod tests {
         assert_eq!(parse_dir("/"), dir("/", "/"));
         for text in ["", "::", "/::", "::x", "/no/such/directory"] {
             assert!(parse_dir(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listener_may_have_a_name() {
+        let listen = |addr: &str, name: &str| Ok(Listen { addr: addr.parse().unwrap(), name: name.to_owned() });
+        assert_eq!(parse_listen("127.0.0.1:80=web"), listen("127.0.0.1:80", "web"));
+        // As systemd calls it.
+        assert_eq!(parse_listen("[::1]:0"), listen("[::1]:0", "unknown"));
+        for text in ["", "80", "localhost:80", "127.0.0.1:*", "127.0.0.1:80=", "127.0.0.1:80=a:b", "127.0.0.1:80=a\nb"]
+        {
+            assert!(parse_listen(text).is_err(), "{text}");
         }
     }
 

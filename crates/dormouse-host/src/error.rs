@@ -23,8 +23,8 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// A core module; a component was expected.
-    CoreModule {
+    /// A core module that exports no function `_start`.
+    NoStart {
         /// Name of the program.
         name: String,
         /// Whether it imports `wasi_snapshot_preview1`.
@@ -56,6 +56,18 @@ pub enum Error {
         /// What the system said.
         why: String,
     },
+    /// An address that could not be listened on for the program.
+    Listen {
+        /// The address asked for.
+        addr: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Sockets were opened for a component, which opens its own.
+    NotForComponents {
+        /// Name of the program.
+        name: String,
+    },
     /// The engine, the runtime or the instance could not be set up.
     Setup {
         /// What was being set up.
@@ -75,23 +87,23 @@ impl fmt::Display for Error {
             Error::Read { path, source } => {
                 write!(
                     f,
-                    "cannot read {}: {}; give the path of a .wasm component",
+                    "cannot read {}: {}; give the path of a .wasm file",
                     path.display(),
                     plain(&source.to_string())
                 )
             }
             Error::NotWasm { name, why } => {
-                write!(f, "{name} is not a WebAssembly component: {why}; build the program for wasm32-wasip2")
+                write!(f, "{name} is not a WebAssembly program: {why}; build it for wasm32-wasip2 or wasm32-wasip1")
             }
-            Error::CoreModule { name, wasip1: true } => write!(
+            Error::NoStart { name, wasip1: true } => write!(
                 f,
-                "{name} is a wasip1 module, which this version of the runner does not serve; \
-                 build it for wasm32-wasip2"
+                "{name} is a wasip1 module without a _start export; \
+                 build it as a program with a main function, not as a library or a reactor"
             ),
-            Error::CoreModule { name, wasip1: false } => write!(
+            Error::NoStart { name, wasip1: false } => write!(
                 f,
                 "{name} is a core WebAssembly module that does not use WASI; \
-                 the runner serves command components: build the program for wasm32-wasip2"
+                 the runner serves commands: build the program for wasm32-wasip2 or wasm32-wasip1"
             ),
             Error::NoRunExport { name } => write!(
                 f,
@@ -113,6 +125,12 @@ impl fmt::Display for Error {
                     plain(why)
                 )
             }
+            Error::Listen { addr, source } => {
+                write!(f, "cannot listen on {addr}: {}; choose another, or port 0", plain(&source.to_string()))
+            }
+            Error::NotForComponents { name } => {
+                write!(f, "{name} is a component, which opens its listeners itself; allow it the address instead")
+            }
             Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
             Error::Trap(text) => f.write_str(text),
             Error::Stopped => f.write_str("the program was stopped"),
@@ -123,7 +141,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Read { source, .. } => Some(source),
+            Error::Read { source, .. } | Error::Listen { source, .. } => Some(source),
             _ => None,
         }
     }

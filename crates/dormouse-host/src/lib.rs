@@ -28,6 +28,7 @@ compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix
 
 mod error;
 mod limits;
+pub mod p1;
 mod p2;
 mod policy;
 mod program;

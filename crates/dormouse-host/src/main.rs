@@ -44,7 +44,7 @@ fn run(args: &RunArgs) {
         exit(FAILED);
     }
     let ended = Program::load(args.app()).and_then(|program| {
-        let run = args.run(&program);
+        let run = args.run(&program, complain)?;
         match &trace {
             Some(trace) => run.trace(trace.clone()),
             None => run,

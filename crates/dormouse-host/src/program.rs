@@ -1,37 +1,46 @@
-//! Program. Loads a component, and says in a sentence what a file is that is none.
+//! Program. Loads a component or a wasip1 module, and says in a sentence what a file is that is none.
 
 use std::fmt;
 use std::path::Path;
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::{Config, Engine, Module, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::error::Error;
-use crate::p2::{self, State};
+use crate::{p1, p2};
 
-/// A compiled command component, checked and linked: it can be run any number of times, from any thread.
+/// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
+/// 0.2, or a module of WASI 0.1.
 #[derive(Clone)]
 pub struct Program {
     name: String,
-    component: Component,
-    plain: CommandPre<State>,
+    engine: Engine,
+    code: Code,
+}
+
+/// What there is to run.
+#[derive(Clone)]
+pub(crate) enum Code {
+    /// A component, and it linked to functions that do not count.
+    Component(Component, CommandPre<p2::State>),
+    Module(InstancePre<p1::State>),
 }
 
 impl Program {
-    /// Compiles the component in the file `path`. The file name becomes the program's name, its argument 0.
+    /// Compiles the component or module in the file `path`. The file name becomes the program's name, its argument 0.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is not a WASI 0.2 command component that can be linked: see [`Error`].
+    /// The file cannot be read, or is no command of WASI 0.2 or 0.1 that can be linked: see [`Error`].
     pub fn load(path: &Path) -> Result<Program, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or(path.as_os_str());
         Program::from_bytes(&name.to_string_lossy(), &bytes)
     }
 
-    /// Compiles the component in `bytes`.
+    /// Compiles the component or module in `bytes`.
     ///
     /// # Errors
     ///
@@ -41,7 +50,10 @@ impl Program {
         let engine = engine()?;
         match Kind::of(bytes) {
             Kind::Component => {}
-            Kind::Module => return Err(core_module(&engine, name, bytes)),
+            Kind::Module => {
+                let code = Code::Module(module(&engine, &name, bytes)?);
+                return Ok(Program { name, engine, code });
+            }
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         }
         let component = Component::from_binary(&engine, bytes).map_err(|error| {
@@ -53,7 +65,7 @@ impl Program {
         })?;
         check_world(&engine, &name, &component)?;
         let plain = p2::link(&component, false).map_err(|error| unlinkable(&name, &error))?;
-        Ok(Program { name, component, plain })
+        Ok(Program { name, engine, code: Code::Component(component, plain) })
     }
 
     /// The program's name: its argument 0.
@@ -61,16 +73,22 @@ impl Program {
         &self.name
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        self.component.engine()
+    /// Whether it is a wasip1 module: one that opens no socket itself, but gets them by [`Run::listener`](crate::Run::listener).
+    pub fn is_wasip1(&self) -> bool {
+        matches!(self.code, Code::Module(_))
     }
 
-    /// The component, linked; to functions that count if `counting`.
-    pub(crate) fn linked(&self, counting: bool) -> Result<CommandPre<State>, Error> {
-        match counting {
-            false => Ok(self.plain.clone()),
-            true => p2::link(&self.component, true).map_err(|error| unlinkable(&self.name, &error)),
-        }
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// A component, linked to functions that count.
+    pub(crate) fn counting(&self, component: &Component) -> Result<CommandPre<p2::State>, Error> {
+        p2::link(component, true).map_err(|error| unlinkable(&self.name, &error))
     }
 }
 
@@ -108,14 +126,26 @@ impl Kind {
     }
 }
 
-fn core_module(engine: &Engine, name: String, bytes: &[u8]) -> Error {
-    match Module::from_binary(engine, bytes) {
-        Err(error) => Error::NotWasm { name, why: one_line(&error) },
-        Ok(module) => {
-            let wasip1 = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
-            Error::CoreModule { name, wasip1 }
-        }
+/// Compiles and links a module.
+fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<InstancePre<p1::State>, Error> {
+    let name = name.to_owned();
+    let module = match Module::from_binary(engine, bytes) {
+        Ok(module) => module,
+        Err(error) => return Err(Error::NotWasm { name, why: one_line(&error) }),
+    };
+    let imports_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
+    match module.get_export("_start") {
+        Some(ExternType::Func(_)) => {}
+        _ => return Err(Error::NoStart { name, wasip1: imports_wasi }),
     }
+    p1::link(&module).map_err(|error| match error.downcast_ref::<UnknownImportError>() {
+        Some(import) => Error::UnknownImport {
+            name,
+            import: format!("{}.{}", import.module(), import.name()),
+            why: one_line(&error),
+        },
+        None => Error::NotWasm { name, why: one_line(&error) },
+    })
 }
 
 /// Looks at the imports and exports before the linker does, to name what is wrong with them.

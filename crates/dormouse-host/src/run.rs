@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{self, Future};
 use std::io;
+use std::mem::take;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,17 +16,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wasmtime::Store;
 use wasmtime::component::ResourceTable;
+use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::error::Error;
 use crate::limits::{Limits, MAX_HANDLES};
-use crate::p2::State;
+use crate::p1::{self, Wasip1};
+use crate::p2;
 use crate::policy::{Policy, Refusal};
-use crate::program::Program;
+use crate::program::{Code, Program};
 use crate::stdio::{Input, Outlet, Output, Sink};
 use crate::trace::Trace;
 use crate::trap;
@@ -46,8 +49,11 @@ pub struct Run<'a> {
     args: Vec<String>,
     env: Vec<(String, String)>,
     dirs: Vec<(PathBuf, String)>,
+    listeners: Vec<(String, TcpListener)>,
+    streams: Vec<TcpStream>,
     policy: Policy,
     max_memory: Option<usize>,
+    max_sockets: Option<usize>,
     stdin: Input,
     stdout: Output,
     stderr: Output,
@@ -64,8 +70,11 @@ impl<'a> Run<'a> {
             args: vec![program.name().to_owned()],
             env: Vec::new(),
             dirs: Vec::new(),
+            listeners: Vec::new(),
+            streams: Vec::new(),
             policy: Policy::default(),
             max_memory: None,
+            max_sockets: None,
             stdin: Input::default(),
             stdout: Output::default(),
             stderr: Output::default(),
@@ -96,6 +105,26 @@ impl<'a> Run<'a> {
     /// Gives the directory `host`, for reading and writing, under the name `guest`.
     pub fn dir(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.dirs.push((host.into(), guest.into()));
+        self
+    }
+
+    /// Opens a listener for a wasip1 program: descriptor 3, and then in the order of these calls. `LISTEN_FDS` in its
+    /// environment says how many there are, and `LISTEN_FDNAMES` what they are called, with colons between; systemd has it so.
+    /// A component opens its listeners itself.
+    pub fn listener(mut self, name: impl Into<String>, listener: TcpListener) -> Self {
+        self.listeners.push((name.into(), listener));
+        self
+    }
+
+    /// Opens a connection for a wasip1 program: the descriptors after those of the listeners, in the order of these calls.
+    pub fn stream(mut self, stream: TcpStream) -> Self {
+        self.streams.push(stream);
+        self
+    }
+
+    /// Bounds the sockets that a wasip1 program may have open at a time. Beyond that accepting fails with ENFILE.
+    pub fn max_sockets(mut self, most: usize) -> Self {
+        self.max_sockets = Some(most);
         self
     }
 
@@ -160,38 +189,85 @@ impl<'a> Run<'a> {
             .map_err(|error| setup("the reactor", &error))?;
         let _counting = self.trace.as_ref().map(Trace::install);
         let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
-        let linked = self.program.linked(self.trace.is_some())?;
-        let mut store = self.store()?;
-
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
         // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
-        let guest = run_guest(&linked, &mut store);
-        let ended = match budgeted {
-            true => runtime.block_on(stop.or(guest)),
-            false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
+        let end = match self.program.code() {
+            Code::Component(component, plain) => {
+                if !(self.listeners.is_empty() && self.streams.is_empty()) {
+                    return Err(Error::NotForComponents { name: self.program.name().to_owned() });
+                }
+                let linked = match self.trace {
+                    Some(_) => self.program.counting(component)?,
+                    None => plain.clone(),
+                };
+                let mut store = self.component_store()?;
+                let guest = run_component(&linked, &mut store);
+                let ended = match budgeted {
+                    true => runtime.block_on(stop.or(guest)),
+                    false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
+                };
+                store.data_mut().measure_resources();
+                exit(ended, &store.data().limits)
+            }
+            Code::Module(linked) => {
+                let mut store = self.module_store()?;
+                let guest = run_module(linked, &mut store);
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
+                store.data().p1.measure_sockets();
+                exit(ended, &store.data().limits)
+            }
         };
-
-        store.data_mut().measure_resources();
-        let end = match ended {
-            None => Err(Error::Stopped),
-            Some(Ok(Ok(()))) => Ok(Exit { code: 0 }),
-            Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
-            Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(code)) => Ok(Exit { code: *code }),
-                None => Err(Error::Trap(trap::render(&error, &store.data().limits))),
-            },
-        };
-        drop(store);
         // Writes to files that are still under way in tokio's threads are finished; a read that waits for a fifo
         // does not hold us up.
         runtime.shutdown_timeout(Duration::from_secs(2));
         end
     }
 
-    /// The store: everything the program is given.
-    fn store(self) -> Result<Store<State>, Error> {
+    /// The store of a component: everything it is given.
+    fn component_store(self) -> Result<Store<p2::State>, Error> {
+        let (program, trace, limits) = (self.program, self.trace.clone(), Limits::new(self.max_memory));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let state = p2::State { wasi: self.wasi()?.build(), table, limits, trace };
+        let mut store = Store::new(program.engine(), state);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.limiter(|state| &mut state.limits);
+        Ok(store)
+    }
+
+    /// The store of a module.
+    fn module_store(mut self) -> Result<Store<p1::State>, Error> {
+        let (program, trace, limits) = (self.program, self.trace.take(), Limits::new(self.max_memory));
+        let (listeners, streams, most) = (take(&mut self.listeners), take(&mut self.streams), self.max_sockets);
+        if !listeners.is_empty() {
+            let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
+            let told = [("LISTEN_FDS", listeners.len().to_string()), ("LISTEN_FDNAMES", names.join(":"))];
+            for (name, value) in told {
+                if !self.env.iter().any(|(set, _)| set == name) {
+                    self.env.push((name.to_owned(), value));
+                }
+            }
+        }
+        let mut p1 = Wasip1::new(self.wasi()?.build_p1());
+        for (_, listener) in listeners {
+            p1.listener(listener).map_err(|error| setup("a listener", &error))?;
+        }
+        for stream in streams {
+            p1.stream(stream).map_err(|error| setup("a connection", &error))?;
+        }
+        if let Some(most) = most {
+            p1.max_sockets(most);
+        }
+        p1.set_trace(trace);
+        let mut store = Store::new(program.engine(), p1::State { p1, limits });
+        store.limiter(|state| &mut state.limits);
+        Ok(store)
+    }
+
+    /// What wasmtime-wasi is to know.
+    fn wasi(self) -> Result<WasiCtxBuilder, Error> {
         let stdout = Sink::new(self.stdout, io::stdout()).map_err(|e| setup("standard output", &e))?;
         let stderr = Sink::new(self.stderr, io::stderr()).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();
@@ -217,14 +293,7 @@ impl<'a> Run<'a> {
             }
             Box::pin(future::ready(checked.is_ok()))
         });
-
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
-        let state = State { wasi: wasi.build(), table, limits: Limits::new(self.max_memory), trace: self.trace };
-        let mut store = Store::new(self.program.engine(), state);
-        store.set_max_component_handles(MAX_HANDLES);
-        store.limiter(|state| &mut state.limits);
-        Ok(store)
+        Ok(wasi)
     }
 }
 
@@ -246,9 +315,31 @@ fn setup(what: &'static str, error: &io::Error) -> Error {
     Error::Setup { what, why: error.to_string() }
 }
 
-async fn run_guest(linked: &CommandPre<State>, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+/// How a program ends: what its main returned, or with an error that carries its exit code.
+type Ended = wasmtime::Result<Result<(), ()>>;
+
+async fn run_component(linked: &CommandPre<p2::State>, store: &mut Store<p2::State>) -> Ended {
     let command = linked.instantiate_async(&mut *store).await?;
     command.wasi_cli_run().call_run(store).await
+}
+
+async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
+    let instance = linked.instantiate_async(&mut *store).await?;
+    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+    start.call_async(store, ()).await.map(Ok)
+}
+
+/// `None`: it was stopped.
+fn exit(ended: Option<Ended>, limits: &Limits) -> Result<Exit, Error> {
+    match ended {
+        None => Err(Error::Stopped),
+        Some(Ok(Ok(()))) => Ok(Exit { code: 0 }),
+        Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
+        Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(code)) => Ok(Exit { code: *code }),
+            None => Err(Error::Trap(trap::render(&error, limits))),
+        },
+    }
 }
 
 /// Says each refusal once, so that a program that tries again and again does not flood.

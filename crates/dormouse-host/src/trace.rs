@@ -20,6 +20,9 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 /// The one waiting call.
 pub(crate) const POLL: &str = "wasi:io/poll.poll";
 
+/// The same, of a wasip1 program.
+pub(crate) const POLL_ONEOFF: &str = "wasi_snapshot_preview1.poll_oneoff";
+
 /// A counter of host calls. Clones share the numbers, so one thread runs the program and another reads.
 ///
 /// Names are those of WIT with the version left out: `wasi:io/poll.poll`,
@@ -93,6 +96,17 @@ impl Trace {
         self.tally().poll_entries += entries as u64;
     }
 
+    /// One more call of a wasip1 program.
+    pub(crate) fn count_p1(&self, function: &str) {
+        self.count(&format!("wasi_snapshot_preview1.{function}"));
+    }
+
+    /// One more poll of a wasip1 program, of so many subscriptions.
+    pub(crate) fn count_poll_oneoff(&self, entries: usize) {
+        self.count(POLL_ONEOFF);
+        self.tally().poll_entries += entries as u64;
+    }
+
     /// The size of the resource table now.
     pub(crate) fn set_resources(&self, live: usize) {
         self.tally().resources = live as u64;
@@ -133,18 +147,19 @@ impl Counts {
         self.calls.values().sum()
     }
 
-    /// How often `wasi:io/poll.poll` was called.
+    /// How often `wasi:io/poll.poll` was called, or `poll_oneoff`.
     pub fn polls(&self) -> u64 {
-        self.get(POLL)
+        self.get(POLL) + self.get(POLL_ONEOFF)
     }
 
-    /// How many pollables those calls were given, together.
+    /// How many pollables, or subscriptions, those calls were given, together.
     pub fn poll_entries(&self) -> u64 {
         self.poll_entries
     }
 
     /// How many entries the host's resource table had when the program last called `wasi:io/poll.poll` or
-    /// `[method]pollable.block`, or when it ended: exact while it waits there. A clock pollable is two entries.
+    /// `[method]pollable.block`, or when it ended: exact while it waits there. A clock pollable is two entries. Of a wasip1
+    /// program it is the number of open sockets at its last `poll_oneoff`.
     pub fn resources(&self) -> u64 {
         self.resources
     }
@@ -191,8 +206,12 @@ impl fmt::Display for Counts {
 /// The subscriber.
 struct CountCalls(Trace);
 
+/// How the bindings of WASI 0.2 and of WASI 0.1 call their spans.
+const WIT: &str = "wit-bindgen import";
+const WITX: &str = "wiggle abi";
+
 fn is_call(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.name() == "wit-bindgen import"
+    metadata.is_span() && [WIT, WITX].contains(&metadata.name())
 }
 
 impl Subscriber for CountCalls {
@@ -253,6 +272,9 @@ fn full_name(span: &Attributes<'_>) -> String {
     }
     let mut names = Names::default();
     span.record(&mut names);
+    if span.metadata().name() == WITX {
+        return format!("{}.{}", names.module, names.function);
+    }
     let package = span.metadata().target().rsplit("::").nth(1).unwrap_or("").replace('_', "-");
     format!("wasi:{package}/{}.{}", names.module, names.function)
 }

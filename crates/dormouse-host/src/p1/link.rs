@@ -1,0 +1,412 @@
+//! The calls, on the program's memory: who has the descriptor decides who answers.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+
+use wasmtime::{Caller, Extern, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as wasi;
+use wiggle::GuestMemory;
+
+use super::errno::Errno;
+use super::memory::{self, BUFFERS};
+use super::socket::Side;
+use super::table::{Owner, Table};
+use super::{Wasip1, poll};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+const NONBLOCK: u32 = 1 << 2;
+const SOCKET_STREAM: u8 = 6;
+const PEEK: u32 = 1 << 0;
+const WAITALL: u32 = 1 << 1;
+
+/// Adds `wasi_snapshot_preview1` to a linker, sockets included. It takes the place of functions that are there already, and
+/// leaves the linker one that allows no more shadowing.
+///
+/// # Errors
+/// None that is known: wasmtime's linker has the type.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut Wasip1 + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    wasi::add_to_linker(linker, move |state| &mut get(state).wasi)?;
+    ours(linker, get)?;
+    shifted(linker, get)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The program's memory, and what the store holds.
+fn parts<'a, T>(
+    caller: &'a mut Caller<'_, T>,
+    get: impl Fn(&mut T) -> &mut Wasip1,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasip1)> {
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => {
+            let (memory, state) = memory.data_and_store_mut(caller);
+            Ok((memory, get(state)))
+        }
+        _ => wasmtime::bail!("the program exports no memory of its own by the name `memory`"),
+    }
+}
+
+fn number(result: Result<(), Errno>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(errno) => errno.0.into(),
+    }
+}
+
+/// Calls that a socket answers.
+macro_rules! calls {
+    ($linker:ident, $get:ident: $(fn $name:ident($memory:ident, $p1:ident $(, $arg:ident)*) $body:block)*) => {
+        $($linker.func_wrap_async(MODULE, stringify!($name), move |mut caller: Caller<'_, T>, ($($arg,)*): ($(calls!(@type $arg),)*)| {
+            Box::new(async move {
+                let ($memory, $p1) = parts(&mut caller, $get)?;
+                wasmtime::Result::<i32>::Ok($body)
+            })
+        })?;)*
+    };
+    (@type $arg:ident) => { i32 };
+}
+
+/// Whether wasmtime-wasi has the descriptor, and under which number; a call that a socket answers is counted.
+fn theirs(p1: &mut Wasip1, name: &str, fd: i32) -> Option<i32> {
+    match p1.table.owner(fd as u32) {
+        // Its own span counts it.
+        Owner::Wasi(fd) => Some(fd as i32),
+        _ => {
+            p1.count(name);
+            None
+        }
+    }
+}
+
+fn ours<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut Wasip1 + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    calls! { linker, get:
+        fn sock_accept(memory, p1, fd, flags, out) {
+            p1.count("sock_accept");
+            number(accept(memory, p1, fd as u32, flags as u32, out as u32).await)
+        }
+
+        fn sock_recv(memory, p1, fd, bufs, count, flags, out, out_flags) {
+            p1.count("sock_recv");
+            let received = receive(memory, &mut p1.table, fd as u32, bufs as u32, count as u32, flags as u32).await;
+            number(received.and_then(|n| {
+                memory::write(memory, out as u32, n.to_le_bytes())?;
+                memory::write(memory, out_flags as u32, [0, 0])
+            }))
+        }
+
+        fn sock_send(memory, p1, fd, bufs, count, _flags, out) {
+            p1.count("sock_send");
+            let sent = send(memory, &mut p1.table, fd as u32, bufs as u32, count as u32).await;
+            number(sent.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+        }
+
+        fn sock_shutdown(_memory, p1, fd, how) {
+            p1.count("sock_shutdown");
+            let how = match how {
+                1 => Ok(Shutdown::Read),
+                2 => Ok(Shutdown::Write),
+                3 => Ok(Shutdown::Both),
+                _ => Err(Errno::INVAL),
+            };
+            let socket = p1.table.socket(fd as u32);
+            number(how.and_then(|how| socket?.shutdown(how).map_err(Errno::from)))
+        }
+
+        fn poll_oneoff(memory, p1, subscriptions, events, count, out) {
+            let polled = poll::poll_oneoff(p1, memory, subscriptions as u32, events as u32, count as u32).await?;
+            number(polled.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+        }
+
+        fn fd_read(memory, p1, fd, bufs, count, out) {
+            match theirs(p1, "fd_read", fd) {
+                Some(fd) => {
+                    let memory = &mut GuestMemory::Unshared(memory);
+                    wasi::fd_read(&mut p1.wasi, memory, fd, bufs, count, out).await?
+                }
+                None => {
+                    let received = receive(memory, &mut p1.table, fd as u32, bufs as u32, count as u32, 0).await;
+                    number(received.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+                }
+            }
+        }
+
+        fn fd_write(memory, p1, fd, bufs, count, out) {
+            match theirs(p1, "fd_write", fd) {
+                Some(fd) => {
+                    let memory = &mut GuestMemory::Unshared(memory);
+                    wasi::fd_write(&mut p1.wasi, memory, fd, bufs, count, out).await?
+                }
+                None => {
+                    let sent = send(memory, &mut p1.table, fd as u32, bufs as u32, count as u32).await;
+                    number(sent.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+                }
+            }
+        }
+
+        fn fd_close(memory, p1, fd) {
+            match theirs(p1, "fd_close", fd) {
+                Some(fd) => wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd).await?,
+                None => number(p1.table.close(fd as u32)),
+            }
+        }
+
+        fn fd_fdstat_get(memory, p1, fd, out) {
+            match theirs(p1, "fd_fdstat_get", fd) {
+                Some(fd) => wasi::fd_fdstat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out).await?,
+                None => number(stat(&mut p1.table, fd as u32).and_then(|stat| memory::write(memory, out as u32, stat))),
+            }
+        }
+
+        fn fd_fdstat_set_flags(memory, p1, fd, flags) {
+            match theirs(p1, "fd_fdstat_set_flags", fd) {
+                Some(fd) => wasi::fd_fdstat_set_flags(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, flags)?,
+                None => number(p1.table.socket(fd as u32).map(|socket| {
+                    socket.nonblocking = flags as u32 & NONBLOCK != 0;
+                })),
+            }
+        }
+
+        fn fd_filestat_get(memory, p1, fd, out) {
+            match theirs(p1, "fd_filestat_get", fd) {
+                Some(fd) => wasi::fd_filestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out).await?,
+                None => number(p1.table.socket(fd as u32).map(|_| ()).and_then(|()| {
+                    let mut stat = [0; 64];
+                    stat[16] = SOCKET_STREAM;
+                    stat[24] = 1; // one link
+                    memory::write(memory, out as u32, stat)
+                })),
+            }
+        }
+
+        fn fd_prestat_get(memory, p1, fd, out) {
+            match theirs(p1, "fd_prestat_get", fd) {
+                Some(fd) => wasi::fd_prestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out)?,
+                // wasi-libc asks from 3 on until EBADF, and passes over what is no directory only if the call succeeds
+                // (libc-bottom-half/sources/preopens.c); so does Go's runtime.
+                None if has_directories(p1)? => number(memory::write(memory, out as u32, [1, 0, 0, 0, 0, 0, 0, 0])),
+                None => Errno::BADF.0.into(),
+            }
+        }
+
+        fn fd_renumber(memory, p1, from, to) {
+            match (theirs(p1, "fd_renumber", from), theirs(p1, "fd_renumber", to)) {
+                (Some(from), Some(to)) => {
+                    wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?
+                }
+                _ => Errno::NOTSUP.0.into(),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether wasmtime-wasi has a pre-opened directory, which would be its first descriptor that is no standard stream.
+fn has_directories(p1: &mut Wasip1) -> wasmtime::Result<bool> {
+    let mut prestat = [0; 8];
+    Ok(wasi::fd_prestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(&mut prestat), 3, 0)? == 0)
+}
+
+/// Calls on a descriptor that no socket answers: what a socket says, and otherwise wasmtime-wasi, by its number.
+fn shifted<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut Wasip1 + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    macro_rules! shift {
+        ($(fn $name:ident($fd:ident $(, $arg:ident: $kind:ty)*) $(.$await:tt)? or $errno:ident;)*) => {
+            $(linker.func_wrap_async(
+                MODULE,
+                stringify!($name),
+                move |mut caller: Caller<'_, T>, ($fd, $($arg,)*): (i32, $($kind,)*)| Box::new(async move {
+                    let (memory, p1) = parts(&mut caller, get)?;
+                    Ok(match theirs(p1, stringify!($name), $fd) {
+                        Some(fd) => {
+                            let memory = &mut GuestMemory::Unshared(memory);
+                            wasi::$name(&mut p1.wasi, memory, fd $(, $arg)*)$(.$await)??
+                        }
+                        None => refused(p1, $fd, Errno::$errno),
+                    })
+                }),
+            )?;)*
+        };
+    }
+    shift! {
+        fn fd_advise(fd, offset: i64, len: i64, advice: i32).await or SPIPE;
+        fn fd_allocate(fd, offset: i64, len: i64) or SPIPE;
+        fn fd_datasync(fd).await or INVAL;
+        fn fd_fdstat_set_rights(fd, base: i64, inheriting: i64) or NOTSUP;
+        fn fd_filestat_set_size(fd, size: i64).await or INVAL;
+        fn fd_filestat_set_times(fd, accessed: i64, modified: i64, flags: i32).await or NOTSUP;
+        fn fd_pread(fd, bufs: i32, count: i32, offset: i64, out: i32).await or SPIPE;
+        fn fd_prestat_dir_name(fd, path: i32, len: i32) or NOTDIR;
+        fn fd_pwrite(fd, bufs: i32, count: i32, offset: i64, out: i32).await or SPIPE;
+        fn fd_readdir(fd, buf: i32, len: i32, cookie: i64, out: i32).await or NOTDIR;
+        fn fd_seek(fd, offset: i64, whence: i32, out: i32).await or SPIPE;
+        fn fd_sync(fd).await or INVAL;
+        fn fd_tell(fd, out: i32) or SPIPE;
+        fn path_create_directory(fd, path: i32, len: i32).await or NOTDIR;
+        fn path_filestat_get(fd, flags: i32, path: i32, len: i32, out: i32).await or NOTDIR;
+        fn path_filestat_set_times(fd, lookup: i32, path: i32, len: i32, accessed: i64, modified: i64, flags: i32).await
+            or NOTDIR;
+        fn path_readlink(fd, path: i32, path_len: i32, buf: i32, len: i32, out: i32).await or NOTDIR;
+        fn path_remove_directory(fd, path: i32, len: i32).await or NOTDIR;
+        fn path_unlink_file(fd, path: i32, len: i32).await or NOTDIR;
+    }
+
+    // These name a second descriptor, or write one.
+    type OfLink = (i32, i32, i32, i32, i32, i32, i32);
+    linker.func_wrap_async(MODULE, "path_link", move |mut caller: Caller<'_, T>, args: OfLink| {
+        Box::new(async move {
+            let (memory, p1) = parts(&mut caller, get)?;
+            let (old, flags, path, len, new, new_path, new_len) = args;
+            let (Some(old), Some(new)) = (theirs(p1, "path_link", old), theirs(p1, "path_link", new)) else {
+                return Ok(Errno::NOTDIR.0.into());
+            };
+            let memory = &mut GuestMemory::Unshared(memory);
+            wasi::path_link(&mut p1.wasi, memory, old, flags, path, len, new, new_path, new_len).await
+        })
+    })?;
+    type OfRename = (i32, i32, i32, i32, i32, i32);
+    linker.func_wrap_async(MODULE, "path_rename", move |mut caller: Caller<'_, T>, args: OfRename| {
+        Box::new(async move {
+            let (memory, p1) = parts(&mut caller, get)?;
+            let (old, path, len, new, new_path, new_len) = args;
+            let (Some(old), Some(new)) = (theirs(p1, "path_rename", old), theirs(p1, "path_rename", new)) else {
+                return Ok(Errno::NOTDIR.0.into());
+            };
+            let memory = &mut GuestMemory::Unshared(memory);
+            wasi::path_rename(&mut p1.wasi, memory, old, path, len, new, new_path, new_len).await
+        })
+    })?;
+    type OfSymlink = (i32, i32, i32, i32, i32);
+    linker.func_wrap_async(MODULE, "path_symlink", move |mut caller: Caller<'_, T>, args: OfSymlink| {
+        Box::new(async move {
+            let (memory, p1) = parts(&mut caller, get)?;
+            let (target, target_len, fd, path, len) = args;
+            let Some(fd) = theirs(p1, "path_symlink", fd) else { return Ok(Errno::NOTDIR.0.into()) };
+            let memory = &mut GuestMemory::Unshared(memory);
+            wasi::path_symlink(&mut p1.wasi, memory, target, target_len, fd, path, len).await
+        })
+    })?;
+    type OfOpen = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
+    linker.func_wrap_async(MODULE, "path_open", move |mut caller: Caller<'_, T>, args: OfOpen| {
+        Box::new(async move {
+            let (memory, p1) = parts(&mut caller, get)?;
+            let (fd, lookup, path, len, open, base, inheriting, flags, out) = args;
+            let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(Errno::NOTDIR.0.into()) };
+            let guest = &mut GuestMemory::Unshared(memory);
+            let errno =
+                wasi::path_open(&mut p1.wasi, guest, fd, lookup, path, len, open, base, inheriting, flags, out).await?;
+            if errno != 0 {
+                return Ok(errno);
+            }
+            let opened = memory::read(memory, out as u32).map(u32::from_le_bytes);
+            Ok(number(opened.and_then(|fd| memory::write(memory, out as u32, (fd + p1.table.shift()).to_le_bytes()))))
+        })
+    })?;
+    Ok(())
+}
+
+/// What a socket answers to a call that is not for sockets, if it is open.
+fn refused(p1: &mut Wasip1, fd: i32, errno: Errno) -> i32 {
+    number(p1.table.socket(fd as u32).and(Err(errno)))
+}
+
+async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u32) -> Result<(), Errno> {
+    memory::range(memory, out, 4)?;
+    p1.table.socket(fd)?;
+    // Before the system is asked, so that no connection is taken and lost.
+    p1.table.check_room()?;
+    let stream = loop {
+        let listener = p1.table.socket(fd)?;
+        match listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !listener.nonblocking => {
+                poll_fn(|cx| listener.poll_wait(Side::Read, cx)).await?;
+            }
+            accepted => break accepted?,
+        }
+    };
+    let accepted = p1.table.accept(stream, flags & NONBLOCK != 0)?;
+    memory::write(memory, out, accepted.to_le_bytes())
+}
+
+async fn receive(
+    memory: &mut [u8],
+    table: &mut Table,
+    fd: u32,
+    bufs: u32,
+    count: u32,
+    flags: u32,
+) -> Result<u32, Errno> {
+    let socket = table.socket(fd)?;
+    let mut received = 0;
+    for buffer in memory::buffers(memory, bufs, count)? {
+        let mut buf = &mut memory[buffer];
+        while !buf.is_empty() {
+            match socket.receive(buf, flags & PEEK != 0) {
+                Ok(0) => return Ok(received),
+                Ok(n) => {
+                    received += n as u32;
+                    let full = n == buf.len();
+                    buf = &mut buf[n..];
+                    // What was peeked at would be seen again.
+                    if flags & PEEK != 0 || (!full && flags & WAITALL == 0) {
+                        return Ok(received);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Who waits for all waits on; otherwise what has come is enough.
+                    let waits = received == 0 || flags & WAITALL != 0;
+                    match (waits, socket.nonblocking) {
+                        (true, false) => poll_fn(|cx| socket.poll_wait(Side::Read, cx)).await?,
+                        _ if received > 0 => return Ok(received),
+                        _ => return Err(Errno::AGAIN),
+                    }
+                }
+                // It comes again with the next call.
+                Err(_) if received > 0 => return Ok(received),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(received)
+}
+
+async fn send(memory: &[u8], table: &mut Table, fd: u32, bufs: u32, count: u32) -> Result<u32, Errno> {
+    let socket = table.socket(fd)?;
+    let mut slices = [IoSlice::new(&[]); BUFFERS];
+    let mut used = 0;
+    for (slice, buffer) in slices.iter_mut().zip(memory::buffers(memory, bufs, count)?) {
+        *slice = IoSlice::new(&memory[buffer]);
+        used += 1;
+    }
+    loop {
+        match socket.send(&slices[..used]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !socket.nonblocking => {
+                poll_fn(|cx| socket.poll_wait(Side::Write, cx)).await?;
+            }
+            sent => return Ok(sent? as u32),
+        }
+    }
+}
+
+/// `fdstat`: a stream socket, with the rights to read, to write and to wait, as wasi-common told them.
+fn stat(table: &mut Table, fd: u32) -> Result<[u8; 24], Errno> {
+    const READ_WRITE_POLL: u64 = 1 << 1 | 1 << 6 | 1 << 27;
+    let socket = table.socket(fd)?;
+    let mut stat = [0; 24];
+    stat[0] = SOCKET_STREAM;
+    stat[2] = if socket.nonblocking { NONBLOCK as u8 } else { 0 };
+    stat[8..16].copy_from_slice(&READ_WRITE_POLL.to_le_bytes());
+    Ok(stat)
+}

@@ -1,0 +1,202 @@
+//! `poll_oneoff`: the one call that waits, for sockets, clocks, and what is wasmtime-wasi's, together.
+//!
+//! A pass over the program's array looks at a byte for each socket. If one is ready, tokio's reactor gets a turn, so that
+//! no busy socket hides the others, and a second pass writes the events; if none is, the call sleeps until a mark, a clock
+//! or wasmtime-wasi's own `poll_oneoff`, which gets those of the subscriptions that are its.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Wasip1;
+use super::errno::Errno;
+use super::memory::{self, long, word};
+use super::others::{EVENT, Others, SUBSCRIPTION, Told};
+use super::socket::Side;
+use super::table::{Owner, Table};
+
+const CLOCK: u8 = 0;
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+const HANGUP: u16 = 1;
+const ABSOLUTE: u16 = 1;
+
+/// What one subscription asks for.
+enum Asks {
+    Clock { id: u32, timeout: u64, absolute: bool },
+    Side { fd: u32, side: Side },
+    Nonsense,
+}
+
+fn decode(subscription: &[u8]) -> Asks {
+    match subscription[8] {
+        CLOCK => Asks::Clock {
+            id: word(subscription, 16),
+            timeout: long(subscription, 24),
+            absolute: word(subscription, 40) as u16 & ABSOLUTE != 0,
+        },
+        READ => Asks::Side { fd: word(subscription, 16), side: Side::Read },
+        WRITE => Asks::Side { fd: word(subscription, 16), side: Side::Write },
+        _ => Asks::Nonsense,
+    }
+}
+
+/// What is kept between calls, so that none of them allocates.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// When each of the clocks is due, by index of the subscription.
+    clocks: Vec<(u32, Instant)>,
+    /// Which subscriptions are wasmtime-wasi's.
+    theirs: Vec<u32>,
+    others: Others,
+}
+
+/// Waits, and tells how many events it has written to `events`.
+pub(super) async fn poll_oneoff(
+    p1: &mut Wasip1,
+    guest: &mut [u8],
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+) -> wasmtime::Result<Result<u32, Errno>> {
+    let mut scratch = std::mem::take(&mut p1.scratch);
+    let result = poll(p1, &mut scratch, guest, subscriptions, events, count).await;
+    p1.scratch = scratch;
+    result
+}
+
+async fn poll(
+    p1: &mut Wasip1,
+    scratch: &mut Scratch,
+    guest: &mut [u8],
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+) -> wasmtime::Result<Result<u32, Errno>> {
+    if count == 0 {
+        return Ok(Err(Errno::INVAL));
+    }
+    let ranges = memory::range(guest, subscriptions, count as usize * SUBSCRIPTION)
+        .and_then(|asked| memory::range(guest, events, count as usize * EVENT).map(|out| (asked, out)));
+    let (asked, out) = match ranges {
+        Ok(ranges) => ranges,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    // The array is the program's, which does nothing meanwhile; the events may lie over it.
+    if asked.start < out.end && out.start < asked.end {
+        return Ok(Err(Errno::INVAL));
+    }
+
+    // First pass: clocks, what is not ours, and whether anything is ready.
+    scratch.clocks.clear();
+    scratch.theirs.clear();
+    let now = Instant::now();
+    let mut due: Option<Instant> = None;
+    let mut ready = false;
+    for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
+        match decode(subscription) {
+            Asks::Clock { id, timeout, absolute } => match p1.when(id, timeout, absolute)? {
+                Ok(when) => {
+                    scratch.clocks.push((index as u32, when));
+                    due = Some(due.map_or(when, |due| due.min(when)));
+                }
+                Err(_) => ready = true,
+            },
+            Asks::Side { fd, side } => match p1.table.owner(fd) {
+                Owner::Socket(socket) => ready |= socket.is_ready(side).unwrap_or(true),
+                Owner::Wasi(_) => scratch.theirs.push(index as u32),
+                Owner::Closed => ready = true,
+            },
+            Asks::Nonsense => ready = true,
+        }
+    }
+    if let Some(trace) = &p1.trace {
+        trace.count_poll_oneoff(count as usize);
+        trace.set_resources(p1.table.open());
+    }
+
+    scratch.others.copy(&guest[asked.clone()], &scratch.theirs, p1.table.shift());
+    if ready || due.is_some_and(|due| due <= now) {
+        tokio::task::yield_now().await;
+        scratch.others.look(&mut p1.wasi).await?;
+    } else {
+        wait(p1, &guest[asked.clone()], due, &mut scratch.others).await?;
+    }
+
+    // Second pass: the events.
+    let now = Instant::now();
+    let mut written = 0;
+    let mut clocks = scratch.clocks.iter();
+    for index in 0..count as usize {
+        let at = asked.start + index * SUBSCRIPTION;
+        let subscription = &guest[at..at + SUBSCRIPTION];
+        let (userdata, kind) = (long(subscription, 0), subscription[8]);
+        let told = match decode(subscription) {
+            Asks::Clock { .. } => match clocks.as_slice().first() {
+                Some(&(of, when)) if of as usize == index => {
+                    clocks.next();
+                    (when <= now).then_some(Told::default())
+                }
+                _ => Some(Told::error(Errno::INVAL)),
+            },
+            Asks::Side { fd, side } => match p1.table.owner(fd) {
+                Owner::Socket(socket) => match socket.is_ready(side) {
+                    Ok(false) => None,
+                    Ok(true) if socket.is_hung_up(side) => Some(Told { flags: HANGUP, bytes: 1, ..Told::default() }),
+                    Ok(true) => Some(Told { bytes: 1, ..Told::default() }),
+                    Err(error) => Some(Told::error(error.into())),
+                },
+                Owner::Wasi(_) => scratch.others.told(index as u32),
+                Owner::Closed => Some(Told::error(Errno::BADF)),
+            },
+            Asks::Nonsense => Some(Told::error(Errno::INVAL)),
+        };
+        if let Some(told) = told {
+            let at = out.start + written * EVENT;
+            let event = &mut guest[at..at + EVENT];
+            event.fill(0);
+            event[..8].copy_from_slice(&userdata.to_le_bytes());
+            event[8..10].copy_from_slice(&told.error.to_le_bytes());
+            event[10] = kind;
+            event[16..24].copy_from_slice(&told.bytes.to_le_bytes());
+            event[24..26].copy_from_slice(&told.flags.to_le_bytes());
+            written += 1;
+        }
+    }
+    Ok(Ok(written as u32))
+}
+
+/// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`.
+async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut Others) -> wasmtime::Result<()> {
+    let hub = p1.table.hub.clone();
+    let Wasip1 { table, wasi, .. } = p1;
+    let mut sleep = pin!(due.map(sleep_until));
+    let mut others = pin!(others.wait(wasi));
+    poll_fn(|cx| {
+        // Before the look: what is marked after it wakes us.
+        hub.wait(cx);
+        if any_ready(table, asked) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(result) = others.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        match sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(Ok),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn any_ready(table: &mut Table, asked: &[u8]) -> bool {
+    asked.chunks_exact(SUBSCRIPTION).any(|subscription| match decode(subscription) {
+        Asks::Side { fd, side } => match table.owner(fd) {
+            Owner::Socket(socket) => socket.is_ready(side).unwrap_or(true),
+            _ => false,
+        },
+        _ => false,
+    })
+}
