@@ -17,17 +17,19 @@
 //!
 //! # Where things are
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
-//! * [`net`]: TCP. [`io`]: copying, standard output. [`time`]: sleeping, timeouts, intervals.
+//! * [`net`]: TCP. [`io`]: copying, standard input and output. [`fs`]: files, pipes and devices. [`time`]: sleeping,
+//!   timeouts, intervals.
 //! * `sim`, behind the cargo feature of that name: simulated time and network, for tests.
 //!
-//! Sockets speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension methods of `futures-lite`
-//! and `futures-util` work on them.
+//! Sockets, files and standard streams speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension
+//! methods of `futures-lite` and `futures-util` work on them.
 //!
 //! # One thread
 //! Everything of Dormouse stays on the thread that made it: futures and handles need not be, and are not, `Send`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod fs;
 pub mod io;
 pub mod net;
 #[doc(hidden)]

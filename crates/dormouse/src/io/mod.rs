@@ -5,13 +5,15 @@
 
 mod copy;
 mod error;
+mod stdin;
 pub(crate) mod stdio;
 
-pub use std::io::{Error, ErrorKind, Result};
+pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 
 pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
 pub(crate) use error::{closed, error, is_closed};
 
 pub use copy::{copy, copy_bidirectional};
+pub use stdin::{Stdin, stdin};
 pub use stdio::{Stderr, Stdout, stderr, stdout};

@@ -37,6 +37,11 @@ impl Handle {
         Handle { source: RefCell::new(Some(source)), key, reactor }
     }
 
+    /// Whether it is registered with this thread's reactor: in a simulation that is another than outside.
+    pub(crate) fn is_of_this_reactor(&self) -> bool {
+        Reactor::current().is_ok_and(|reactor| Rc::ptr_eq(&reactor, &self.reactor))
+    }
+
     /// Makes the source another one, which the poller does not know yet.
     pub(crate) fn change(&mut self, into: fn(Source) -> Source) {
         self.reactor.disarm(self.key);

@@ -1,8 +1,9 @@
 //! The seam. All that differs between hosts is below this line; above it there is one Rust program.
 //!
 //! A backend is a folder with the same files in each: `poller.rs` (sleep until something is ready), `net.rs`
-//! (sockets: every call returns at once and says `WouldBlock` as an ordinary error), `stdio.rs` (standard output and
-//! error, likewise), `clock.rs` (`now`), and `abi.rs`, the only file that may hold `unsafe`.
+//! (sockets: every call returns at once and says `WouldBlock` as an ordinary error), `stdio.rs` (standard streams,
+//! likewise), `file.rs` (what a file has to wait for), `clock.rs` (`now`), and `abi.rs`, the only file that may hold
+//! `unsafe`.
 //!
 //! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it. `sim/` is
 //! none of the arms: with the feature `sim` it stands in front of the one that was selected.
@@ -15,6 +16,9 @@
 //! | `Source::from_fd(fd)` | the socket that the host opened as this descriptor; `Unsupported` where there are none |
 //! | `Source::preopened(name)` | a listener that the host opened and nobody has: the first, or the one of this name |
 //! | `Source::fd()` | the descriptor's number, where that is what it is known by |
+//! | `Source::stdin()` | standard input: its `try_read` says `WouldBlock` instead of blocking, and dropping it closes nothing |
+//! | `Source::file(&File)` | what to wait for before each read or write of a file of std; `None` if it is always ready |
+//! | `Source::try_ready(Side)` | of a `Source::file`: `WouldBlock` unless a blocking call on that side would return at once |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `THREADS` | whether there can be another thread |
@@ -56,6 +60,10 @@ pub(crate) use host::{Notifier, Poller, Source, clock};
 pub(crate) use host::{THREADS, spawn_local};
 #[cfg(feature = "sim")]
 pub(crate) use sim::{Notifier, Poller, Source, clock};
+
+/// What a pipe takes without blocking once the host has called it writable: 4096 bytes on Linux, and 512 at least on
+/// whatever follows POSIX.
+pub(crate) const PIPE_BUF: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
 /// What a task waits for on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod abi;
 pub(crate) mod clock;
+mod file;
 mod net;
 mod poller;
 #[cfg(unix)]
@@ -39,8 +40,12 @@ pub(crate) enum Source {
     Socket(socket2::Socket),
     Listener(TcpListener),
     Stream(TcpStream),
+    Stdin(io::Stdin),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
+    /// A descriptor of the caller's file, to wait on.
+    #[cfg(unix)]
+    File(std::fs::File),
 }
 
 impl Source {
@@ -76,8 +81,10 @@ impl AsFd for Source {
             Source::Socket(socket) => socket.as_fd(),
             Source::Listener(listener) => listener.as_fd(),
             Source::Stream(stream) => stream.as_fd(),
+            Source::Stdin(stdin) => stdin.as_fd(),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
+            Source::File(file) => file.as_fd(),
         }
     }
 }
@@ -96,7 +103,9 @@ impl AsSocket for Source {
             Source::Socket(socket) => socket.as_socket(),
             Source::Listener(listener) => listener.as_socket(),
             Source::Stream(stream) => stream.as_socket(),
-            Source::Stdout(_) | Source::Stderr(_) => unreachable!("standard streams are not waited for on Windows"),
+            Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_) => {
+                unreachable!("standard streams are not waited for on Windows")
+            }
         }
     }
 }

@@ -112,7 +112,13 @@ impl Source {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         // The system would ask for something to read first.
-        if buf.is_empty() { Ok(0) } else { self.stream().read(buf) }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match self {
+            Source::Stdin(stdin) => stdio::try_read_stdin(stdin, buf),
+            _ => self.stream().read(buf),
+        }
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {

@@ -6,6 +6,7 @@
 mod abi;
 mod budget;
 pub(crate) mod clock;
+mod file;
 mod net;
 mod poller;
 mod stdio;

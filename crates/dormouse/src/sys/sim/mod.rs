@@ -9,11 +9,12 @@
 //!   socket.rs   bind, listen, connect, accept
 //!   stream.rs   read, write, half close, reset
 //!   wire.rs     what is on its way between two sockets
-//!   world.rs    holds it all   ·   choice.rs   decides   ·   clock.rs, stdio.rs
+//!   world.rs    holds it all   ·   choice.rs   decides   ·   clock.rs, stdio.rs, file.rs
 //! ```
 
 pub(crate) mod choice;
 pub(crate) mod clock;
+mod file;
 mod net;
 mod poller;
 mod socket;

@@ -1,10 +1,18 @@
-//! Standard output and standard error are the host's, also in a simulation.
+//! Standard output and standard error are the host's, also in a simulation. Standard input is not: what comes from
+//! outside, and when, would be another run each time.
 
 use std::io;
 
 use super::{Source, World, host};
 
 impl Source {
+    pub(crate) fn stdin() -> io::Result<Self> {
+        if World::current().is_some() {
+            return Err(crate::io::error(io::ErrorKind::Unsupported, "a simulation has no standard input"));
+        }
+        host::Source::stdin().map(Source::Host)
+    }
+
     pub(crate) fn stdout() -> Self {
         Source::Host(host::Source::stdout())
     }

@@ -1,0 +1,270 @@
+//! Files, pipes and devices.
+//!
+//! A regular file is always ready: a read or write of it takes the time that the disk takes, with the whole program, and
+//! never waits for a peer. What has a peer is a pipe, a FIFO, a terminal or another device. There, natively on Unix, a
+//! task that would have to wait is parked, and the others run on. On wasip2 and on Windows it waits with the whole
+//! program: there std's descriptor cannot be asked whether it is ready. Sockets ([`crate::net`]) and standard streams
+//! ([`crate::io`]) park everywhere on WASI.
+
+use std::fmt;
+use std::fs;
+use std::future::poll_fn;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
+
+use crate::reactor::{Handle, Reactor, Share};
+use crate::sys::{PIPE_BUF, Side, Source};
+
+/// An open file, pipe or device.
+///
+/// Reads, writes and seeks take `&self`, and [`AsyncRead`], [`AsyncWrite`] and [`AsyncSeek`] are there for `&File` as well.
+/// Nothing is buffered. Dropping it closes it.
+///
+/// ```
+/// use dormouse::{fs::File, io::SeekFrom};
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// # let dir = std::env::temp_dir().join(format!("dormouse-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir).unwrap();
+/// # let path = dir.join("notes.txt");
+/// # dormouse::block_on(async {
+/// File::create(&path).await?.write_all(b"hello, file").await?;
+///
+/// let mut file = File::open(&path).await?;
+/// file.seek(SeekFrom::Start(7)).await?;
+/// let mut text = String::new();
+/// file.read_to_string(&mut text).await?;
+/// assert_eq!(text, "file");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// # std::fs::remove_dir_all(dir).unwrap();
+/// ```
+///
+/// What is not here, such as `set_len`, is on the [`std::fs::File`] that [`AsRef`] gives.
+pub struct File {
+    /// Shared by clones: WASI has no other descriptor for the same file.
+    file: Rc<fs::File>,
+    /// What to wait on before each read or write; `None` if the file is always ready.
+    wait: Option<Share>,
+}
+
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// Opening a FIFO waits for its other end, with the whole program. To open it for both, which does not wait on Linux,
+    /// or with other options, see [`from_std`](File::from_std).
+    ///
+    /// ```
+    /// # dormouse::block_on(async {
+    /// let error = dormouse::fs::File::open("no/such").await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    /// assert!(error.to_string().starts_with("open no/such: "));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied` and what else the host says.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        let path = path.as_ref();
+        fs::File::open(path).and_then(File::from_std).map_err(|error| context(error, "open", path))
+    }
+
+    /// Opens a file for writing, and makes it empty, or creates it.
+    ///
+    /// ```no_run
+    /// # dormouse::block_on(async {
+    /// use futures_lite::AsyncWriteExt;
+    /// dormouse::fs::File::create("notes.txt").await?.write_all(b"hello").await?;
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](File::open).
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        let path = path.as_ref();
+        fs::File::create(path).and_then(File::from_std).map_err(|error| context(error, "create", path))
+    }
+
+    /// A file that std has opened, or a pipe.
+    ///
+    /// ```no_run
+    /// use dormouse::fs::File;
+    /// use std::fs::OpenOptions;
+    /// # dormouse::block_on(async {
+    /// let log = File::from_std(OpenOptions::new().append(true).create(true).open("log.txt")?)?;
+    /// log.write(b"started\n").await?;
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// What the host says: a pipe or a device needs one more descriptor, to be waited on. `Unsupported` for those in a
+    /// simulation.
+    pub fn from_std(file: fs::File) -> io::Result<File> {
+        let wait = match Source::file(&file)? {
+            Some(source) => Some(Share::new(Handle::new(source)?)),
+            None => None,
+        };
+        Ok(File { file: Rc::new(file), wait })
+    }
+
+    /// Reads some bytes from where the file stands, waiting for at least one. `Ok(0)` is the end, or an empty `buf`.
+    /// Safe to cancel: nothing that was read is lost.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.wait {
+            Some(wait) => wait.retry(Side::Read, |source| try_read(source, &self.file, buf)).await,
+            None => poll_fn(|cx| poll_now(cx, || (&*self.file).read(buf))).await,
+        }
+    }
+
+    /// Writes some of `buf` to where the file stands, and tells how much: a pipe takes no more than 4 KiB at a time.
+    /// Safe to cancel: what is dropped has written nothing.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if nobody reads the pipe any more, and what else the host says.
+    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        match &self.wait {
+            Some(wait) => wait.retry(Side::Write, |source| try_write(source, &self.file, buf)).await,
+            None => poll_fn(|cx| poll_now(cx, || (&*self.file).write(buf))).await,
+        }
+    }
+
+    /// Goes to a place in the file, and tells which that is, in bytes from its beginning. It may be after the end.
+    ///
+    /// # Errors
+    /// `NotSeekable` for a pipe, `InvalidInput` for a place before the beginning.
+    pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
+        (&*self.file).seek(to)
+    }
+
+    /// There is nothing to flush: what was written the host has. See [`sync_all`](File::sync_all).
+    ///
+    /// # Errors
+    /// None.
+    pub async fn flush(&self) -> io::Result<()> {
+        (&*self.file).flush()
+    }
+
+    /// Waits, with the whole program, until what was written is on the disk, and what is known of the file as well.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// What is known of the file: its length, its type.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub async fn metadata(&self) -> io::Result<fs::Metadata> {
+        self.file.metadata()
+    }
+
+    /// Another handle to the same file, which stands at the same place whichever of them moves it, as
+    /// [`std::fs::File::try_clone`]. The file is closed when the last of them is dropped.
+    ///
+    /// # Errors
+    /// None.
+    pub fn try_clone(&self) -> io::Result<File> {
+        Ok(File { file: Rc::clone(&self.file), wait: self.wait.as_ref().map(Share::another) })
+    }
+}
+
+impl AsRef<fs::File> for File {
+    /// What is called on it does not park.
+    fn as_ref(&self) -> &fs::File {
+        &self.file
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file.fmt(f)
+    }
+}
+
+/// Reads if that does not have to wait.
+fn try_read(source: &Source, mut file: &fs::File, buf: &mut [u8]) -> io::Result<usize> {
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    source.try_ready(Side::Read)?;
+    file.read(buf)
+}
+
+/// Writes as much as does not have to wait.
+fn try_write(source: &Source, mut file: &fs::File, buf: &[u8]) -> io::Result<usize> {
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    source.try_ready(Side::Write)?;
+    file.write(&buf[..buf.len().min(PIPE_BUF)])
+}
+
+/// Runs an operation that is always ready. It counts as any other, so that the task leaves others their turn.
+fn poll_now<T>(cx: &mut Context<'_>, mut op: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
+    if let Some(reactor) = Reactor::running() {
+        ready!(reactor.poll_budget(cx));
+    }
+    loop {
+        match op() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+macro_rules! traits {
+    ($handle:ty, $poll:ident) => {
+        impl AsyncRead for $handle {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+                match &self.wait {
+                    Some(wait) => wait.$poll(Side::Read, cx, |source| try_read(source, &self.file, buf)),
+                    None => poll_now(cx, || (&*self.file).read(buf)),
+                }
+            }
+        }
+
+        impl AsyncWrite for $handle {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                match &self.wait {
+                    Some(wait) => wait.$poll(Side::Write, cx, |source| try_write(source, &self.file, buf)),
+                    None => poll_now(cx, || (&*self.file).write(buf)),
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready((&*self.file).flush())
+            }
+
+            /// Flushes; dropping the file closes it.
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_flush(cx)
+            }
+        }
+
+        impl AsyncSeek for $handle {
+            fn poll_seek(self: Pin<&mut Self>, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
+                poll_now(cx, || (&*self.file).seek(to))
+            }
+        }
+    };
+}
+
+traits!(&File, poll_shared);
+traits!(File, poll_owned);
+
+/// Says what was tried, before what went wrong: `open notes.txt: no such file`.
+#[cold]
+fn context(error: io::Error, what: &str, path: &Path) -> io::Error {
+    crate::io::error(error.kind(), format!("{what} {}: {error}", path.display()))
+}
