@@ -5,6 +5,9 @@
 //! task that would have to wait is parked, and the others run on. On wasip2 and on Windows it waits with the whole
 //! program: there std's descriptor cannot be asked whether it is ready. Sockets ([`crate::net`]) and standard streams
 //! ([`crate::io`]) park everywhere on WASI.
+//!
+//! If another process reads the same pipe and is faster, the read waits with the whole program for what comes next; and so
+//! does a write if another process fills the pipe first.
 
 use std::fmt;
 use std::fs;
@@ -46,10 +49,11 @@ use crate::sys::{PIPE_BUF, Side, Source};
 ///
 /// What is not here, such as `set_len`, is on the [`std::fs::File`] that [`AsRef`] gives.
 pub struct File {
+    /// What to wait on before each read or write; `None` if the file is always ready. Dropped before file: where there is
+    /// no second descriptor, it is the same one.
+    wait: Option<Share>,
     /// Shared by clones: WASI has no other descriptor for the same file.
     file: Rc<fs::File>,
-    /// What to wait on before each read or write; `None` if the file is always ready.
-    wait: Option<Share>,
 }
 
 impl File {
@@ -110,7 +114,7 @@ impl File {
             Some(source) => Some(Share::new(Handle::new(source)?)),
             None => None,
         };
-        Ok(File { file: Rc::new(file), wait })
+        Ok(File { wait, file: Rc::new(file) })
     }
 
     /// Reads some bytes from where the file stands, waiting for at least one. `Ok(0)` is the end, or an empty `buf`.
@@ -175,7 +179,7 @@ impl File {
     /// # Errors
     /// None.
     pub fn try_clone(&self) -> io::Result<File> {
-        Ok(File { file: Rc::clone(&self.file), wait: self.wait.as_ref().map(Share::another) })
+        Ok(File { wait: self.wait.as_ref().map(Share::another), file: Rc::clone(&self.file) })
     }
 }
 
