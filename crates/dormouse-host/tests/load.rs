@@ -37,19 +37,28 @@ fn bytes_that_are_not_webassembly_are_refused() {
         (b"\0asm\x0d\0\x01\0\x07", "unexpected end"),
     ] {
         let sentence = sentence(bytes);
-        assert!(sentence.contains(why) && sentence.contains("build the program for wasm32-wasip2"), "{sentence}");
+        assert!(
+            sentence.contains(why) && sentence.contains("build it for wasm32-wasip2 or wasm32-wasip1"),
+            "{sentence}"
+        );
     }
 }
 
 #[test]
-fn a_core_module_is_told_from_a_wasip1_module() {
-    let core = assemble("(module (func (export \"_start\")))");
-    assert!(matches!(refused(&core), Error::CoreModule { wasip1: false, .. }));
+fn a_module_without_start_is_refused_and_told_from_one_without_wasi() {
+    let core = assemble("(module (func (export \"run\")))");
+    assert!(matches!(refused(&core), Error::NoStart { wasip1: false, .. }));
     assert!(sentence(&core).contains("does not use WASI"));
 
     let p1 = assemble("(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))))");
-    assert!(matches!(refused(&p1), Error::CoreModule { wasip1: true, .. }));
-    assert!(sentence(&p1).contains("wasip1"));
+    assert!(matches!(refused(&p1), Error::NoStart { wasip1: true, .. }));
+    assert!(sentence(&p1).contains("without a _start export"));
+}
+
+#[test]
+fn a_module_that_imports_something_unknown_is_refused_by_name() {
+    let unknown = "(module (import \"env\" \"f\" (func)) (func (export \"_start\")))";
+    assert!(matches!(refused(&assemble(unknown)), Error::UnknownImport { import, .. } if import == "env.f"));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
-use wasmtime::{Caller, Extern, Linker};
-use wasmtime_wasi::p1::wasi_snapshot_preview1 as wasi;
+use wasmtime::{AsContextMut as _, Caller, Extern, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as wasi, WasiSnapshotPreview1 as _};
 use wiggle::GuestMemory;
 
 use super::errno::Errno;
@@ -42,10 +42,14 @@ fn parts<'a, T>(
     caller: &'a mut Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut Wasip1,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasip1)> {
+    // What one call of wasmtime-wasi may allocate.
+    let fuel = caller.as_context_mut().hostcall_fuel();
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => {
             let (memory, state) = memory.data_and_store_mut(caller);
-            Ok((memory, get(state)))
+            let p1 = get(state);
+            p1.wasi.set_hostcall_fuel(fuel);
+            Ok((memory, p1))
         }
         _ => wasmtime::bail!("the program exports no memory of its own by the name `memory`"),
     }

@@ -7,6 +7,7 @@
 mod abi;
 pub(crate) mod clock;
 mod descriptor;
+mod file;
 mod net;
 mod poller;
 mod stdio;
