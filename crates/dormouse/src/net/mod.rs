@@ -1,4 +1,4 @@
-//! TCP over IPv4 and IPv6.
+//! TCP and UDP over IPv4 and IPv6.
 //!
 //! Handles are used through `&`, `Rc` or clones ([`TcpStream::try_clone`]): any number of tasks may read, write, accept, set
 //! deadlines and close on the same one. Reads take their turns among themselves and so do writes; a single call is whole,
@@ -19,6 +19,7 @@ mod listener;
 mod socket;
 mod split;
 mod stream;
+mod udp;
 
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -27,6 +28,7 @@ pub use listener::{Incoming, TcpListener, preopened_listeners};
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use stream::TcpStream;
+pub use udp::{Datagram, UdpSocket};
 
 use std::io;
 

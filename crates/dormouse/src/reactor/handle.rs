@@ -49,6 +49,19 @@ impl Handle {
         *source = source.take().map(into);
     }
 
+    /// Changes the source in a way that the poller must not see. Who is parked is woken, to park on what it is then.
+    pub(crate) fn replace<T>(&self, change: impl FnOnce(&mut Source) -> io::Result<T>) -> io::Result<T> {
+        let (result, woken) = match self.source.try_borrow_mut().as_deref_mut() {
+            Ok(Some(source)) => {
+                let woken = self.reactor.reset(self.key);
+                (change(source), woken)
+            }
+            _ => return Err(closed()),
+        };
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+
     /// Calls what does not wait.
     pub(crate) fn with<T>(&self, call: impl FnOnce(&Source) -> io::Result<T>) -> io::Result<T> {
         match self.source.try_borrow().as_deref() {

@@ -247,6 +247,18 @@ impl Reactor {
         self.inner.borrow_mut().poller.remove(key);
     }
 
+    /// The poller forgets the source of a slot, on which somebody may be parked: those are for the caller to wake.
+    fn reset(&self, key: Key) -> Vec<Waker> {
+        let inner = &mut *self.inner.borrow_mut();
+        let mut woken = Vec::new();
+        inner.poller.remove(key);
+        if let Some(slot) = slot(&mut inner.slots, key) {
+            slot.side(Side::Read).ready(&mut woken);
+            slot.side(Side::Write).ready(&mut woken);
+        }
+        woken
+    }
+
     /// Sets or clears the deadline of these sides; `None` is for ever. Makes no host call.
     fn set_deadline(&self, key: Key, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
         let mut wakers = self.wakers.take();

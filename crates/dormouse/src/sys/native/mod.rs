@@ -8,9 +8,10 @@ mod poller;
 #[cfg(unix)]
 mod preopened;
 mod stdio;
+mod udp;
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 #[cfg(unix)]
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 #[cfg(windows)]
@@ -41,6 +42,7 @@ pub(crate) enum Source {
     Listener(TcpListener),
     Stream(TcpStream),
     Stdin(io::Stdin),
+    Udp(UdpSocket),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
     /// A descriptor of the caller's file, to wait on.
@@ -82,6 +84,7 @@ impl AsFd for Source {
             Source::Listener(listener) => listener.as_fd(),
             Source::Stream(stream) => stream.as_fd(),
             Source::Stdin(stdin) => stdin.as_fd(),
+            Source::Udp(socket) => socket.as_fd(),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
             Source::File(file) => file.as_fd(),
@@ -106,6 +109,7 @@ impl AsSocket for Source {
             Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_) => {
                 unreachable!("standard streams are not waited for on Windows")
             }
+            Source::Udp(socket) => socket.as_socket(),
         }
     }
 }

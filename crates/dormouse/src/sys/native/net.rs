@@ -61,7 +61,7 @@ impl Source {
         Source::Stream(self.into_socket().into())
     }
 
-    fn into_socket(self) -> Socket {
+    pub(super) fn into_socket(self) -> Socket {
         let Source::Socket(socket) = self else { unreachable!("it is a socket") };
         socket
     }
@@ -74,7 +74,7 @@ impl Source {
         }
     }
 
-    fn socket(&self) -> &Socket {
+    pub(super) fn socket(&self) -> &Socket {
         let Source::Socket(socket) = self else { unreachable!("it is a socket") };
         socket
     }

@@ -11,6 +11,7 @@ mod file;
 mod net;
 mod poller;
 mod stdio;
+mod udp;
 
 use std::cell::Cell;
 use std::rc::Rc;

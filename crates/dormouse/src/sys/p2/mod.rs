@@ -10,7 +10,9 @@ mod file;
 mod net;
 mod poller;
 mod stdio;
+mod udp;
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::io;
 
@@ -31,8 +33,17 @@ pub(crate) struct Source {
     input: OnceCell<InputStream>,
     output: OnceCell<OutputStream>,
     socket: Option<TcpSocket>,
+    /// What is none of those. Behind a pointer, so that who has none links nothing of it.
+    other: Option<Box<dyn Other>>,
     /// Something was written, and may still be on its way when the source is closed.
     wrote: Cell<bool>,
+}
+
+/// Something to wait for that is no stream of bytes.
+trait Other: Any {
+    fn subscribe(&self, side: Side) -> Pollable;
+    /// See [`Source::is_pending`].
+    fn is_pending(&self) -> bool;
 }
 
 impl Source {
@@ -55,9 +66,10 @@ impl Source {
     fn pollable(&self, side: Side) -> Option<&Pollable> {
         let cell = &self.pollables[side as usize];
         if cell.get().is_none() {
-            let pollable = match side {
-                Side::Read => self.input.get().map(InputStream::subscribe),
-                Side::Write => self.output.get().map(OutputStream::subscribe),
+            let pollable = match (side, &self.other) {
+                (side, Some(other)) => Some(other.subscribe(side)),
+                (Side::Read, None) => self.input.get().map(InputStream::subscribe),
+                (Side::Write, None) => self.output.get().map(OutputStream::subscribe),
             };
             let pollable = pollable.or_else(|| self.socket.as_ref().map(TcpSocket::subscribe))?;
             let _ = cell.set(pollable);

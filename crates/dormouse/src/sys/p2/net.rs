@@ -23,7 +23,7 @@ thread_local! {
     static NETWORK: OnceCell<ManuallyDrop<Network>> = const { OnceCell::new() };
 }
 
-fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
+pub(super) fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
     NETWORK.with(|network| call(network.get_or_init(|| ManuallyDrop::new(instance_network()))))
 }
 
@@ -188,6 +188,9 @@ impl Source {
     /// Whether something that was written is still on its way. Dropping an output stream then waits for it, with the whole
     /// guest (wasmtime-wasi 48.0.8, p2/tcp.rs `cancel`); a peer that does not read would freeze everybody.
     pub(crate) fn is_pending(&self) -> bool {
+        if let Some(other) = &self.other {
+            return other.is_pending();
+        }
         self.wrote.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -243,7 +246,7 @@ fn stream_state(code: ErrorCode) -> io::Error {
 }
 
 /// The kind says it all, in std's words.
-fn error(code: ErrorCode) -> io::Error {
+pub(super) fn error(code: ErrorCode) -> io::Error {
     let kind = match code {
         ErrorCode::WouldBlock => io::ErrorKind::WouldBlock,
         ErrorCode::AccessDenied => io::ErrorKind::PermissionDenied,
@@ -266,7 +269,7 @@ fn error(code: ErrorCode) -> io::Error {
     kind.into()
 }
 
-fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
+pub(super) fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
     match addr {
         SocketAddr::V4(addr) => {
             let [a, b, c, d] = addr.ip().octets();
@@ -284,7 +287,7 @@ fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
     }
 }
 
-fn from_wasi(addr: IpSocketAddress) -> SocketAddr {
+pub(super) fn from_wasi(addr: IpSocketAddress) -> SocketAddr {
     match addr {
         IpSocketAddress::Ipv4(addr) => {
             let (a, b, c, d) = addr.address;

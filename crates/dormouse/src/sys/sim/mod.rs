@@ -20,6 +20,7 @@ mod poller;
 mod socket;
 mod stdio;
 mod stream;
+mod udp;
 mod wire;
 mod world;
 

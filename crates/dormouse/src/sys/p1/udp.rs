@@ -1,0 +1,55 @@
+//! UDP: there is none.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Kind, Source};
+use crate::io::error;
+
+const NO_UDP: &str = "wasm32-wasip1 has no call for UDP; build for wasm32-wasip2";
+
+impl Source {
+    pub(crate) fn udp(_v6: bool) -> io::Result<Self> {
+        Ok(Source { descriptor: None, kind: Kind::Socket, drained: Default::default() })
+    }
+
+    pub(crate) fn start_bind_udp(&self, _addr: SocketAddr) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn try_finish_bind_udp(&self) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn into_udp(self) -> Source {
+        self
+    }
+
+    pub(crate) fn connect_udp(&mut self, _peer: Option<SocketAddr>) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn try_send(&self, _buf: &[u8], _to: Option<SocketAddr>) -> io::Result<usize> {
+        unsupported()
+    }
+
+    pub(crate) fn try_send_many(&self, _datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+        unsupported()
+    }
+
+    pub(crate) fn try_receive(&self, _buf: &mut [u8], _peek: bool) -> io::Result<(usize, SocketAddr)> {
+        unsupported()
+    }
+
+    pub(crate) fn udp_local_addr(&self) -> io::Result<SocketAddr> {
+        unsupported()
+    }
+
+    pub(crate) fn udp_peer_addr(&self) -> io::Result<SocketAddr> {
+        unsupported()
+    }
+}
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(error(io::ErrorKind::Unsupported, NO_UDP))
+}

@@ -1,0 +1,68 @@
+//! UDP: a simulated network has none yet.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Source, World, host};
+
+impl Source {
+    pub(crate) fn udp(v6: bool) -> io::Result<Self> {
+        match World::current() {
+            Some(_) => unsupported(),
+            None => host::Source::udp(v6).map(Source::Host),
+        }
+    }
+
+    pub(crate) fn start_bind_udp(&self, addr: SocketAddr) -> io::Result<()> {
+        self.host()?.start_bind_udp(addr)
+    }
+
+    pub(crate) fn try_finish_bind_udp(&self) -> io::Result<()> {
+        self.host()?.try_finish_bind_udp()
+    }
+
+    pub(crate) fn into_udp(self) -> Source {
+        match self {
+            Source::Host(source) => Source::Host(source.into_udp()),
+            sim => sim,
+        }
+    }
+
+    pub(crate) fn connect_udp(&mut self, peer: Option<SocketAddr>) -> io::Result<()> {
+        match self {
+            Source::Host(source) => source.connect_udp(peer),
+            Source::Sim(_) => unsupported(),
+        }
+    }
+
+    pub(crate) fn try_send(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        self.host()?.try_send(buf, to)
+    }
+
+    pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+        self.host()?.try_send_many(datagrams)
+    }
+
+    pub(crate) fn try_receive(&self, buf: &mut [u8], peek: bool) -> io::Result<(usize, SocketAddr)> {
+        self.host()?.try_receive(buf, peek)
+    }
+
+    pub(crate) fn udp_local_addr(&self) -> io::Result<SocketAddr> {
+        self.host()?.udp_local_addr()
+    }
+
+    pub(crate) fn udp_peer_addr(&self) -> io::Result<SocketAddr> {
+        self.host()?.udp_peer_addr()
+    }
+
+    fn host(&self) -> io::Result<&host::Source> {
+        match self {
+            Source::Host(source) => Ok(source),
+            Source::Sim(_) => unsupported(),
+        }
+    }
+}
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(crate::io::error(io::ErrorKind::Unsupported, "a simulated network has no UDP yet"))
+}
