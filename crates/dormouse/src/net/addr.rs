@@ -1,32 +1,57 @@
 //! What can be given as an address.
 
+use std::future::{Future, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use super::TcpSocket;
+use super::lookup::lookup;
+use super::race::race;
+use super::socket::CONNECT;
+
 /// Something that names one or more socket addresses: a [`SocketAddr`], an IP address with a port, or text such as
-/// `"127.0.0.1:8080"` and `"[::1]:8080"`.
+/// `"127.0.0.1:8080"`, `"[::1]:8080"` and `"localhost:8080"`. Host names are looked up, which lets other tasks run.
 ///
-/// Host names are not looked up yet: they are refused with `Unsupported`. This trait cannot be implemented outside of
-/// Dormouse.
+/// This trait cannot be implemented outside of Dormouse.
 pub trait ToSocketAddrs: sealed::Sealed {}
 
 pub(crate) mod sealed {
+    use std::future::Future;
     use std::io;
     use std::net::SocketAddr;
 
+    use crate::net::TcpSocket;
+
+    /// Each type has futures of its own, so that who names no host links no lookup and no race.
     pub trait Sealed {
+        /// The addresses, of which there is at least one.
+        ///
         /// # Errors
-        /// `InvalidInput` for what is no address, `Unsupported` for a name.
-        fn addresses(&self) -> io::Result<Vec<SocketAddr>>;
+        /// `InvalidInput` for what is neither address nor name, and those of a lookup.
+        fn resolve(&self) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+
+        /// A socket that is connected to one of them.
+        fn connect(&self) -> impl Future<Output = io::Result<TcpSocket>>;
     }
+}
+
+/// What a text names.
+#[derive(Debug, PartialEq, Eq)]
+enum Named<'a> {
+    Address(SocketAddr),
+    Host(&'a str, u16),
 }
 
 macro_rules! literal {
     ($($kind:ty),*) => {$(
         impl ToSocketAddrs for $kind {}
         impl sealed::Sealed for $kind {
-            fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-                Ok(vec![(*self).into()])
+            fn resolve(&self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
+                ready(Ok(vec![(*self).into()]))
+            }
+
+            fn connect(&self) -> impl Future<Output = io::Result<TcpSocket>> {
+                TcpSocket::open(vec![(*self).into()], &[CONNECT])
             }
         }
     )*};
@@ -43,94 +68,113 @@ literal!(
     ([u16; 8], u16)
 );
 
-impl ToSocketAddrs for str {}
-impl sealed::Sealed for str {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(addr) = self.parse() {
-            return Ok(vec![addr]);
+/// Texts, which may name a host: how each is read.
+macro_rules! text {
+    ($($kind:ty: $read:expr),* $(,)?) => {$(
+        impl ToSocketAddrs for $kind {}
+        impl sealed::Sealed for $kind {
+            async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+                let read: for<'a> fn(&'a $kind) -> io::Result<Named<'a>> = $read;
+                resolve(read(self)).await
+            }
+
+            async fn connect(&self) -> io::Result<TcpSocket> {
+                race(self.resolve().await?).await
+            }
         }
-        match self.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some(host_and_port) => host_and_port.addresses(),
-            None => Err(invalid(self)),
-        }
-    }
+    )*};
 }
 
-impl ToSocketAddrs for (&str, u16) {}
-impl sealed::Sealed for (&str, u16) {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let (host, port) = *self;
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
-        if host.is_empty() || host.bytes().any(|byte| b":[] ".contains(&byte)) {
-            return Err(invalid(&format!("{host}:{port}")));
-        }
-        Err(crate::io::error(
-            io::ErrorKind::Unsupported,
-            format!("look up {host}: host names are not looked up yet; give an IP address"),
-        ))
-    }
-}
-
-impl ToSocketAddrs for (String, u16) {}
-impl sealed::Sealed for (String, u16) {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        (&*self.0, self.1).addresses()
-    }
-}
-
-impl ToSocketAddrs for String {}
-impl sealed::Sealed for String {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.as_str().addresses()
-    }
-}
+text!(
+    str: |text| read(text),
+    String: |text| read(text),
+    (&str, u16): |&(host, port)| read_host(host, port),
+    (String, u16): |(host, port)| read_host(host, *port),
+);
 
 impl ToSocketAddrs for [SocketAddr] {}
 impl sealed::Sealed for [SocketAddr] {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.to_vec())
+    fn resolve(&self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
+        ready(if self.is_empty() { Err(none()) } else { Ok(self.to_vec()) })
+    }
+
+    /// In turn, as std does it.
+    fn connect(&self) -> impl Future<Output = io::Result<TcpSocket>> {
+        TcpSocket::open(self.to_vec(), &[CONNECT])
     }
 }
 
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 impl<T: sealed::Sealed + ?Sized> sealed::Sealed for &T {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        (**self).addresses()
+    fn resolve(&self) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
+        (**self).resolve()
     }
+
+    fn connect(&self) -> impl Future<Output = io::Result<TcpSocket>> {
+        (**self).connect()
+    }
+}
+
+async fn resolve(named: io::Result<Named<'_>>) -> io::Result<Vec<SocketAddr>> {
+    match named? {
+        Named::Address(addr) => Ok(vec![addr]),
+        Named::Host(host, port) => lookup(host, port).await,
+    }
+}
+
+fn read(text: &str) -> io::Result<Named<'_>> {
+    if let Ok(addr) = text.parse() {
+        return Ok(Named::Address(addr));
+    }
+    match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+        Some((host, port)) => read_host(host, port),
+        None => Err(invalid(text)),
+    }
+}
+
+fn read_host(host: &str, port: u16) -> io::Result<Named<'_>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(Named::Address(SocketAddr::new(ip, port)));
+    }
+    if host.is_empty() || host.bytes().any(|byte| b":[] /".contains(&byte)) {
+        return Err(invalid(&format!("{host}:{port}")));
+    }
+    Ok(Named::Host(host, port))
+}
+
+/// Nothing was named.
+pub(super) fn none() -> io::Error {
+    crate::io::error(io::ErrorKind::InvalidInput, "no address was given")
 }
 
 fn invalid(text: &str) -> io::Error {
     crate::io::error(
         io::ErrorKind::InvalidInput,
-        format!("'{text}' is no socket address: write IP:PORT, for example 127.0.0.1:8080 or [::1]:8080"),
+        format!(
+            "'{text}' is no socket address: write HOST:PORT, for example localhost:8080, 127.0.0.1:8080 or [::1]:8080"
+        ),
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::sealed::Sealed;
     use super::*;
 
     #[test]
     fn literal_addresses_are_read_as_std_reads_them() {
         let v4: SocketAddr = ([127, 0, 0, 1], 80).into();
         let v6: SocketAddr = "[::1]:80".parse().unwrap();
-        assert_eq!("127.0.0.1:80".addresses().unwrap(), [v4]);
-        assert_eq!(String::from("[::1]:80").addresses().unwrap(), [v6]);
-        assert_eq!(("127.0.0.1", 80).addresses().unwrap(), [v4]);
-        assert_eq!(("::1", 80).addresses().unwrap(), [v6]);
-        assert_eq!((Ipv4Addr::LOCALHOST, 80).addresses().unwrap(), [v4]);
-        assert_eq!([v4, v6][..].addresses().unwrap(), [v4, v6]);
+        assert_eq!(read("127.0.0.1:80").unwrap(), Named::Address(v4));
+        assert_eq!(read("[::1]:80").unwrap(), Named::Address(v6));
+        assert_eq!(read_host("127.0.0.1", 80).unwrap(), Named::Address(v4));
+        assert_eq!(read_host("::1", 80).unwrap(), Named::Address(v6));
     }
 
     #[test]
-    fn names_are_unsupported_and_nonsense_is_invalid() {
-        let kind = |text: &str| text.addresses().unwrap_err().kind();
-        assert_eq!(kind("localhost:80"), io::ErrorKind::Unsupported);
-        for nonsense in ["", "127.0.0.1", ":80", "::1:80:", "1.2.3.4:99999", "[::1:80", "a b:80"] {
-            assert_eq!(kind(nonsense), io::ErrorKind::InvalidInput, "{nonsense:?}");
+    fn what_is_no_address_is_a_name_or_invalid() {
+        assert_eq!(read("localhost:80").unwrap(), Named::Host("localhost", 80));
+        for nonsense in ["", "127.0.0.1", ":80", "::1:80:", "1.2.3.4:99999", "[::1:80", "a b:80", "http://x:80"] {
+            assert_eq!(read(nonsense).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{nonsense:?}");
         }
     }
 }

@@ -38,9 +38,9 @@ impl TcpListener {
     ///
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` if the host's policy refuses the address, `InvalidInput` for
-    /// what is no address, `Unsupported` for a host name.
+    /// what is no address, those of [`lookup_host`](super::lookup_host) for a name; `Unsupported` on wasip1.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
+        Ok(TcpSocket::open(addr.resolve().await?, &[BIND, LISTEN]).await?.into_listener())
     }
 
     /// A listener that the host opened before the program began, if there is one that nobody has, and else
@@ -70,7 +70,7 @@ impl TcpListener {
             return Ok(TcpListener::on(Handle::new(listener)?));
         }
         // As `bind`, whose future would be another one inside of this.
-        Ok(TcpSocket::open(addr.addresses()?, &[BIND, LISTEN]).await?.into_listener())
+        Ok(TcpSocket::open(addr.resolve().await?, &[BIND, LISTEN]).await?.into_listener())
     }
 
     /// The listener that the host opened before the program began and that it calls `name`: `dormouse run --listen

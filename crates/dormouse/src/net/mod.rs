@@ -16,6 +16,8 @@
 
 mod addr;
 mod listener;
+mod lookup;
+mod race;
 mod socket;
 mod split;
 mod stream;
@@ -25,6 +27,7 @@ pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV
 
 pub use addr::ToSocketAddrs;
 pub use listener::{Incoming, TcpListener, preopened_listeners};
+pub use lookup::lookup_host;
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use stream::TcpStream;

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::addr::none;
 use super::{TcpListener, TcpStream, context};
-use crate::io::error;
 use crate::reactor::Handle;
 use crate::sys::{Side, Source};
 
@@ -102,7 +102,7 @@ impl TcpSocket {
                 Err(error) => failed = Some(error),
             }
         }
-        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "no address was given")))
+        Err(failed.unwrap_or_else(none))
     }
 
     async fn take(&self, steps: &[Step], addr: SocketAddr, backlog: u32) -> io::Result<()> {

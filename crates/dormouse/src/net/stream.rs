@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::socket::CONNECT;
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpSocket, ToSocketAddrs, WriteHalf};
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf};
 use crate::reactor::{Handle, Share};
 use crate::sys::{Side, Source};
 use crate::time::Instant;
@@ -42,14 +41,15 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to an address; of several, the first that answers. Dropping the future gives the attempt up, so
-    /// [`timeout`](crate::time::timeout) around it bounds it.
+    /// Connects to an address; of several, the first that answers. If those are of one name, an attempt that takes long gets
+    /// company: after 250 ms the next one begins beside it (Happy Eyeballs, RFC 8305). Dropping the future gives all of them
+    /// up, so [`timeout`](crate::time::timeout) around it bounds it.
     ///
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` if the host's policy refuses the address,
-    /// `InvalidInput` for what is no address, `Unsupported` for a host name.
+    /// `InvalidInput` for what is no address, those of [`lookup_host`](super::lookup_host) for a name; `Unsupported` on wasip1.
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        Ok(TcpSocket::open(addr.addresses()?, &[CONNECT]).await?.into_stream())
+        Ok(addr.connect().await?.into_stream())
     }
 
     /// The connection that the host opened as this descriptor. wasip1 only. Who asks for the same descriptor again shares it:

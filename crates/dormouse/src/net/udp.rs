@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use super::addr::none;
 use super::{ToSocketAddrs, context};
-use crate::io::error;
 use crate::reactor::{Handle, Share};
 use crate::sys::{Side, Source};
 use crate::time::Instant;
@@ -55,16 +55,16 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` if the host's policy refuses the address, `InvalidInput` for
-    /// what is no address, `Unsupported` for a host name, and on wasip1, which has no UDP.
+    /// what is no address, those of [`lookup_host`](super::lookup_host) for a name; `Unsupported` on wasip1, which has no UDP.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<UdpSocket> {
         let mut failed = None;
-        for addr in addr.addresses()? {
+        for addr in addr.resolve().await? {
             match Self::bind_one(addr).await {
                 Ok(socket) => return Ok(socket),
                 Err(error) => failed = Some(context(error, "bind", addr)),
             }
         }
-        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "no address was given")))
+        Err(failed.unwrap_or_else(none))
     }
 
     async fn bind_one(addr: SocketAddr) -> io::Result<UdpSocket> {
@@ -80,16 +80,17 @@ impl UdpSocket {
     /// one. Of several addresses the first that works is taken.
     ///
     /// # Errors
-    /// `PermissionDenied`, `InvalidInput` for what is no address, `Unsupported` for a host name, and what else the host says.
+    /// `PermissionDenied`, `InvalidInput` for what is no address, those of [`lookup_host`](super::lookup_host) for a name, and what
+    /// else the host says.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let mut failed = None;
-        for addr in addr.addresses()? {
+        for addr in addr.resolve().await? {
             match self.handle.replace(|socket| socket.connect_udp(Some(addr))) {
                 Ok(()) => return Ok(()),
                 Err(error) => failed = Some(context(error, "connect", addr)),
             }
         }
-        Err(failed.unwrap_or_else(|| error(io::ErrorKind::InvalidInput, "no address was given")))
+        Err(failed.unwrap_or_else(none))
     }
 
     /// Sends a datagram to the peer that the socket is connected to, and tells its length. Safe to cancel.
@@ -107,9 +108,8 @@ impl UdpSocket {
     /// # Errors
     /// As [`send`](Self::send); `PermissionDenied` if the host's policy refuses the address.
     pub async fn send_to(&self, buf: &[u8], to: impl ToSocketAddrs) -> io::Result<usize> {
-        let to = to.addresses()?.first().copied();
-        let to = to.ok_or_else(|| error(io::ErrorKind::InvalidInput, "no address was given"))?;
-        self.handle.retry(Side::Write, |socket| socket.try_send(buf, Some(to))).await
+        let to = to.resolve().await?.first().copied();
+        self.handle.retry(Side::Write, |socket| socket.try_send(buf, to)).await
     }
 
     /// Receives a datagram, and tells its length. What there is no room for in `buf` is lost. Safe to cancel: a datagram is

@@ -3,6 +3,7 @@
 mod abi;
 pub(crate) mod clock;
 mod file;
+mod lookup;
 mod net;
 mod poller;
 #[cfg(unix)]
@@ -43,6 +44,7 @@ pub(crate) enum Source {
     Stream(TcpStream),
     Stdin(io::Stdin),
     Udp(UdpSocket),
+    Lookup(lookup::Lookup),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
     /// A descriptor of the caller's file, to wait on.
@@ -85,6 +87,7 @@ impl AsFd for Source {
             Source::Stream(stream) => stream.as_fd(),
             Source::Stdin(stdin) => stdin.as_fd(),
             Source::Udp(socket) => socket.as_fd(),
+            Source::Lookup(_) => unreachable!("a lookup has no descriptor"),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
             Source::File(file) => file.as_fd(),
@@ -110,6 +113,7 @@ impl AsSocket for Source {
                 unreachable!("standard streams are not waited for on Windows")
             }
             Source::Udp(socket) => socket.as_socket(),
+            Source::Lookup(_) => unreachable!("a lookup has no socket"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use polling::{Event, Events};
 
 use super::abi::{self, Descriptor};
+use super::lookup::Ended;
 use super::{Notifier, Source, clock};
 use crate::reactor::Key;
 use crate::sys::{Ready, Side, Until, Wait};
@@ -19,6 +20,8 @@ pub(crate) struct Poller {
     /// By index of the key.
     known: Vec<Known>,
     armed: usize,
+    /// Lookups, which have no descriptor.
+    lookups: Ended,
 }
 
 /// What the system's poller has been told of a source.
@@ -36,10 +39,13 @@ impl Wait for Poller {
     type Notifier = Notifier;
 
     fn new() -> io::Result<Self> {
-        let poller = polling::Poller::new()?;
+        let poller = Arc::new(polling::Poller::new()?);
+        let sleeping = Arc::<AtomicBool>::default();
+        let notifier = Notifier { poller: Arc::clone(&poller), sleeping: Arc::clone(&sleeping) };
         Ok(Poller {
-            poller: Arc::new(poller),
-            sleeping: Arc::default(),
+            poller,
+            sleeping,
+            lookups: Ended::new(notifier),
             events: Events::new(),
             known: Vec::new(),
             armed: 0,
@@ -60,9 +66,10 @@ impl Wait for Poller {
         }
         let mut wanted = *known;
         wanted.armed[side as usize] = true;
-        match known.descriptor {
-            Some(descriptor) => abi::modify(&self.poller, descriptor, wanted.interest(key.index))?,
-            None => wanted.descriptor = Some(abi::add(&self.poller, source, wanted.interest(key.index))?),
+        match (source, known.descriptor) {
+            (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
+            (_, Some(descriptor)) => abi::modify(&self.poller, descriptor, wanted.interest(key.index))?,
+            (_, None) => wanted.descriptor = Some(abi::add(&self.poller, source, wanted.interest(key.index))?),
         }
         *known = wanted;
         self.armed += 1;
@@ -98,6 +105,9 @@ impl Wait for Poller {
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
         self.events.clear();
+        // Those that have ended before the notifier was told of this wait end it in no other way.
+        let ended = self.lookups.take();
+        let until = if ended.is_empty() { until } else { Until::Now };
         match until {
             Until::Now => self.poller.wait(&mut self.events, Some(std::time::Duration::ZERO))?,
             Until::At(when) => match clock::to_system(when.as_nanos()) {
@@ -106,6 +116,13 @@ impl Wait for Poller {
             },
             Until::Forever => self.poller.wait(&mut self.events, None)?,
         };
+        for key in ended.into_iter().chain(self.lookups.take()) {
+            let known = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation);
+            if known.is_some_and(|known| std::mem::replace(&mut known.armed[Side::Read as usize], false)) {
+                self.armed -= 1;
+                ready.push(Ready { key, side: Side::Read });
+            }
+        }
         for event in self.events.iter() {
             let Some(known) = self.known.get_mut(event.key) else { continue };
             let key = Key { index: event.key as u32, generation: known.generation };

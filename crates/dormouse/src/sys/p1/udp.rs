@@ -1,7 +1,7 @@
-//! UDP: there is none.
+//! UDP and the lookup of names: there are none.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Kind, Source};
 use crate::io::error;
@@ -52,4 +52,18 @@ impl Source {
 
 fn unsupported<T>() -> io::Result<T> {
     Err(error(io::ErrorKind::Unsupported, NO_UDP))
+}
+
+// ---- names ----
+
+const NO_LOOKUP: &str = "wasm32-wasip1 has no call that looks up a name; give an IP address, or build for wasm32-wasip2";
+
+impl Source {
+    pub(crate) fn lookup(_host: &str) -> io::Result<Self> {
+        Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
+    }
+
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+        Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
+    }
 }

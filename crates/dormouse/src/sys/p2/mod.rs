@@ -7,6 +7,7 @@ mod abi;
 mod budget;
 pub(crate) mod clock;
 mod file;
+mod lookup;
 mod net;
 mod poller;
 mod stdio;

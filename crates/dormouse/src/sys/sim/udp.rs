@@ -1,7 +1,7 @@
-//! UDP: a simulated network has none yet.
+//! UDP and names: a simulated network has none yet.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Source, World, host};
 
@@ -53,6 +53,17 @@ impl Source {
 
     pub(crate) fn udp_peer_addr(&self) -> io::Result<SocketAddr> {
         self.host()?.udp_peer_addr()
+    }
+
+    pub(crate) fn lookup(host: &str) -> io::Result<Self> {
+        match World::current() {
+            Some(_) => Err(crate::io::error(io::ErrorKind::Unsupported, "a simulated network has no names yet")),
+            None => host::Source::lookup(host).map(Source::Host),
+        }
+    }
+
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+        self.host()?.try_next_address()
     }
 
     fn host(&self) -> io::Result<&host::Source> {

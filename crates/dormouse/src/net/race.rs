@@ -1,0 +1,90 @@
+//! Connecting to the first of several addresses that answers: Happy Eyeballs (RFC 8305).
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::TcpSocket;
+use super::addr::none;
+use super::socket::CONNECT;
+use crate::time::sleep;
+
+/// How long an attempt may go on before the next one begins beside it; RFC 8305, section 5.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpSocket>>>>;
+
+/// Tries the addresses in turn, each a little after the one before it, or as soon as that has failed. The first that
+/// connects wins, and the others are dropped, which gives them up.
+pub(super) async fn race(addrs: Vec<SocketAddr>) -> io::Result<TcpSocket> {
+    let mut rest = alternate(addrs).into_iter();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut failed = None;
+    loop {
+        match rest.next() {
+            Some(addr) => attempts.push(Box::pin(TcpSocket::open(vec![addr], &[CONNECT]))),
+            None if attempts.is_empty() => {
+                return Err(failed.unwrap_or_else(none));
+            }
+            None => {}
+        }
+        let mut delay = pin!((rest.len() > 0).then(|| sleep(ATTEMPT_DELAY)));
+        let ended = poll_fn(|cx| match first(&mut attempts, cx) {
+            Some(ended) => Poll::Ready(Some(ended)),
+            None => match delay.as_mut().as_pin_mut() {
+                Some(delay) => delay.poll(cx).map(|()| None),
+                None => Poll::Pending,
+            },
+        });
+        match ended.await {
+            Some(Ok(socket)) => return Ok(socket),
+            // The first error is that of the address that is liked best.
+            Some(Err(error)) => failed = failed.or(Some(error)),
+            None => {}
+        }
+    }
+}
+
+/// Takes out the first attempt that has ended.
+fn first(attempts: &mut Vec<Attempt>, cx: &mut Context<'_>) -> Option<io::Result<TcpSocket>> {
+    for n in 0..attempts.len() {
+        if let Poll::Ready(ended) = attempts[n].as_mut().poll(cx) {
+            drop(attempts.remove(n));
+            return Some(ended);
+        }
+    }
+    None
+}
+
+/// The families by turns, beginning with that of the first, each in its own order; RFC 8305, section 4.
+fn alternate(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let liked = addrs.first().is_some_and(SocketAddr::is_ipv6);
+    let (one, other): (Vec<_>, Vec<_>) = addrs.into_iter().partition(|addr| addr.is_ipv6() == liked);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut alternated = Vec::new();
+    loop {
+        let (a, b) = (one.next(), other.next());
+        if a.is_none() && b.is_none() {
+            return alternated;
+        }
+        alternated.extend(a);
+        alternated.extend(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_keep_their_order() {
+        let addrs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let given = addrs(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        assert_eq!(alternate(given), addrs(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]));
+        assert_eq!(alternate(addrs(&["1.1.1.1:1", "[::1]:1"])), addrs(&["1.1.1.1:1", "[::1]:1"]));
+        assert!(alternate(Vec::new()).is_empty());
+    }
+}
