@@ -1,8 +1,8 @@
 //! The program under test: `battery CASE` runs the inside of one case. Built for every backend; the outside, with real
 //! clients, is in `tests/`. `battery --sim CASE` runs it on a simulated host, where it has no outside.
 //!
-//! A case talks to its outside through standard output, a line at a time: `listening ADDR`, then whatever the case
-//! says. It ends with exit code 0, or panics.
+//! A case talks to its outside through standard output, a line at a time: `listening ADDR`, or `listening FD 3` on
+//! wasip1, then whatever the case says. It ends with exit code 0, or panics.
 
 mod cases;
 

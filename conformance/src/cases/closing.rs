@@ -5,7 +5,8 @@ use std::time::Duration;
 use dormouse::io;
 use dormouse::time::timeout;
 
-use super::{listen, serve_echo};
+use super::place::listen;
+use super::serve_echo;
 
 /// An echo server; the outside has a client that sends 4 MiB, shuts down and never reads.
 pub async fn stalled_client() {

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dormouse::net::{TcpListener, TcpStream};
 use dormouse::task::yield_now;
 use dormouse::time::{Instant, interval, sleep};
 use dormouse::{io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::{listen, serve_echo};
+use super::place::{listen, listen_inside, listen_outside};
+use super::serve_echo;
 
 /// Two tasks that always yield, beside an echo server and a timer.
 pub async fn busy_task_and_io() {
@@ -50,8 +50,7 @@ pub async fn ticker_under_load() {
 
 /// A stream that always has something to read must not keep its task running for ever.
 pub async fn always_ready_io() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let (listener, place) = listen_inside().await;
     let done = Rc::new(Cell::new(false));
     spawn({
         let done = Rc::clone(&done);
@@ -67,7 +66,7 @@ pub async fn always_ready_io() {
     let reader = spawn({
         let (reads, done) = (Rc::clone(&reads), Rc::clone(&done));
         async move {
-            let mut conn = TcpStream::connect(addr).await.unwrap();
+            let mut conn = place.connect().await.unwrap();
             let mut byte = [0];
             // A byte at a time: the next one is always there.
             while !done.get() {
@@ -97,11 +96,10 @@ pub async fn always_ready_io() {
 
 /// A direction of a two-way copy that is always ready leaves room for the other one.
 pub async fn copy_both_ways() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut left = TcpStream::connect(addr).await.unwrap();
+    let (listener, place) = listen_inside().await;
+    let mut left = place.connect().await.unwrap();
     let (mut left_inner, _) = listener.accept().await.unwrap();
-    let mut right = TcpStream::connect(addr).await.unwrap();
+    let mut right = place.connect().await.unwrap();
     let (mut right_inner, _) = listener.accept().await.unwrap();
     let proxy = spawn(async move { io::copy_bidirectional(&mut left_inner, &mut right_inner).await });
     let (mut right_reader, mut right_writer) = {
@@ -132,9 +130,9 @@ pub async fn copy_both_ways() {
 
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.
 pub async fn unread_stdout() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen_outside().await;
     // Standard error, since nobody reads standard output.
-    eprintln!("listening {}", listener.local_addr().unwrap());
+    eprintln!("listening {listener}");
     spawn(async {
         let mut out = io::stdout();
         for n in 0_u32.. {

@@ -6,14 +6,14 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dormouse::net::{Shutdown, TcpListener, TcpStream, is_closed};
+use dormouse::net::{Shutdown, TcpStream, is_closed};
 use dormouse::task::yield_now;
 use dormouse::time::{Instant, timeout};
 use dormouse::{io, spawn};
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
-use super::pair;
+use super::place::{ADDRESSES, listen_inside, pair, peer};
 
 #[track_caller]
 fn closed<T>(result: io::Result<T>) {
@@ -78,8 +78,8 @@ pub async fn close_wakes_all_on_a_stream() {
 
 /// Closing a listener ends every accept, and its port is free.
 pub async fn close_wakes_all_on_a_listener() {
-    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let addr = listener.local_addr().unwrap();
+    let (listener, place) = listen_inside().await;
+    let listener = Rc::new(listener);
     let clone = listener.try_clone().unwrap();
     let mut tasks = vec![spawn(async move { clone.accept().await.map(drop) })];
     for _ in 0..2 {
@@ -93,8 +93,11 @@ pub async fn close_wakes_all_on_a_listener() {
     for task in tasks {
         closed(task.await.unwrap());
     }
-    TcpListener::bind(addr).await.unwrap();
     assert!(is_closed(&listener.local_addr().unwrap_err()));
+    match ADDRESSES {
+        true => drop(place.listen_again().await.unwrap()),
+        false => assert_eq!(place.connect().await.unwrap_err().kind(), ErrorKind::ConnectionRefused),
+    }
 }
 
 /// After closing, everything says so, a second close as well.
@@ -128,7 +131,7 @@ pub async fn closed_is_closed() {
     closed(reader.read(&mut [0]).await);
     closed(writer.write(b"x").await);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, _) = listen_inside().await;
     listener.close().unwrap();
     closed(listener.close());
     closed(listener.accept().await);
@@ -175,7 +178,7 @@ pub async fn close_sends_what_was_written() {
 pub async fn clones() {
     let (near, far) = pair().await;
     let clone = near.try_clone().unwrap();
-    assert_eq!(clone.local_addr().unwrap(), near.local_addr().unwrap());
+    assert_eq!(peer(&clone), peer(&near));
     drop(near);
     clone.write(b"alive").await.unwrap();
     let mut buf = [0; 5];
@@ -193,11 +196,10 @@ pub async fn clones() {
     closed(clone.close());
     assert_eq!(far.read(&mut buf).await.unwrap(), 0);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let (listener, place) = listen_inside().await;
     let clone = listener.try_clone().unwrap();
     drop(listener);
-    let client = spawn(TcpStream::connect(addr));
+    let client = spawn(place.connect());
     clone.accept().await.unwrap();
     client.await.unwrap().unwrap();
 }
@@ -235,8 +237,8 @@ pub async fn dropped_beside_another() {
 
 /// Ten tasks accept a hundred connections: each goes to one of them.
 pub async fn many_accept() {
-    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let addr = listener.local_addr().unwrap();
+    let (listener, place) = listen_inside().await;
+    let listener = Rc::new(listener);
     let accepted = Rc::new(RefCell::new(Vec::new()));
     let acceptors: Vec<_> = (0..10)
         .map(|_| {
@@ -244,7 +246,7 @@ pub async fn many_accept() {
             spawn(async move {
                 loop {
                     match listener.accept().await {
-                        Ok((_, peer)) => accepted.borrow_mut().push(peer),
+                        Ok((_, from)) => accepted.borrow_mut().push(from),
                         Err(error) => return error,
                     }
                 }
@@ -254,10 +256,10 @@ pub async fn many_accept() {
     let mut connected = Vec::new();
     let mut streams = Vec::new();
     for _ in 0..10 {
-        let clients: Vec<_> = (0..10).map(|_| spawn(TcpStream::connect(addr))).collect();
+        let clients: Vec<_> = (0..10).map(|_| spawn(place.connect())).collect();
         for client in clients {
             let stream = client.await.unwrap().unwrap();
-            connected.push(stream.local_addr().unwrap());
+            connected.push(peer(&stream));
             streams.push(stream);
         }
     }

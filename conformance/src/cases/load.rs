@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dormouse::net::{TcpListener, TcpStream, is_closed};
+use dormouse::net::is_closed;
 use dormouse::task::yield_now;
 use dormouse::time::{Instant, sleep};
 use dormouse::{JoinHandle, io, spawn};
@@ -14,14 +14,14 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use super::deadlines::{SHORT, timed_out};
 use super::moving::in_an_hour;
 use super::net::pattern;
-use super::pair;
+use super::place::{listen_inside, pair};
 
 /// Ten clients and ten servers, each of which passes five connections with fifty messages, all of them under deadlines.
 pub async fn many_connections_at_once() {
     const LEN: usize = 511;
     let in_a_minute = || Some(Instant::now() + Duration::from_secs(60));
-    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let addr = listener.local_addr().unwrap();
+    let (listener, place) = listen_inside().await;
+    let listener = Rc::new(listener);
     let mut tasks = Vec::new();
     for _ in 0..10 {
         let listener = Rc::clone(&listener);
@@ -41,7 +41,7 @@ pub async fn many_connections_at_once() {
     for client in 0..10 {
         tasks.push(spawn(async move {
             for nth in 0..5 {
-                let mut conn = TcpStream::connect(addr).await.unwrap();
+                let mut conn = place.connect().await.unwrap();
                 let mut buf = [0; LEN];
                 for message in 0..50 {
                     // Nobody else sends this.

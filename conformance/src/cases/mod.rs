@@ -8,13 +8,13 @@ mod load;
 mod moving;
 mod net;
 mod nettest;
+mod place;
 mod shutdown;
 mod task;
 mod time;
 
 use dormouse::io;
-use dormouse::net::{TcpListener, TcpStream};
-use futures_lite::future::zip;
+use dormouse::net::TcpListener;
 
 /// Where a case runs.
 #[derive(Clone, Copy)]
@@ -137,13 +137,6 @@ cases! {
     time::echo_with_a_timer,
 }
 
-/// Listens on a port that the host chooses and tells the outside.
-async fn listen() -> TcpListener {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
-    println!("listening {}", listener.local_addr().expect("a bound listener has an address"));
-    listener
-}
-
 /// Echoes to everybody, for ever; says what each connection ended with.
 async fn serve_echo(listener: TcpListener) {
     loop {
@@ -158,15 +151,4 @@ async fn serve_echo(listener: TcpListener) {
             Err(error) => println!("accept failed: {error}"),
         }
     }
-}
-
-/// Both ends of a connection inside of this program.
-async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
-    let (near, (far, peer)) = (near.unwrap(), far.unwrap());
-    assert_eq!(near.local_addr().unwrap(), peer);
-    assert_eq!(far.local_addr().unwrap(), near.peer_addr().unwrap());
-    (near, far)
 }

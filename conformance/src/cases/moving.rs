@@ -14,7 +14,7 @@ use dormouse::{JoinHandle, spawn};
 use futures_lite::StreamExt;
 
 use super::deadlines::{SHORT, fill, in_a_while, past, timed_out};
-use super::pair;
+use super::place::{listen_inside, pair};
 
 /// So late that a case which waits for it fails.
 pub(super) fn in_an_hour() -> Option<Instant> {
@@ -68,7 +68,7 @@ async fn acceptors(listener: &Rc<TcpListener>) -> Waiting {
 /// A listener's deadline takes effect on all who are parked in an accept: brought forward, moved to now, moved
 /// away and cleared.
 pub async fn of_parked_accepts() {
-    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let listener = Rc::new(listen_inside().await.0);
     listener.set_deadline(in_an_hour()).unwrap();
     let accepting = acceptors(&listener).await;
     wait_for_sockets().await;
@@ -102,9 +102,9 @@ pub async fn of_parked_accepts() {
 
 /// The deadline of a listener is its own: who it has accepted has none.
 pub async fn of_a_listener_alone() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, place) = listen_inside().await;
     listener.set_deadline(in_an_hour()).unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let near = place.connect().await.unwrap();
     let (far, _) = listener.accept().await.unwrap();
     listener.set_deadline(past()).unwrap();
     assert!(timeout(SHORT, far.read(&mut [0])).await.is_err(), "it waits");
@@ -247,7 +247,7 @@ pub async fn through_clones() {
 /// Deadlines long and short by turns: what waits ends when its own passes, be it a read, a write or an accept.
 pub async fn long_and_short() {
     let (near, _far) = pair().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, _) = listen_inside().await;
     fill(&near, in_a_while()).await;
     for micros in [0, 30_000, 1, 10_000, 100, 3000, 300, 1000, 0] {
         let length = Duration::from_micros(micros);

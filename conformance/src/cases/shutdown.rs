@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dormouse::io;
-use dormouse::net::{Shutdown, TcpListener, TcpStream, is_closed};
+use dormouse::net::{Shutdown, is_closed};
 use dormouse::spawn;
 use dormouse::task::yield_now;
 use dormouse::time::timeout;
 
 use super::deadlines::SHORT;
-use super::{handles, pair};
+use super::handles;
+use super::place::{ADDRESSES, listen_inside, pair, peer};
 
 /// Ending reading gives the end to all who are parked in a read, and leaves writing alone. Says what becomes of bytes that
 /// had come by then.
@@ -91,19 +92,21 @@ pub async fn writing_is_shut_down() {
 
 /// A listener that is closed refuses who comes, and turns away who was waiting; whom it has accepted stays.
 pub async fn a_listener_is_closed_under_its_clients() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let served = TcpStream::connect(addr).await.unwrap();
+    let (listener, place) = listen_inside().await;
+    let served = place.connect().await.unwrap();
     let (serving, _) = listener.accept().await.unwrap();
-    let waiting = TcpStream::connect(addr).await.unwrap();
+    let waiting = place.connect().await.unwrap();
     listener.close().unwrap();
-    assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(place.connect().await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert_eq!(waiting.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     served.write(b"x").await.unwrap();
     assert_eq!(serving.read(&mut [0]).await.unwrap(), 1);
-    // The next one on this address has nothing of the first.
-    let next = TcpListener::bind(addr).await.unwrap();
+    // The next one on this address has nothing of the first. A descriptor is gone for good.
+    let next = match place.listen_again().await {
+        Err(error) if !ADDRESSES => return assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+        next => next.unwrap(),
+    };
     assert!(timeout(SHORT, next.accept()).await.is_err(), "a connection of the first");
-    let client = TcpStream::connect(addr).await.unwrap();
-    assert_eq!(next.accept().await.unwrap().1, client.local_addr().unwrap());
+    let client = place.connect().await.unwrap();
+    assert_eq!(next.accept().await.unwrap().1, peer(&client));
 }

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use dormouse::net::{TcpListener, TcpStream};
 use dormouse::spawn;
 use dormouse::task::yield_now;
 use dormouse::time::{sleep, timeout};
 use futures_lite::future::zip;
+
+use super::place::listen_inside;
 
 /// Sets its cell when it is dropped.
 struct Flag(Rc<Cell<bool>>);
@@ -31,9 +32,9 @@ pub async fn nothing_can_wake_it() {
 
 /// A task is aborted where it is parked: in a sleep, an accept, a read, a wake.
 pub async fn abort_parked() {
-    let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let addr = listener.local_addr().unwrap();
-    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
+    let (listener, place) = listen_inside().await;
+    let listener = Rc::new(listener);
+    let (near, far) = zip(place.connect(), listener.accept()).await;
     let (_near, (far, _)) = (near.unwrap(), far.unwrap());
 
     let dropped: [Rc<Cell<bool>>; 4] = Default::default();
@@ -71,7 +72,7 @@ pub async fn abort_parked() {
     }
     assert!(dropped.iter().all(|flag| flag.get()), "the futures have been dropped");
     // Nothing of theirs is left armed: the same listener goes on.
-    let (near, far) = zip(TcpStream::connect(addr), listener.accept()).await;
+    let (near, far) = zip(place.connect(), listener.accept()).await;
     assert!(near.is_ok() && far.is_ok());
     assert_eq!(dormouse_deadlock_of_nothing().await, "ended");
 }
@@ -155,7 +156,7 @@ pub async fn dropped_at_the_end() {
             println!("dropped {}", self.0);
         }
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, _) = listen_inside().await;
     let says = Says("acceptor");
     spawn(async move {
         let _says = says;

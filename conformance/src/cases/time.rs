@@ -9,7 +9,8 @@ use dormouse::spawn;
 use dormouse::time::{Instant, interval, sleep, sleep_until, timeout, timeout_at};
 use futures_lite::StreamExt;
 
-use super::{listen, serve_echo};
+use super::place::listen;
+use super::serve_echo;
 
 pub async fn ten_thousand_sleepers() {
     const COUNT: u64 = 10_000;
