@@ -18,7 +18,7 @@ usage: cargo xtask COMMAND
 
   setup   fetches the wasm targets and what the tests need
   demo    builds an echo server for WASI and shows it at work
-  test    runs every check and every test
+  test    runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
   fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size    prints the sizes of the example components, and fails if one is over its budget
   mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::all(),
         ["demo"] => demo::run(),
         ["test"] => test::run(),
+        ["test", "--host", "wasmi"] => test::on_wasmi(),
         ["fuzz", name, how] => fuzz::one(name, how),
         ["size"] => size::run(),
         ["mutants"] => mutants::run(),

@@ -13,6 +13,14 @@ A row is a promise, a column a backend. Each cell is the outcome of a test, whic
 gives a guest as little at a time as the stock `wasmtime` command does. `cargo xtask test` writes this file.
 ";
 
+const HEAD_OF_WASMI: &str = "\
+# What works on wasmi
+
+The wasip1 guests of the battery under `wasmi run --tcplisten`, a host that we did not write. It opens listeners and
+nothing else: a promise about connections of which the program has both ends cannot be tested there.
+`cargo xtask test --host wasmi` writes this file.
+";
+
 /// Forgets the cells of earlier runs, which may be of cases that are gone.
 pub fn clear() -> Result {
     let dir = cells()?;
@@ -26,29 +34,39 @@ pub fn clear() -> Result {
 
 /// Writes the table of the tests that have run since. In CI it must have been committed as it is.
 pub fn write() -> Result {
-    let table = table()?;
-    let path = root().join("conformance/REPORT.md");
+    write_table("conformance/REPORT.md", HEAD, |_| true)
+}
+
+/// The same for the one column of wasmi.
+pub fn write_of_wasmi() -> Result {
+    write_table("conformance/WASMI.md", HEAD_OF_WASMI, |backend| backend == "wasmi")
+}
+
+fn write_table(name: &str, head: &str, has_column: impl Fn(&str) -> bool) -> Result {
+    let table = format!("{head}{}", table(has_column)?);
+    let path = root().join(name);
     if fs::read_to_string(&path).is_ok_and(|committed| committed == table) {
         return Ok(());
     }
     fs::write(&path, table).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    let news = "conformance/REPORT.md was out of date and has been written anew";
+    let news = format!("{name} was out of date and has been written anew");
     if env::var_os("CI").is_some() {
-        return Err(format!("{news}: run `cargo xtask test` and commit conformance/REPORT.md"));
+        return Err(format!("{news}: run the same on your machine and commit {name}"));
     }
     say(&format!("{news}: commit it"));
     Ok(())
 }
 
-fn table() -> Result<String> {
+fn table(has_column: impl Fn(&str) -> bool) -> Result<String> {
     let dir = cells()?;
     let outline = fs::read_to_string(dir.join("outline")).map_err(|error| {
         format!("the battery has left no outline in {} ({error}): none of its cases has run", dir.display())
     })?;
     let mut cases = outline.lines();
-    let backends: Vec<&str> = cases.next().unwrap_or_default().split_whitespace().collect();
+    let backends = cases.next().unwrap_or_default().split_whitespace();
+    let backends: Vec<&str> = backends.filter(|backend| has_column(backend)).collect();
     let titles: Vec<String> = backends.iter().map(|backend| sentence(backend)).collect();
-    let mut table = format!("{HEAD}\n| promise | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
+    let mut table = format!("\n| promise | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
     for case in cases {
         table += &format!("| {} |", sentence(case));
         for backend in &backends {

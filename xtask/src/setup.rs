@@ -1,12 +1,15 @@
 //! Setup: what a machine with Rust alone does not have.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Result, run, say};
+use crate::{Result, cargo, run, say, target_dir};
 
 /// What guests are built for.
 pub const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-wasip2"];
+
+/// The version that the tests have been run on.
+const WASMI: &str = "2.0.0";
 
 /// What the setup command fetches.
 pub fn all() -> Result {
@@ -88,6 +91,18 @@ pub fn cpp() -> Result {
         return Ok(());
     }
     install("g++", "fuzzing needs c++, a compiler for libFuzzer")
+}
+
+/// Installs the wasmi command under the target directory, unless it is there; its path.
+pub fn wasmi() -> Result<PathBuf> {
+    let root = target_dir()?.join(format!("wasmi-{WASMI}"));
+    let path = root.join("bin/wasmi");
+    if !succeeds(Command::new(&path).arg("--version")) {
+        let mut install = cargo(&["install", "wasmi_cli", "--version", WASMI, "--locked", "--root"]);
+        install.arg(root);
+        run(&format!("installing wasmi_cli {WASMI} from crates.io, in the target directory (some minutes)"), install)?;
+    }
+    Ok(path)
 }
 
 /// Installs a package on Debian.

@@ -1,5 +1,7 @@
 //! The test command: every check and every test.
 
+use std::process::Command;
+
 use crate::{Result, cargo, fuzz, miri, mutants, report, setup, size};
 
 pub fn run() -> Result {
@@ -35,7 +37,25 @@ pub fn run() -> Result {
     Ok(())
 }
 
+/// The battery and the examples on a host that we did not write.
+pub fn on_wasmi() -> Result {
+    setup::targets()?;
+    setup::clients()?;
+    let wasmi = setup::wasmi()?;
+    report::clear()?;
+    let mut command = command("test --package conformance --features wasmi -- cases::wasmi clients");
+    command.env("WASMI", wasmi);
+    crate::run("the battery on wasmi, and the examples", command)?;
+    report::write_of_wasmi()?;
+    println!("everything passes on wasmi");
+    Ok(())
+}
+
 fn step(what: &str, args: &str) -> Result {
+    crate::run(what, command(args))
+}
+
+fn command(args: &str) -> Command {
     let args: Vec<&str> = args.split_whitespace().collect();
     let mut command = cargo(&args);
     if args[0] == "doc" {
@@ -44,5 +64,5 @@ fn step(what: &str, args: &str) -> Result {
     }
     // With a backtrace for each error, every would-block of the host would cost 30 µs.
     command.env_remove("RUST_BACKTRACE");
-    crate::run(what, command)
+    command
 }

@@ -1,10 +1,13 @@
 //! Programs as users meet them: the examples, the `dormouse` command, `nc`.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use dormouse_host::Program;
 
+#[cfg(feature = "wasmi")]
+use crate::drivers::wasmi;
 use crate::drivers::{self, Subject, native, p2};
 use crate::{echo, pattern};
 
@@ -19,7 +22,7 @@ fn a_program_whose_output_nobody_reads_still_serves_natively() {
 fn a_program_whose_output_nobody_reads_still_serves_on_p2() {
     let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");
     let mut command = Command::new(runner);
-    command.args(["run", "--allow-net"]).arg(p2::battery_wasm()).arg("unread_stdout");
+    command.args(["run", "--allow-net"]).arg(drivers::battery_wasm("wasm32-wasip2")).arg("unread_stdout");
     unread_stdout(command);
 }
 
@@ -53,15 +56,28 @@ impl Drop for Killed {
     }
 }
 
-/// An example, natively and as a component.
-fn example(name: &str, args: &[&str]) -> [Subject; 2] {
-    let build = ["--package", "dormouse", "--example", name];
-    let mut command = Command::new(drivers::build(&build).join("debug/examples").join(name));
+/// An example, natively and as guests.
+fn example(name: &str, args: &[&str]) -> Vec<Subject> {
+    #[cfg_attr(not(feature = "wasmi"), expect(unused_mut))]
+    let mut all = example_that_connects(name, args);
+    #[cfg(feature = "wasmi")]
+    all.push(wasmi::run(&wasm(name, "wasm32-wasip1"), args));
+    all
+}
+
+/// An example that connects to addresses, natively and as a component.
+fn example_that_connects(name: &str, args: &[&str]) -> Vec<Subject> {
+    let built = drivers::build(&["--package", "dormouse", "--example", name]);
+    let mut command = Command::new(built.join("debug/examples").join(name));
     command.args(args);
-    let target = drivers::build(&[&build[..], &["--target", "wasm32-wasip2"]].concat());
-    let program = Program::load(&target.join("wasm32-wasip2/debug/examples").join(name).with_extension("wasm"));
-    let program = program.unwrap_or_else(|error| panic!("{error}"));
-    [native::spawn(command), p2::run(&program, args, p2::Net::Allowed)]
+    let program = Program::load(&wasm(name, "wasm32-wasip2")).unwrap_or_else(|error| panic!("{error}"));
+    vec![native::spawn(command), p2::run(&program, args, p2::Net::Allowed)]
+}
+
+/// An example, built for a wasm target.
+fn wasm(name: &str, target: &str) -> PathBuf {
+    let built = drivers::build(&["--package", "dormouse", "--example", name, "--target", target]);
+    built.join(target).join("debug/examples").join(name).with_extension("wasm")
 }
 
 #[test]
@@ -81,9 +97,8 @@ fn a_task_parked_on_nothing_but_a_wake_is_woken_once() {
 #[test]
 fn the_client_prints_what_the_echo_server_sends_back() {
     for server in example("echo", &[]) {
-        let addr = server.line_with("listening on ");
-        let addr = addr.rsplit(' ').next().expect("an address");
-        for mut client in example("client", &[addr, "one", "two words"]) {
+        let addr = server.addr().to_string();
+        for mut client in example_that_connects("client", &[&addr, "one", "two words"]) {
             assert_eq!(client.ends_well(), ["one", "two words"]);
         }
     }
@@ -92,8 +107,7 @@ fn the_client_prints_what_the_echo_server_sends_back() {
 #[test]
 fn who_is_silent_is_hung_up_on_and_who_says_quit_ends_the_server() {
     for mut server in example("idle_echo", &[]) {
-        let addr = server.line_with("listening on ");
-        let addr = addr.rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("an address");
+        let addr = server.addr();
         let (mut silent, mut talker) = (Subject::connect(addr), Subject::connect(addr));
         assert_eq!(silent.read(&mut [0; 8]).expect("an orderly end"), 0);
         // It has been silent, too.
@@ -114,9 +128,8 @@ fn two_nc_clients_echo_while_the_ticker_ticks() {
 }
 
 fn two_nc_clients(subject: &Subject) {
-    let addr = subject.line_with("listening on ");
-    let port = addr.rsplit(':').next().expect("a port");
-    let mut clients = [nc(port), nc(port)];
+    let port = subject.addr().port().to_string();
+    let mut clients = [nc(&port), nc(&port)];
     // Each says something between ticks, and hears it back.
     for tick in 1..=3 {
         assert_eq!(subject.line_with("tick "), format!("tick {tick}"));

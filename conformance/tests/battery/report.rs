@@ -32,10 +32,11 @@ impl Outcome for String {
 }
 
 /// Runs a case for its cell, which says "failed" until the case has passed.
-pub fn record(outline: &str, backend: &str, case: &str, run: impl FnOnce() -> String) {
+pub fn record(backends: &[&str], cases: &[&str], backend: &str, case: &str, run: impl FnOnce() -> String) {
     static OUTLINE: Once = Once::new();
     let dir = target_dir().join("conformance");
-    OUTLINE.call_once(|| write(&dir.join("outline"), outline));
+    // A line of the backends, and then a line for each case.
+    OUTLINE.call_once(|| write(&dir.join("outline"), &format!("{}\n{}", backends.join(" "), cases.join("\n"))));
     let cell = dir.join(backend).join(case);
     write(&cell, "failed");
     let text = run();

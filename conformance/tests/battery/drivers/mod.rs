@@ -2,6 +2,8 @@
 
 pub mod native;
 pub mod p2;
+#[cfg(feature = "wasmi")]
+pub mod wasmi;
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -28,6 +30,9 @@ pub enum Backend {
     StingyP2,
     /// A process of this machine in which host and network are simulated.
     Sim,
+    /// A wasip1 program under the `wasmi` command, a host that others wrote.
+    #[cfg(feature = "wasmi")]
+    Wasmi,
 }
 
 impl Backend {
@@ -38,14 +43,28 @@ impl Backend {
             Backend::Sim => native::start(&["--sim", case]),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
             Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
+            #[cfg(feature = "wasmi")]
+            Backend::Wasmi => wasmi::start(case),
         }
     }
 
-    /// Whether clients outside of the program can reach it.
-    pub fn has_an_outside(self) -> bool {
+    /// What it lacks of what a case needs, if it does, as the text of a cell.
+    pub fn lacks(self, needed: &str) -> Option<&'static str> {
+        match (self, needed) {
+            (Backend::Sim, "clients") => Some("needs clients outside"),
+            #[cfg(feature = "wasmi")]
+            (Backend::Wasmi, "peers") => Some("needs connections inside"),
+            (_, "" | "clients" | "peers") => None,
+            (_, needed) => panic!("no case needs {needed}"),
+        }
+    }
+
+    /// Whether programs have addresses: bind them, connect to them and learn them.
+    pub fn has_addresses(self) -> bool {
         match self {
-            Backend::Native | Backend::P2 | Backend::StingyP2 => true,
-            Backend::Sim => false,
+            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::Sim => true,
+            #[cfg(feature = "wasmi")]
+            Backend::Wasmi => false,
         }
     }
 
@@ -57,6 +76,8 @@ impl Backend {
 
 /// A case that runs.
 pub struct Subject {
+    /// Where it listens for clients, if the driver has opened that for it.
+    outside: Option<SocketAddr>,
     lines: Receiver<String>,
     stderr: Arc<Mutex<String>>,
     process: Box<dyn Process>,
@@ -96,11 +117,15 @@ impl Subject {
         }
     }
 
-    /// The address it listens on.
+    /// The address it listens on, once it says so.
     #[track_caller]
     pub fn addr(&self) -> SocketAddr {
         let line = self.line_with("listening ");
-        line["listening ".len()..].parse().expect("an address follows `listening`")
+        match (line.rsplit_once("FD "), self.outside) {
+            // It does not know where that is, but we do.
+            (Some((_, "3")), Some(outside)) => outside,
+            _ => line.rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("the line ends with an address"),
+        }
     }
 
     /// A connection to the address it listens on, with a time limit on each operation.
@@ -215,6 +240,12 @@ pub fn build(args: &[&str]) -> PathBuf {
         args.join(" ")
     );
     target_dir().to_owned()
+}
+
+/// The battery for a wasm target.
+pub fn battery_wasm(target: &str) -> PathBuf {
+    let built = build(&["--package", "conformance", "--bin", "battery", "--target", target]);
+    built.join(target).join("debug/battery.wasm")
 }
 
 /// The directory that cargo builds into: two above that of this test.

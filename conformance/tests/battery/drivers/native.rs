@@ -1,15 +1,19 @@
 //! A case as a process of this machine.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use dormouse_host::Counts;
+use socket2::Socket;
 
 use super::{Process, Subject, lines_to, pump};
 
 struct Native {
     child: Child,
+    /// Keeps its port for it.
+    _port: Option<Socket>,
     /// Reads what it says to the end.
     stderr: Option<JoinHandle<()>>,
 }
@@ -45,7 +49,12 @@ pub fn start(args: &[&str]) -> Subject {
 }
 
 /// Starts a program and reads what it prints.
-pub fn spawn(mut command: Command) -> Subject {
+pub fn spawn(command: Command) -> Subject {
+    spawn_on(command, None)
+}
+
+/// The same for one that is told where to listen. What is given with the address is kept until it has ended.
+pub fn spawn_on(mut command: Command, port: Option<(SocketAddr, Socket)>) -> Subject {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -59,5 +68,6 @@ pub fn spawn(mut command: Command) -> Subject {
     let reader = pump(child.stderr.take().expect("piped"), move |bytes| {
         said.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
     });
-    Subject { lines, stderr, process: Box::new(Native { child, stderr: Some(reader) }) }
+    let (outside, port) = port.unzip();
+    Subject { outside, lines, stderr, process: Box::new(Native { child, _port: port, stderr: Some(reader) }) }
 }

@@ -1,6 +1,5 @@
 //! A case as a wasip2 guest, in a thread of this process, its host calls counted.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::JoinHandle;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use dormouse_host::{Counts, Error, Output, Policy, Program, Run, Stop, Trace};
 
-use super::{Process, Subject, build, lines_to};
+use super::{Process, Subject, battery_wasm, lines_to};
 
 /// What the guest may do on the network.
 #[derive(Clone, Copy)]
@@ -49,16 +48,11 @@ impl Process for Guest {
     }
 }
 
-/// The battery as a component, built once.
-pub fn battery_wasm() -> PathBuf {
-    let target = build(&["--package", "conformance", "--bin", "battery", "--target", "wasm32-wasip2"]);
-    target.join("wasm32-wasip2/debug/battery.wasm")
-}
-
 /// Starts the guest battery.
 pub fn start(case: &str, net: Net) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let program = BATTERY.get_or_init(|| Program::load(&battery_wasm()).unwrap_or_else(|error| panic!("{error}")));
+    let program =
+        BATTERY.get_or_init(|| Program::load(&battery_wasm("wasm32-wasip2")).unwrap_or_else(|error| panic!("{error}")));
     run(program, &[case], net)
 }
 
@@ -98,5 +92,5 @@ pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
         }
     });
     let stop = stop.recv().expect("the thread sends it first");
-    Subject { lines, stderr, process: Box::new(Guest { trace, stop, thread: Some(thread), ended }) }
+    Subject { outside: None, lines, stderr, process: Box::new(Guest { trace, stop, thread: Some(thread), ended }) }
 }

@@ -1,0 +1,38 @@
+//! A case as a wasip1 program under the `wasmi` command, whose WASI is wasi-common's. When one descriptor is ready it calls
+//! all of them ready, so this is also the test that readiness is taken as a hint.
+//!
+//! It opens listeners, and nothing else, so there are no connections inside of a program.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{Subject, battery_wasm, native};
+
+/// Starts the guest battery.
+pub fn start(case: &str) -> Subject {
+    static BATTERY: OnceLock<PathBuf> = OnceLock::new();
+    run(BATTERY.get_or_init(|| battery_wasm("wasm32-wasip1")), &[case])
+}
+
+/// Starts a module. Its descriptor 3 listens for clients outside, 4 is for use inside.
+pub fn run(module: &Path, args: &[&str]) -> Subject {
+    let (addr, port) = free_port();
+    let mut command = Command::new(std::env::var_os("WASMI").unwrap_or_else(|| "wasmi".into()));
+    command.args(["run", "--tcplisten", &addr.to_string(), "--tcplisten", "127.0.0.1:0"]);
+    command.args(["--env", "BATTERY_LISTENERS=4..5"]).arg(module).args(args);
+    native::spawn_on(command, Some((addr, port)))
+}
+
+/// A port that nobody has, and that the system gives to nobody else while the socket lives: it is bound. It does not listen,
+/// and both it and the host set SO_REUSEADDR, so on Linux the host can bind the port, too.
+fn free_port() -> (SocketAddr, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("set SO_REUSEADDR");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bind a free port");
+    let addr = socket.local_addr().ok().and_then(|addr| addr.as_socket()).expect("a bound socket has an address");
+    (addr, socket)
+}
