@@ -1,5 +1,6 @@
 //! How a case is run on each backend: the same lines out, the same ways to end it.
 
+mod guest;
 pub mod native;
 pub mod p2;
 #[cfg(feature = "wasmi")]
