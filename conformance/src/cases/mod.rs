@@ -12,6 +12,7 @@ mod place;
 mod shutdown;
 mod task;
 mod time;
+mod udp;
 
 use dormouse::io;
 use dormouse::net::TcpListener;
@@ -74,7 +75,8 @@ cases! {
     net::split_halves,
     net::vectored,
     net::peek,
-    net::names_and_nonsense,
+    net::nonsense,
+    net::names,
     net::dropped_operations_lose_nothing,
     closing::stalled_client,
     closing::connect_close,
@@ -123,6 +125,12 @@ cases! {
     nettest::future_timeout,
     nettest::close_timeout,
     nettest::concurrent_methods,
+    udp::udp_echo,
+    udp::datagrams_are_whole,
+    udp::datagrams_of_a_peer,
+    udp::datagrams_in_batches,
+    udp::datagrams_that_fail,
+    udp::datagrams_deadlines_and_closing,
     fair::busy_task_and_io,
     fair::ticker_under_load,
     fair::always_ready_io,

@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use dormouse::io;
-use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream};
+use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, lookup_host};
+use dormouse::spawn;
 use dormouse::time::timeout;
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
@@ -255,16 +256,41 @@ pub async fn peek() {
     }
 }
 
-pub async fn names_and_nonsense() {
-    for (addr, kind) in [
-        ("localhost:80", ErrorKind::Unsupported),
-        ("nonsense", ErrorKind::InvalidInput),
-        ("127.0.0.1:100000", ErrorKind::InvalidInput),
-    ] {
-        assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), kind, "connect {addr}");
-        assert_eq!(TcpListener::bind(addr).await.unwrap_err().kind(), kind, "bind {addr}");
+pub async fn nonsense() {
+    for addr in ["nonsense", "127.0.0.1:100000", "a b:80", ":80"] {
+        assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::InvalidInput, "connect {addr}");
+        assert_eq!(TcpListener::bind(addr).await.unwrap_err().kind(), ErrorKind::InvalidInput, "bind {addr}");
     }
     assert_eq!(TcpStream::connect(&[][..]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// Names are looked up while others run, and connecting tries the addresses that come of it.
+pub async fn names() {
+    let addrs: Vec<_> = match lookup_host("localhost:80").await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            assert_eq!(TcpStream::connect("localhost:80").await.unwrap_err().kind(), ErrorKind::Unsupported);
+            println!("unsupported");
+            return;
+        }
+        addrs => addrs.unwrap().collect(),
+    };
+    assert!(!addrs.is_empty() && addrs.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 80), "{addrs:?}");
+
+    let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (near, far) = zip(TcpStream::connect(("localhost", port)), listener.accept()).await;
+    near.unwrap().write(b"x").await.unwrap();
+    assert_eq!(far.unwrap().0.read(&mut [0; 8]).await.unwrap(), 1);
+
+    let error = lookup_host("no.such.name.invalid:80").await.map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(error.to_string().starts_with("look up no.such.name.invalid: "), "{error}");
+    // One that is given up leaves nothing behind, and many may go on at once.
+    let _ = poll_once(pin!(lookup_host("localhost:80"))).await;
+    let lookups: Vec<_> = (0..8).map(|_| spawn(async { lookup_host("localhost:80").await.unwrap().count() })).collect();
+    for lookup in lookups {
+        assert_eq!(lookup.await.unwrap(), addrs.len());
+    }
 }
 
 /// A read, a write and an accept that are dropped while they are parked have taken nothing.

@@ -10,8 +10,11 @@ use socket2::{Domain, Socket, Type};
 
 use crate::differences::{
     a_connection_attempt_is_bounded_by_a_timeout, a_parked_write_fails_when_writing_is_shut_down,
-    a_second_listener_on_an_address_is_refused, connect_to_a_closed_port_is_refused, ipv6_works_like_ipv4,
-    peek_works_or_says_unsupported, shutting_reading_down_ends_every_read_and_no_write,
+    a_second_listener_on_an_address_is_refused, a_udp_echo_serves_clients_outside,
+    a_udp_socket_with_a_peer_hears_nobody_else, connect_to_a_closed_port_is_refused,
+    datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
+    datagrams_that_fail_say_why, deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4,
+    names_are_looked_up, peek_works_or_says_unsupported, shutting_reading_down_ends_every_read_and_no_write,
 };
 use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
@@ -75,7 +78,14 @@ battery! {
         halves_can_be_split_dropped_and_reunited is split_halves with peers,
         vectored_reads_and_writes_keep_the_order is vectored with peers,
         peek_works_or_says_unsupported with peers,
-        names_are_unsupported_and_nonsense_is_invalid is names_and_nonsense,
+        what_is_no_address_is_invalid is nonsense,
+        names_are_looked_up,
+        a_udp_echo_serves_clients_outside with clients,
+        datagrams_are_whole_and_know_where_they_come_from,
+        a_udp_socket_with_a_peer_hears_nobody_else,
+        datagrams_come_in_batches_and_in_order,
+        datagrams_that_fail_say_why,
+        deadlines_and_closing_of_udp_sockets_are_those_of_streams,
         dropped_operations_lose_nothing is dropped_operations_lose_nothing with peers,
         one_stalled_client_never_stops_the_others with clients,
         five_thousand_connections_leave_nothing_behind with clients,

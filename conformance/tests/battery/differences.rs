@@ -1,6 +1,12 @@
 //! The outside of cases in which backends differ: each says by name what its host does.
 
+use std::io::Write;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use crate::drivers::Backend;
+use crate::pattern;
 
 /// Runs a case about addresses. A program that has none says that it is `Unsupported`.
 fn with_addresses(on: Backend, case: &str, otherwise: &[&str]) -> &'static str {
@@ -55,4 +61,68 @@ pub fn a_parked_write_fails_when_writing_is_shut_down(on: Backend) -> &'static s
     };
     assert_eq!(on.start("writing_is_shut_down").ends_well(), [expected]);
     cell
+}
+
+/// Runs a case about what wasip1 does not have, and simulations do not yet.
+fn with_names_and_datagrams(on: Backend, case: &str) -> &'static str {
+    let (expected, cell) = match on.has_addresses() && on != Backend::Sim {
+        true => (&[][..], "✓"),
+        false => (&["unsupported"][..], "says `Unsupported`"),
+    };
+    assert_eq!(on.start(case).ends_well(), expected);
+    cell
+}
+
+pub fn names_are_looked_up(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "names")
+}
+
+pub fn datagrams_are_whole_and_know_where_they_come_from(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_are_whole")
+}
+
+pub fn a_udp_socket_with_a_peer_hears_nobody_else(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_of_a_peer")
+}
+
+pub fn datagrams_come_in_batches_and_in_order(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_in_batches")
+}
+
+pub fn datagrams_that_fail_say_why(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_that_fail")
+}
+
+pub fn deadlines_and_closing_of_udp_sockets_are_those_of_streams(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_deadlines_and_closing")
+}
+
+pub fn a_udp_echo_serves_clients_outside(on: Backend) -> &'static str {
+    if !on.has_addresses() {
+        return with_names_and_datagrams(on, "udp_echo");
+    }
+    let subject = on.start("udp_echo");
+    let addr = subject.addr();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    for len in [0, 1, 1_000, 9_000, 60_000] {
+        client.send_to(&pattern(len), addr).unwrap();
+        let mut back = vec![0; 65_536];
+        assert_eq!(client.recv_from(&mut back).unwrap(), (len, addr));
+        assert!(back[..len] == pattern(len), "{len} bytes have changed");
+    }
+    nc_udp(addr);
+    "✓"
+}
+
+/// And one that others use.
+fn nc_udp(addr: SocketAddr) {
+    let mut nc = Command::new("nc");
+    nc.args(["-u", "-w", "1", "127.0.0.1", &addr.port().to_string()]);
+    let nc = nc.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut nc = nc.unwrap_or_else(|error| panic!("start nc: {error}; `cargo xtask setup` installs it"));
+    nc.stdin.take().expect("piped").write_all(b"hello\n").unwrap();
+    // It ends a second after the last datagram.
+    let heard = nc.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&heard.stdout), "hello\n");
 }

@@ -49,9 +49,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", help = HELP_CONNECT)]
     allow_connect: Vec<ConnectAddr>,
 
-    /// Let it use every address, TCP and UDP (names are not looked up yet)
+    /// Let it use every address, TCP and UDP
     #[arg(long)]
     allow_net: bool,
+
+    /// Let it look names up
+    #[arg(long)]
+    allow_dns: bool,
 
     /// Give it the directory HOST, named GUEST there (the same name if left out)
     #[arg(long, value_name = "HOST[::GUEST]", value_parser = parse_dir)]
@@ -133,6 +137,13 @@ impl RunArgs {
     }
 
     fn policy(&self) -> Policy {
+        match self.allow_dns {
+            true => self.addresses().allow_dns(),
+            false => self.addresses(),
+        }
+    }
+
+    fn addresses(&self) -> Policy {
         if self.allow_net {
             return Policy::allow_all();
         }

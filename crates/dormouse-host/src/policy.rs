@@ -27,10 +27,11 @@ pub struct Policy {
     all: bool,
     listen: Vec<ListenAddr>,
     connect: Vec<ConnectAddr>,
+    dns: bool,
 }
 
 impl Policy {
-    /// Allows every address, TCP and UDP. Name lookup is not part of it yet.
+    /// Allows every address, TCP and UDP. The lookup of names is not part of it: see [`allow_dns`](Policy::allow_dns).
     pub fn allow_all() -> Policy {
         Policy { all: true, ..Policy::default() }
     }
@@ -47,6 +48,18 @@ impl Policy {
     pub fn allow_connect(mut self, addr: ConnectAddr) -> Policy {
         self.connect.push(addr);
         self
+    }
+
+    /// Allows the lookup of names, which tells the system's resolver, and whom that asks, which names they are.
+    #[must_use]
+    pub fn allow_dns(mut self) -> Policy {
+        self.dns = true;
+        self
+    }
+
+    /// Whether names may be looked up.
+    pub(crate) fn allows_dns(&self) -> bool {
+        self.dns
     }
 
     /// Whether `addr` may be used so.

@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;
         }
         // Sockets can always be made: it is the address that is refused, so that the refusal can name it.
-        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(false);
+        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(self.policy.allows_dns());
         let refusals = Refusals { stderr, said: Mutex::default() };
         let policy = self.policy;
         wasi.socket_addr_check(move |addr, what| {

@@ -27,7 +27,7 @@ pub fn start(case: &str, net: Net) -> Subject {
 pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
     guest::run(program, args, None, move |run| {
         let policy = match net {
-            Net::Allowed | Net::Stingy => Policy::allow_all(),
+            Net::Allowed | Net::Stingy => Policy::allow_all().allow_dns(),
             Net::Denied => Policy::default(),
         };
         run.policy(policy).tokio_budget(matches!(net, Net::Stingy))

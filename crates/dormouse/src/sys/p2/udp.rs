@@ -5,8 +5,10 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
+use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::Pollable;
 use wasip2::sockets::network::{ErrorCode, IpAddressFamily};
 use wasip2::sockets::udp::{
@@ -15,11 +17,14 @@ use wasip2::sockets::udp::{
 use wasip2::sockets::udp_create_socket::create_udp_socket;
 
 use super::net::{self, from_wasi, to_wasi, with_network};
-use super::{Other, Source, budget};
+use super::{Other, Source, abi, budget};
 use crate::sys::Side;
 
 /// How many datagrams are asked for at once; wasmtime gives no more (wasmtime-wasi 48.0.8, p2/host/udp.rs).
 const BATCH: u64 = 16;
+
+/// How long wasmtime gets to let go of a socket that is to name another peer, in nanoseconds.
+const LET_GO: u64 = 1_000_000;
 
 /// EMSGSIZE of WASI, which std has no kind for.
 const TOO_LARGE: i32 = 35;
@@ -31,6 +36,8 @@ struct Udp {
     /// Received, and not asked for yet.
     received: RefCell<VecDeque<IncomingDatagram>>,
     sent: Cell<bool>,
+    /// The host has been told to wait for the next one.
+    waited: Cell<bool>,
 }
 
 impl Other for Udp {
@@ -84,7 +91,10 @@ impl Udp {
             let Some((incoming, _)) = &*streams else { return Err(io::ErrorKind::NotConnected.into()) };
             received.extend(incoming.receive(BATCH).map_err(error)?);
         }
-        let Some(datagram) = received.front() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let Some(datagram) = received.front() else {
+            self.waited.set(true);
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
         let (taken, done) = take(datagram);
         if done {
             received.pop_front();
@@ -96,6 +106,12 @@ impl Udp {
     fn open(&self, peer: Option<SocketAddr>) -> io::Result<()> {
         // The old ones go first: there may be one pair at a time, or the host traps.
         self.streams.take();
+        if self.waited.take() {
+            // wasmtime has a task of its own wait for a datagram. Dropping the stream aborts it, but it lets go of the socket
+            // when it runs next, and until then `stream` traps ("needs exclusive access": wasmtime-wasi 48.0.8, p2/udp.rs
+            // `poll_recv_ready`, p2/host/udp.rs `stream`). On the stock command that is another thread.
+            abi::poll_into(&[subscribe_duration(LET_GO).handle()], &mut [MaybeUninit::uninit()]);
+        }
         let streams = self.socket.stream(peer.map(to_wasi)).map_err(error)?;
         self.streams.replace(Some(streams));
         Ok(())
@@ -106,7 +122,7 @@ impl Source {
     pub(crate) fn udp(v6: bool) -> io::Result<Self> {
         let family = if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
         let socket = create_udp_socket(family).map_err(error)?;
-        let udp = Udp { streams: RefCell::default(), socket, received: RefCell::default(), sent: Cell::new(false) };
+        let udp = Udp { streams: RefCell::default(), socket, received: RefCell::default(), sent: Cell::default(), waited: Cell::default() };
         Ok(Source { other: Some(Box::new(udp)), ..Source::default() })
     }
 

@@ -1,0 +1,188 @@
+//! Datagrams: each whole or not at all, in order on this machine, and errors are what std would say.
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dormouse::net::{Datagram, SocketAddr, UdpSocket, is_closed};
+use dormouse::time::{Instant, timeout};
+use dormouse::{io, spawn, task::yield_now};
+use futures_lite::future::zip;
+
+use super::net::pattern;
+
+/// A socket of this program, or `None`, and the outside is told, on a host without datagrams.
+async fn bind() -> Option<UdpSocket> {
+    match UdpSocket::bind("127.0.0.1:0").await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            println!("unsupported");
+            None
+        }
+        bound => Some(bound.expect("bind a free port")),
+    }
+}
+
+async fn two() -> Option<(UdpSocket, UdpSocket, SocketAddr)> {
+    let (near, far) = (bind().await?, bind().await?);
+    let addr = far.local_addr().unwrap();
+    Some((near, far, addr))
+}
+
+/// An echo server for clients outside, in batches.
+pub async fn udp_echo() {
+    let Some(socket) = bind().await else { return };
+    println!("listening {}", socket.local_addr().unwrap());
+    let mut datagrams = Vec::new();
+    loop {
+        datagrams.clear();
+        socket.recv_many(&mut datagrams, 32).await.unwrap();
+        let mut rest = &datagrams[..];
+        while !rest.is_empty() {
+            let sent = socket.send_many(rest).await.unwrap();
+            rest = &rest[sent..];
+        }
+    }
+}
+
+/// Each arrives whole, with the address it came from; of one that is longer than the buffer the rest is lost.
+pub async fn datagrams_are_whole() {
+    let Some((near, far, addr)) = two().await else { return };
+    let from = near.local_addr().unwrap();
+    let mut buf = vec![0; 70_000];
+    for len in [0, 1, 1_000, 1_472, 1_473, 9_000, 60_000] {
+        assert_eq!(near.send_to(&pattern(len), addr).await.unwrap(), len);
+        assert_eq!(far.recv_from(&mut buf).await.unwrap(), (len, from));
+        assert!(buf[..len] == pattern(len), "{len} bytes have changed");
+    }
+    near.send_to(b"too long", addr).await.unwrap();
+    near.send_to(b"next", addr).await.unwrap();
+    assert_eq!(far.recv_from(&mut buf[..3]).await.unwrap(), (3, from));
+    assert_eq!(&buf[..3], b"too");
+    assert_eq!(far.peek_from(&mut buf).await.unwrap(), (4, from));
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 4);
+    assert_eq!(&buf[..4], b"next");
+}
+
+/// A socket that names its peer hears nobody else, also if it names another later.
+pub async fn datagrams_of_a_peer() {
+    let Some((near, far, addr)) = two().await else { return };
+    let Some(stranger) = bind().await else { return };
+    let here = near.local_addr().unwrap();
+    assert_eq!(near.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(near.send(b"to whom?").await.is_err());
+    near.connect(addr).await.unwrap();
+    assert_eq!(near.peer_addr().unwrap(), addr);
+    stranger.send_to(b"not for you", here).await.unwrap();
+    far.send_to(b"for you", here).await.unwrap();
+    let mut buf = [0; 32];
+    assert_eq!(near.recv(&mut buf).await.unwrap(), 7);
+    assert_eq!(&buf[..7], b"for you");
+    assert_eq!(near.send(b"back").await.unwrap(), 4);
+    assert_eq!(far.recv_from(&mut buf).await.unwrap(), (4, here));
+
+    // While somebody waits for the old one.
+    let near = Rc::new(near);
+    let waiting = spawn({
+        let near = Rc::clone(&near);
+        async move {
+            let mut buf = [0; 32];
+            near.recv(&mut buf).await.map(|n| buf[..n].to_vec())
+        }
+    });
+    yield_now().await;
+    near.connect(stranger.local_addr().unwrap()).await.unwrap();
+    stranger.send_to(b"now you", here).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), b"now you");
+}
+
+/// Many go with one call and come with one, in order.
+pub async fn datagrams_in_batches() {
+    let Some((near, far, addr)) = two().await else { return };
+    let many: Vec<Datagram> =
+        (0..100_u8).map(|n| Datagram { data: vec![n; 1 + usize::from(n)], addr: Some(addr) }).collect();
+    let send = async {
+        let mut rest = &many[..];
+        while !rest.is_empty() {
+            let sent = near.send_many(rest).await.unwrap();
+            assert!(sent > 0);
+            rest = &rest[sent..];
+        }
+    };
+    let receive = async {
+        let mut received = Vec::new();
+        while received.len() < many.len() {
+            assert!(far.recv_many(&mut received, 64).await.unwrap() <= 64);
+        }
+        received
+    };
+    let ((), received) = zip(send, receive).await;
+    let data = |datagrams: &[Datagram]| datagrams.iter().map(|it| it.data.clone()).collect::<Vec<_>>();
+    assert_eq!(data(&received), data(&many));
+    let from: HashSet<_> = received.iter().map(|it| it.addr).collect();
+    assert_eq!(from, HashSet::from([Some(near.local_addr().unwrap())]));
+    assert_eq!(far.recv_many(&mut Vec::new(), 0).await.unwrap(), 0);
+    assert_eq!(near.send_many(&[]).await.unwrap(), 0);
+}
+
+/// What is too long is not sent in part, and a peer that is not there is told of by a later call.
+pub async fn datagrams_that_fail() {
+    let Some((near, far, addr)) = two().await else { return };
+    let error = near.send_to(&vec![0; 70_000], addr).await.unwrap_err();
+    // EMSGSIZE has no kind of its own.
+    assert_eq!(error.kind(), io::Error::from_raw_os_error(emsgsize()).kind(), "{error}");
+    assert_eq!(near.send_to(b"fits", addr).await.unwrap(), 4);
+    near.connect(addr).await.unwrap();
+    drop(far);
+    // The network says so after the first; how soon is its affair.
+    let refused = timeout(Duration::from_secs(20), async {
+        loop {
+            if let Err(error) = near.send(b"anybody?").await {
+                return error;
+            }
+            near.set_read_deadline(Some(Instant::now() + Duration::from_millis(10))).unwrap();
+            match near.recv(&mut [0; 8]).await {
+                Err(error) if error.kind() != ErrorKind::TimedOut => return error,
+                result => assert!(result.is_err(), "nobody can have answered"),
+            }
+        }
+    });
+    assert_eq!(refused.await.expect("the refusal is told").kind(), ErrorKind::ConnectionRefused);
+}
+
+fn emsgsize() -> i32 {
+    if cfg!(target_os = "wasi") { 35 } else { 90 }
+}
+
+/// Deadlines and closing are as with streams.
+pub async fn datagrams_deadlines_and_closing() {
+    let Some((near, far, addr)) = two().await else { return };
+    let far = Rc::new(far);
+    let mut buf = [0; 8];
+    far.set_deadline(Some(Instant::now() + Duration::from_millis(10))).unwrap();
+    assert_eq!(far.recv(&mut buf).await.unwrap_err().kind(), ErrorKind::TimedOut);
+    near.send_to(b"x", addr).await.unwrap();
+    assert_eq!(far.recv(&mut buf).await.unwrap_err().kind(), ErrorKind::TimedOut, "it has passed");
+    far.set_deadline(None).unwrap();
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 1, "and nothing was lost");
+
+    let waiting = spawn({
+        let far = Rc::clone(&far);
+        async move { far.recv(&mut [0; 8]).await }
+    });
+    yield_now().await;
+    let clone = far.try_clone().unwrap();
+    clone.close().unwrap();
+    assert!(is_closed(&waiting.await.unwrap().unwrap_err()));
+    for error in [
+        far.recv(&mut buf).await.unwrap_err(),
+        far.send_to(b"x", addr).await.unwrap_err(),
+        far.connect(addr).await.unwrap_err(),
+        far.local_addr().unwrap_err(),
+        far.close().unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("closed"), "{error}");
+    }
+    // Its port is free again.
+    UdpSocket::bind(addr).await.unwrap();
+}
