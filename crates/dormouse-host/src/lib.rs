@@ -1,6 +1,6 @@
 //! Host. Embeds wasmtime and serves WASI programs, sockets included; the `dormouse` command is a thin face over it.
 //!
-//! A [`Program`] is a compiled component; a [`Run`] runs it once on the calling thread. Nothing is granted that was
+//! A [`Program`] is a compiled component, or a module of WASI 0.1; a [`Run`] runs it once on the calling thread. Nothing is granted that was
 //! not asked for: the [`Policy`] denies every address, no directory and no environment variable is passed. A
 //! [`Trace`] counts the host calls by name, and can be read while the program runs.
 //!
@@ -20,7 +20,8 @@
 //! # }
 //! ```
 //!
-//! One folder or file per generation of WASI: `p2` links `wasi:*@0.2`. The rest (policy, trace, standard streams,
+//! One folder or file per generation of WASI: `p2` links `wasi:*@0.2`, and [`p1`] `wasi_snapshot_preview1` with sockets of
+//! its own, which is for other embedders of wasmtime as well. The rest (policy, trace, standard streams,
 //! errors) does not know which generation it serves.
 
 #[cfg(not(unix))]

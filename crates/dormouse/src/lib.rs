@@ -17,7 +17,7 @@
 //!
 //! # Where things are
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
-//! * [`net`]: TCP. [`io`]: copying, standard input and output. [`fs`]: files, pipes and devices. [`time`]: sleeping,
+//! * [`net`]: TCP, UDP, names. [`io`]: copying, standard input and output. [`fs`]: files, pipes and devices. [`time`]: sleeping,
 //!   timeouts, intervals.
 //! * `sim`, behind the cargo feature of that name: simulated time and network, for tests.
 //!
