@@ -28,23 +28,19 @@ use crate::sys::{PIPE_BUF, Side, Source};
 /// Reads, writes and seeks take `&self`, and [`AsyncRead`], [`AsyncWrite`] and [`AsyncSeek`] are there for `&File` as well.
 /// Nothing is buffered. Dropping it closes it.
 ///
-/// ```
+/// ```no_run
 /// use dormouse::{fs::File, io::SeekFrom};
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// # let dir = std::env::temp_dir().join(format!("dormouse-doc-{}", std::process::id()));
-/// # std::fs::create_dir_all(&dir).unwrap();
-/// # let path = dir.join("notes.txt");
 /// # dormouse::block_on(async {
-/// File::create(&path).await?.write_all(b"hello, file").await?;
+/// File::create("notes.txt").await?.write_all(b"hello, file").await?;
 ///
-/// let mut file = File::open(&path).await?;
+/// let mut file = File::open("notes.txt").await?;
 /// file.seek(SeekFrom::Start(7)).await?;
 /// let mut text = String::new();
 /// file.read_to_string(&mut text).await?;
 /// assert_eq!(text, "file");
 /// # std::io::Result::Ok(())
 /// # }).unwrap();
-/// # std::fs::remove_dir_all(dir).unwrap();
 /// ```
 ///
 /// What is not here, such as `set_len`, is on the [`std::fs::File`] that [`AsRef`] gives.

@@ -3,9 +3,7 @@
 use std::cell::Cell;
 use std::future::{pending, ready};
 use std::io::ErrorKind;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dormouse::time::{sleep, timeout};
@@ -100,6 +98,8 @@ fn a_woken_main_future_takes_turns_with_tasks() {
 #[cfg(not(target_family = "wasm"))] // where a panic ends the program, and there are no threads
 mod native {
     use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
