@@ -204,6 +204,7 @@ impl Stream {
     }
 }
 
+#[async_trait]
 impl OutputStream for Stream {
     fn check_write(&mut self) -> StreamResult<usize> {
         if self.closed {
@@ -235,6 +236,17 @@ impl OutputStream for Stream {
             true => Err(StreamError::Closed),
             false => Ok(()), // Nothing is held back.
         }
+    }
+
+    /// Nothing is held back, so nothing is waited for afterwards. The default waits until *more* may be written: for the
+    /// reader of a pipe that this write has filled, and the whole program with it (wasmtime-wasi-io 48.0.8, streams.rs). All
+    /// that a wasip1 program prints comes by here, also what it was told that there is room for.
+    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        while !bytes.is_empty() {
+            let permit = self.write_ready().await?;
+            self.write(bytes.split_to(bytes.len().min(permit)))?;
+        }
+        Ok(())
     }
 }
 
