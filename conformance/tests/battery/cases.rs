@@ -60,6 +60,7 @@ macro_rules! battery {
 battery! {
     on {
         native: Native,
+        p1: P1,
         p2: P2,
         p2_on_a_stingy_host: StingyP2,
         sim: Sim,

@@ -1,38 +1,49 @@
 //! Programs as users meet them: the examples, the `dormouse` command, `nc`.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use dormouse_host::Program;
 
 #[cfg(feature = "wasmi")]
 use crate::drivers::wasmi;
-use crate::drivers::{self, Subject, native, p2};
+use crate::drivers::{self, Subject, native, p1, p2};
 use crate::{echo, pattern};
 
 #[test]
 fn a_program_whose_output_nobody_reads_still_serves_natively() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_battery"));
-    command.arg("unread_stdout");
-    unread_stdout(command);
+    unread_stdout(Command::new(env!("CARGO_BIN_EXE_battery")));
+}
+
+#[test]
+fn a_program_whose_output_nobody_reads_still_serves_on_p1() {
+    unread_stdout(dormouse_run(&["--listen", "127.0.0.1:0"], &drivers::battery_wasm("wasm32-wasip1")));
 }
 
 #[test]
 fn a_program_whose_output_nobody_reads_still_serves_on_p2() {
+    unread_stdout(dormouse_run(&["--allow-net"], &drivers::battery_wasm("wasm32-wasip2")));
+}
+
+/// The runner, as a command.
+fn dormouse_run(options: &[&str], wasm: &Path) -> Command {
     let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");
     let mut command = Command::new(runner);
-    command.args(["run", "--allow-net"]).arg(drivers::battery_wasm("wasm32-wasip2")).arg("unread_stdout");
-    unread_stdout(command);
+    command.arg("run").args(options).arg(wasm);
+    command
 }
 
 fn unread_stdout(mut command: Command) {
+    command.arg("unread_stdout");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");
     let mut child = Killed(child);
     let mut stderr = BufReader::new(child.0.stderr.take().expect("piped"));
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
-    let addr = line.trim_end().strip_prefix("listening ").unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+    // The program says it, or the runner if it has opened the listener.
+    let addr =
+        line.trim_end().rsplit(' ').next().and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     let mut stream = Subject::connect(addr);
     for round in 0..200 {
         echo(&mut stream, &pattern(1 + round));
@@ -58,20 +69,28 @@ impl Drop for Killed {
 
 /// An example, natively and as guests.
 fn example(name: &str, args: &[&str]) -> Vec<Subject> {
-    #[cfg_attr(not(feature = "wasmi"), expect(unused_mut))]
     let mut all = example_that_connects(name, args);
+    let module = wasm(name, "wasm32-wasip1");
+    all.push(p1::run(&load(&module), args));
     #[cfg(feature = "wasmi")]
-    all.push(wasmi::run(&wasm(name, "wasm32-wasip1"), args));
+    all.push(wasmi::run(&module, args));
     all
 }
 
 /// An example that connects to addresses, natively and as a component.
 fn example_that_connects(name: &str, args: &[&str]) -> Vec<Subject> {
-    let built = drivers::build(&["--package", "dormouse", "--example", name]);
-    let mut command = Command::new(built.join("debug/examples").join(name));
+    let mut command = native_example(name);
     command.args(args);
-    let program = Program::load(&wasm(name, "wasm32-wasip2")).unwrap_or_else(|error| panic!("{error}"));
-    vec![native::spawn(command), p2::run(&program, args, p2::Net::Allowed)]
+    let component = load(&wasm(name, "wasm32-wasip2"));
+    vec![native::spawn(command), p2::run(&component, args, p2::Net::Allowed)]
+}
+
+fn load(path: &Path) -> Program {
+    Program::load(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn native_example(name: &str) -> Command {
+    Command::new(drivers::build(&["--package", "dormouse", "--example", name]).join("debug/examples").join(name))
 }
 
 /// An example, built for a wasm target.
@@ -91,6 +110,27 @@ fn many_sleeps_end_in_order() {
 fn a_task_parked_on_nothing_but_a_wake_is_woken_once() {
     for mut subject in example("synthetic_park", &[]) {
         assert_eq!(subject.ends_well(), ["parked", "woken"]);
+    }
+}
+
+#[test]
+fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
+    let name = "stdin_upper";
+    let mut commands = vec![native_example(name)];
+    for target in ["wasm32-wasip1", "wasm32-wasip2"] {
+        commands.push(dormouse_run(&[], &wasm(name, target)));
+    }
+    #[cfg(feature = "wasmi")]
+    commands.push(wasmi::command(&wasm(name, "wasm32-wasip1")));
+    for command in commands {
+        let (mut subject, mut stdin) = native::spawn_fed(command);
+        for (said, heard) in [("hello\n", "HELLO"), ("who ticks?\n", "WHO TICKS?")] {
+            stdin.write_all(said.as_bytes()).unwrap();
+            subject.line_with(heard);
+            subject.line_with("tick ");
+        }
+        drop(stdin);
+        subject.ends_well();
     }
 }
 

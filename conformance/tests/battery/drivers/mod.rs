@@ -1,7 +1,9 @@
 //! How a case is run on each backend: the same lines out, the same ways to end it.
 
 mod guest;
+mod inside;
 pub mod native;
+pub mod p1;
 pub mod p2;
 #[cfg(feature = "wasmi")]
 pub mod wasmi;
@@ -25,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Backend {
     /// This machine's own sockets.
     Native,
+    /// A wasip1 module under `dormouse-host`.
+    P1,
     /// A wasip2 component under `dormouse-host`.
     P2,
     /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
@@ -42,6 +46,7 @@ impl Backend {
         match self {
             Backend::Native => native::start(&[case]),
             Backend::Sim => native::start(&["--sim", case]),
+            Backend::P1 => p1::start(case),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
             Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
             #[cfg(feature = "wasmi")]
@@ -64,6 +69,7 @@ impl Backend {
     pub fn has_addresses(self) -> bool {
         match self {
             Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::Sim => true,
+            Backend::P1 => false,
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => false,
         }

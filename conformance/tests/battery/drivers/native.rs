@@ -1,7 +1,7 @@
 //! A case as a process of this machine.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
@@ -53,10 +53,19 @@ pub fn spawn(command: Command) -> Subject {
     spawn_on(command, None)
 }
 
+/// The same for one that reads its standard input.
+pub fn spawn_fed(mut command: Command) -> (Subject, ChildStdin) {
+    let (subject, stdin) = start_child(command.stdin(Stdio::piped()), None);
+    (subject, stdin.expect("piped"))
+}
+
 /// The same for one that is told where to listen. What is given with the address is kept until it has ended.
 pub fn spawn_on(mut command: Command, port: Option<(SocketAddr, Socket)>) -> Subject {
+    start_child(command.stdin(Stdio::null()), port).0
+}
+
+fn start_child(command: &mut Command, port: Option<(SocketAddr, Socket)>) -> (Subject, Option<ChildStdin>) {
     let mut child = command
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -68,6 +77,8 @@ pub fn spawn_on(mut command: Command, port: Option<(SocketAddr, Socket)>) -> Sub
     let reader = pump(child.stderr.take().expect("piped"), move |bytes| {
         said.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
     });
+    let stdin = child.stdin.take();
     let (outside, port) = port.unzip();
-    Subject { outside, lines, stderr, process: Box::new(Native { child, _port: port, stderr: Some(reader) }) }
+    let process = Box::new(Native { child, _port: port, stderr: Some(reader) });
+    (Subject { outside, lines, stderr, process }, stdin)
 }

@@ -21,10 +21,21 @@ pub fn start(case: &str) -> Subject {
 /// Starts a module. Its descriptor 3 listens for clients outside, 4 is for use inside.
 pub fn run(module: &Path, args: &[&str]) -> Subject {
     let (addr, port) = free_port();
-    let mut command = Command::new(std::env::var_os("WASMI").unwrap_or_else(|| "wasmi".into()));
-    command.args(["run", "--tcplisten", &addr.to_string(), "--tcplisten", "127.0.0.1:0"]);
-    command.args(["--env", "BATTERY_LISTENERS=4..5"]).arg(module).args(args);
+    let listeners = ["--tcplisten", &addr.to_string(), "--tcplisten", "127.0.0.1:0"];
+    let mut command = wasmi_run(&[&listeners[..], &["--env", "BATTERY_LISTENERS=4..5"]].concat(), module);
+    command.args(args);
     native::spawn_on(command, Some((addr, port)))
+}
+
+/// A module that needs no sockets, as a command.
+pub fn command(module: &Path) -> Command {
+    wasmi_run(&[], module)
+}
+
+fn wasmi_run(options: &[&str], module: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("WASMI").unwrap_or_else(|| "wasmi".into()));
+    command.arg("run").args(options).arg(module);
+    command
 }
 
 /// A port that nobody has, and that the system gives to nobody else while the socket lives: it is bound. It does not listen,
