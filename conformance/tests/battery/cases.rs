@@ -61,6 +61,7 @@ battery! {
     on {
         native: Native,
         p1: P1,
+        p1_on_a_contrary_host: ContraryP1,
         p2: P2,
         p2_on_a_stingy_host: StingyP2,
         sim: Sim,

@@ -59,6 +59,7 @@ pub struct Run<'a> {
     stderr: Output,
     trace: Option<Trace>,
     tokio_budget: bool,
+    contrary_p1: bool,
     stop: Stop,
 }
 
@@ -80,6 +81,7 @@ impl<'a> Run<'a> {
             stderr: Output::default(),
             trace: None,
             tokio_budget: false,
+            contrary_p1: false,
             stop: Stop::default(),
         }
     }
@@ -171,6 +173,14 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Has `poll_oneoff` answer a wasip1 program as other hosts do: by turns all is ready, nothing has happened, and the call
+    /// is refused; there is no absolute time, and what is accepted is not non-blocking. For tests that a program lives with
+    /// that.
+    pub fn contrary_p1(mut self, on: bool) -> Self {
+        self.contrary_p1 = on;
+        self
+    }
+
     /// A handle that ends this run from another thread.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
@@ -241,6 +251,7 @@ impl<'a> Run<'a> {
     fn module_store(mut self) -> Result<Store<p1::State>, Error> {
         let (program, trace, limits) = (self.program, self.trace.take(), Limits::new(self.max_memory));
         let (listeners, streams, most) = (take(&mut self.listeners), take(&mut self.streams), self.max_sockets);
+        let contrary = self.contrary_p1;
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
             let told = [("LISTEN_FDS", listeners.len().to_string()), ("LISTEN_FDNAMES", names.join(":"))];
@@ -260,6 +271,7 @@ impl<'a> Run<'a> {
         if let Some(most) = most {
             p1.max_sockets(most);
         }
+        p1.set_contrary(contrary);
         p1.set_trace(trace);
         let mut store = Store::new(program.engine(), p1::State { p1, limits });
         store.limiter(|state| &mut state.limits);

@@ -29,6 +29,8 @@ pub enum Backend {
     Native,
     /// A wasip1 module under `dormouse-host`.
     P1,
+    /// The same, on a host that answers as others do: all is ready, nothing has happened, no.
+    ContraryP1,
     /// A wasip2 component under `dormouse-host`.
     P2,
     /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
@@ -46,7 +48,8 @@ impl Backend {
         match self {
             Backend::Native => native::start(&[case]),
             Backend::Sim => native::start(&["--sim", case]),
-            Backend::P1 => p1::start(case),
+            Backend::P1 => p1::start(case, false),
+            Backend::ContraryP1 => p1::start(case, true),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
             Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
             #[cfg(feature = "wasmi")]
@@ -69,7 +72,7 @@ impl Backend {
     pub fn has_addresses(self) -> bool {
         match self {
             Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::Sim => true,
-            Backend::P1 => false,
+            Backend::P1 | Backend::ContraryP1 => false,
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => false,
         }

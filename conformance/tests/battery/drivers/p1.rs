@@ -8,13 +8,14 @@ use dormouse_host::{Program, Run};
 
 use super::{Subject, battery_wasm, guest, inside};
 
-/// Starts the guest battery.
-pub fn start(case: &str) -> Subject {
+/// Starts the guest battery, on a host that may answer as others do.
+pub fn start(case: &str, contrary: bool) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
     let program =
         BATTERY.get_or_init(|| Program::load(&battery_wasm("wasm32-wasip1")).unwrap_or_else(|error| panic!("{error}")));
     let inside = inside::open(case, 4);
-    run_with(program, &[case], move |mut run| {
+    run_with(program, &[case], move |run| {
+        let mut run = run.contrary_p1(contrary);
         for (name, value) in inside.env {
             run = run.env(name, value);
         }

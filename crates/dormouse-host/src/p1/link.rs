@@ -338,7 +338,9 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
             accepted => break accepted?,
         }
     };
-    let accepted = p1.table.accept(stream, flags & NONBLOCK != 0)?;
+    // WasmEdge 0.14 ignores the flag.
+    let nonblocking = flags & NONBLOCK != 0 && p1.contrary.is_none();
+    let accepted = p1.table.accept(stream, nonblocking)?;
     memory::write(memory, out, accepted.to_le_bytes())
 }
 

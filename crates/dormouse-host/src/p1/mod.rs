@@ -29,8 +29,10 @@
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   one socket, and its readiness
 //!   others.rs   what wasmtime-wasi waits for           hub.rs      where marks and the wait meet
+//!   contrary.rs what other hosts answer, for tests
 //! ```
 
+mod contrary;
 mod errno;
 mod hub;
 mod link;
@@ -56,6 +58,7 @@ pub use link::add_to_linker;
 
 use crate::limits::Limits;
 use crate::trace::Trace;
+use contrary::Contrary;
 use errno::Errno;
 use table::Table;
 
@@ -69,12 +72,14 @@ pub struct Wasip1 {
     table: Table,
     scratch: poll::Scratch,
     trace: Option<Trace>,
+    /// Answers as other hosts do, which is for tests.
+    contrary: Option<Contrary>,
 }
 
 impl Wasip1 {
     /// No socket yet, and everything else as `wasi` has it.
     pub fn new(wasi: WasiP1Ctx) -> Wasip1 {
-        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None }
+        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None, contrary: None }
     }
 
     /// Opens a listener for the program, before it starts: the first socket is descriptor 3, and so on in the order of these
@@ -111,6 +116,11 @@ impl Wasip1 {
         if let Some(trace) = &self.trace {
             trace.count_p1(name);
         }
+    }
+
+    /// See [`Run::contrary_p1`](crate::Run::contrary_p1).
+    pub(crate) fn set_contrary(&mut self, on: bool) {
+        self.contrary = on.then(Contrary::default);
     }
 
     /// Tells the trace how many sockets are open.

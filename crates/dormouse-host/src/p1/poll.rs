@@ -11,6 +11,7 @@ use std::task::Poll;
 use tokio::time::{Instant, sleep_until};
 
 use super::Wasip1;
+use super::contrary::Answer;
 use super::errno::Errno;
 use super::memory::{self, long, word};
 use super::others::{EVENT, Others, SUBSCRIPTION, Told};
@@ -94,11 +95,12 @@ async fn poll(
     scratch.theirs.clear();
     let now = Instant::now();
     let mut due: Option<Instant> = None;
-    let mut ready = false;
+    let (mut ready, mut absolute_time) = (false, false);
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
         match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match p1.when(id, timeout, absolute)? {
                 Ok(when) => {
+                    absolute_time |= absolute;
                     scratch.clocks.push((index as u32, when));
                     due = Some(due.map_or(when, |due| due.min(when)));
                 }
@@ -115,6 +117,19 @@ async fn poll(
     if let Some(trace) = &p1.trace {
         trace.count_poll_oneoff(count as usize);
         trace.set_resources(p1.table.open());
+    }
+
+    let answer = match &mut p1.contrary {
+        Some(contrary) => contrary.next(count as usize, absolute_time),
+        None => Answer::True,
+    };
+    match answer {
+        Answer::Refused(errno) => return Ok(Err(errno)),
+        Answer::Nothing => {
+            tokio::task::yield_now().await;
+            return Ok(Ok(0));
+        }
+        Answer::True | Answer::AllReady => ready |= answer == Answer::AllReady,
     }
 
     scratch.others.copy(&guest[asked.clone()], &scratch.theirs, p1.table.shift());
@@ -143,6 +158,7 @@ async fn poll(
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
                 Owner::Socket(socket) => match socket.is_ready(side) {
+                    Ok(false) if answer == Answer::AllReady => Some(Told::default()),
                     Ok(false) => None,
                     Ok(true) if socket.is_hung_up(side) => Some(Told { flags: HANGUP, bytes: 1, ..Told::default() }),
                     Ok(true) => Some(Told { bytes: 1, ..Told::default() }),
