@@ -19,10 +19,7 @@ fn sentence(bytes: &[u8]) -> String {
 #[test]
 fn a_file_that_does_not_exist_is_named() {
     let error = Program::load("no/such.wasm".as_ref()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot read no/such.wasm: no such file or directory; give the path of a .wasm file"
-    );
+    assert_eq!(error.to_string(), "cannot read no/such.wasm: no such file or directory; give the path of a .wasm file");
     let error = Program::load(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap_err();
     assert!(error.to_string().contains("is a directory"), "{error}");
 }
