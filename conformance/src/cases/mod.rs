@@ -8,6 +8,7 @@ mod load;
 mod moving;
 mod net;
 mod nettest;
+mod options;
 mod place;
 mod shutdown;
 mod task;
@@ -125,6 +126,8 @@ cases! {
     nettest::future_timeout,
     nettest::close_timeout,
     nettest::concurrent_methods,
+    options::options_of_streams,
+    options::options_of_listeners,
     udp::udp_echo,
     udp::datagrams_are_whole,
     udp::datagrams_of_a_peer,

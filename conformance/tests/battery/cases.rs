@@ -14,7 +14,8 @@ use crate::differences::{
     a_udp_socket_with_a_peer_hears_nobody_else, connect_to_a_closed_port_is_refused,
     datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
     datagrams_that_fail_say_why, deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4,
-    names_are_looked_up, peek_works_or_says_unsupported, shutting_reading_down_ends_every_read_and_no_write,
+    names_are_looked_up, options_of_listeners_are_handed_on, options_of_streams_are_what_was_set,
+    peek_works_or_says_unsupported, shutting_reading_down_ends_every_read_and_no_write,
 };
 use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
@@ -82,6 +83,8 @@ battery! {
         peek_works_or_says_unsupported with peers,
         what_is_no_address_is_invalid is nonsense,
         names_are_looked_up,
+        options_of_streams_are_what_was_set with peers,
+        options_of_listeners_are_handed_on,
         a_udp_echo_serves_clients_outside with clients,
         datagrams_are_whole_and_know_where_they_come_from,
         a_udp_socket_with_a_peer_hears_nobody_else,

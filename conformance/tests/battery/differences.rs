@@ -126,3 +126,17 @@ fn nc_udp(addr: SocketAddr) {
     let heard = nc.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&heard.stdout), "hello\n");
 }
+
+pub fn options_of_streams_are_what_was_set(on: Backend) -> &'static str {
+    let (expected, cell) = match on {
+        Backend::Native => ("nodelay", "✓"),
+        Backend::P2 | Backend::StingyP2 => ("no nodelay", "✓ but for nodelay"),
+        _ => ("unsupported", "says `Unsupported`"),
+    };
+    assert_eq!(on.start("options_of_streams").ends_well(), [expected]);
+    cell
+}
+
+pub fn options_of_listeners_are_handed_on(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "options_of_listeners")
+}

@@ -29,7 +29,7 @@ use crate::time::Instant;
 /// # }).unwrap();
 /// ```
 pub struct TcpListener {
-    handle: Share,
+    pub(super) handle: Share,
 }
 
 impl TcpListener {
@@ -207,7 +207,7 @@ pub fn preopened_listeners() -> io::Result<Vec<TcpListener>> {
 /// The connections of a listener; made by [`TcpListener::incoming`].
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
-    handle: Share,
+    pub(super) handle: Share,
     ended: bool,
     _listener: PhantomData<&'a TcpListener>,
 }

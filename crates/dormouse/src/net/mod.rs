@@ -17,6 +17,7 @@
 mod addr;
 mod listener;
 mod lookup;
+mod options;
 mod race;
 mod socket;
 mod split;
@@ -28,6 +29,7 @@ pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV
 pub use addr::ToSocketAddrs;
 pub use listener::{Incoming, TcpListener, preopened_listeners};
 pub use lookup::lookup_host;
+pub use options::Keepalive;
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use stream::TcpStream;

@@ -25,7 +25,7 @@ const BACKLOG: u32 = 1024;
 /// # }).unwrap();
 /// ```
 pub struct TcpSocket {
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl TcpSocket {

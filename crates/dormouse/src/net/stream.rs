@@ -37,7 +37,7 @@ use crate::time::Instant;
 /// # }).unwrap();
 /// ```
 pub struct TcpStream {
-    handle: Share,
+    pub(super) handle: Share,
 }
 
 impl TcpStream {

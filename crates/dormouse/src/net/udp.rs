@@ -34,7 +34,7 @@ use crate::time::Instant;
 /// # }).unwrap();
 /// ```
 pub struct UdpSocket {
-    handle: Share,
+    pub(super) handle: Share,
 }
 
 /// A datagram with the address it came from, or is for.

@@ -19,6 +19,7 @@
 //! | `Source::stdin()` | standard input: its `try_read` says `WouldBlock` instead of blocking, and dropping it closes nothing |
 //! | `Source::file(&File)` | what to wait for before each read or write of a file of std; `None` if it is always ready |
 //! | `Source::try_ready(Side)` | of a `Source::file`: `WouldBlock` unless a blocking call on that side would return at once |
+//! | `Source::get(Setting)`, `set` | an option of a socket, where the host has it |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `THREADS` | whether there can be another thread |
@@ -72,6 +73,35 @@ pub(crate) enum Side {
     Read = 0,
     /// There is room to write, a connection attempt has ended, or an error.
     Write = 1,
+}
+
+/// An option of a socket. Durations are in nanoseconds, sizes in bytes, and what is on or off is 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Keepalive,
+    KeepaliveIdle,
+    KeepaliveInterval,
+    KeepaliveCount,
+    HopLimit,
+    ReceiveBuffer,
+    SendBuffer,
+    NoDelay,
+}
+
+impl Setting {
+    /// As users know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Setting::Keepalive => "keepalive",
+            Setting::KeepaliveIdle => "keepalive's idle time",
+            Setting::KeepaliveInterval => "keepalive's interval",
+            Setting::KeepaliveCount => "keepalive's count",
+            Setting::HopLimit => "ttl",
+            Setting::ReceiveBuffer => "recv_buffer_size",
+            Setting::SendBuffer => "send_buffer_size",
+            Setting::NoDelay => "nodelay",
+        }
+    }
 }
 
 /// How long a [`Wait::wait`] may sleep: the three cases of the one host call.

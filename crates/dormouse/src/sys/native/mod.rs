@@ -5,6 +5,7 @@ pub(crate) mod clock;
 mod file;
 mod lookup;
 mod net;
+mod options;
 mod poller;
 #[cfg(unix)]
 mod preopened;

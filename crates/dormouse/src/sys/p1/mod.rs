@@ -9,6 +9,7 @@ pub(crate) mod clock;
 mod descriptor;
 mod file;
 mod net;
+mod options;
 mod poller;
 mod stdio;
 mod udp;

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 mod file;
 mod lookup;
 mod net;
+mod options;
 mod poller;
 mod stdio;
 mod udp;

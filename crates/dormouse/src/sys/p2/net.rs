@@ -194,7 +194,7 @@ impl Source {
         self.wrote.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    fn socket(&self) -> io::Result<&tcp::TcpSocket> {
+    pub(super) fn socket(&self) -> io::Result<&tcp::TcpSocket> {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 

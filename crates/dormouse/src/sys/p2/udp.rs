@@ -179,6 +179,10 @@ impl Source {
         })
     }
 
+    pub(super) fn udp_socket(&self) -> io::Result<&UdpSocket> {
+        Ok(&self.as_udp()?.socket)
+    }
+
     fn as_udp(&self) -> io::Result<&Udp> {
         let other: Option<&dyn Any> = self.other.as_deref().map(|other| other as &dyn Any);
         other.and_then(|other| other.downcast_ref()).ok_or_else(|| io::ErrorKind::NotConnected.into())

@@ -16,6 +16,7 @@ pub(crate) mod choice;
 pub(crate) mod clock;
 mod file;
 mod net;
+mod options;
 mod poller;
 mod socket;
 mod stdio;

@@ -1,0 +1,20 @@
+//! Options of sockets: there are none.
+
+use std::io;
+
+use super::Source;
+use crate::sys::Setting;
+
+impl Source {
+    pub(crate) fn set(&self, _setting: Setting, _value: u64) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn get(&self, _setting: Setting) -> io::Result<u64> {
+        unsupported()
+    }
+}
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(crate::io::error(io::ErrorKind::Unsupported, "wasm32-wasip1 has no call for options of sockets"))
+}
