@@ -3,6 +3,7 @@
 mod closing;
 mod deadlines;
 mod fair;
+mod files;
 mod handles;
 mod load;
 mod moving;
@@ -126,6 +127,8 @@ cases! {
     nettest::future_timeout,
     nettest::close_timeout,
     nettest::concurrent_methods,
+    files::files,
+    files::files_and_sockets,
     options::options_of_streams,
     options::options_of_listeners,
     udp::udp_echo,

@@ -83,6 +83,8 @@ battery! {
         peek_works_or_says_unsupported with peers,
         what_is_no_address_is_invalid is nonsense,
         names_are_looked_up,
+        files_are_written_and_read_and_paths_are_those_of_std is files,
+        files_are_copied_to_sockets_and_back is files_and_sockets with peers,
         options_of_streams_are_what_was_set with peers,
         options_of_listeners_are_handed_on,
         a_udp_echo_serves_clients_outside with clients,

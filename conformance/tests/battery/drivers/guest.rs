@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dormouse_host::{Counts, Error, Output, Program, Run, Stop, Trace};
 
-use super::{Process, Subject, lines_to};
+use super::{Process, Subject, dir_for, lines_to};
 
 struct Guest {
     trace: Trace,
@@ -49,6 +49,7 @@ pub fn run(
 ) -> Subject {
     let program = program.clone();
     let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let dir = args.first().and_then(|case| dir_for(case));
     let (sender, lines) = mpsc::channel();
     let stderr = Arc::new(Mutex::new(String::new()));
     let said = Arc::clone(&stderr);
@@ -60,7 +61,11 @@ pub fn run(
     let thread = std::thread::spawn(move || {
         let _ends: Sender<()> = ends;
         let guest_says = say.clone();
-        let run = give(Run::new(&program))
+        let run = match dir {
+            Some(dir) => Run::new(&program).dir(dir, "files").env("BATTERY_DIR", "files"),
+            None => Run::new(&program),
+        };
+        let run = give(run)
             .args(args)
             .stdout(Output::Pipe(Box::new(lines_to(sender))))
             .stderr(Output::Pipe(Box::new(move |bytes| guest_says(&String::from_utf8_lossy(bytes)))))

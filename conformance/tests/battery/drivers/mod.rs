@@ -12,6 +12,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -256,6 +257,20 @@ pub fn build(args: &[&str]) -> PathBuf {
 pub fn battery_wasm(target: &str) -> PathBuf {
     let built = build(&["--package", "conformance", "--bin", "battery", "--target", target]);
     built.join(target).join("debug/battery.wasm")
+}
+
+/// An empty directory, for the cases that want one.
+pub fn dir_for(case: &str) -> Option<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    if !case.starts_with("files") {
+        return None;
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{case}-{number}"));
+    // What an earlier run has left.
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("create {}: {error}", dir.display()));
+    Some(dir)
 }
 
 /// The directory that cargo builds into: two above that of this test.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use dormouse_host::Counts;
 use socket2::Socket;
 
-use super::{Process, Subject, lines_to, pump};
+use super::{Process, Subject, dir_for, lines_to, pump};
 
 struct Native {
     child: Child,
@@ -45,6 +45,9 @@ impl Process for Native {
 pub fn start(args: &[&str]) -> Subject {
     let mut command = Command::new(env!("CARGO_BIN_EXE_battery"));
     command.args(args);
+    if let Some(dir) = args.last().and_then(|case| dir_for(case)) {
+        command.env("BATTERY_DIR", dir);
+    }
     spawn(command)
 }
 

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Subject, battery_wasm, native};
+use super::{Subject, battery_wasm, dir_for, native};
 
 /// Starts the guest battery.
 pub fn start(case: &str) -> Subject {
@@ -22,7 +22,13 @@ pub fn start(case: &str) -> Subject {
 pub fn run(module: &Path, args: &[&str]) -> Subject {
     let (addr, port) = free_port();
     let listeners = ["--tcplisten", &addr.to_string(), "--tcplisten", "127.0.0.1:0"];
-    let mut command = wasmi_run(&[&listeners[..], &["--env", "BATTERY_LISTENERS=4..5"]].concat(), module);
+    let mut options = [&listeners[..], &["--env", "BATTERY_LISTENERS=4..5"]].concat();
+    let dir = args.first().and_then(|case| dir_for(case)).map(|dir| dir.display().to_string());
+    let variable = dir.as_deref().map(|dir| format!("BATTERY_DIR={dir}"));
+    if let (Some(dir), Some(variable)) = (&dir, &variable) {
+        options.extend(["--dir", dir, "--env", variable]);
+    }
+    let mut command = wasmi_run(&options, module);
     command.args(args);
     native::spawn_on(command, Some((addr, port)))
 }

@@ -1,13 +1,4 @@
-//! Files, pipes and devices.
-//!
-//! A regular file is always ready: a read or write of it takes the time that the disk takes, with the whole program, and
-//! never waits for a peer. What has a peer is a pipe, a FIFO, a terminal or another device. There, natively on Unix, a
-//! task that would have to wait is parked, and the others run on. On wasip2 and on Windows it waits with the whole
-//! program: there std's descriptor cannot be asked whether it is ready. Sockets ([`crate::net`]) and standard streams
-//! ([`crate::io`]) park everywhere on WASI.
-//!
-//! If another process reads the same pipe and is faster, the read waits with the whole program for what comes next; and so
-//! does a write if another process fills the pipe first.
+//! An open file.
 
 use std::fmt;
 use std::fs;
@@ -20,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 
+use super::context;
 use crate::reactor::{Handle, Reactor, Share};
 use crate::sys::{PIPE_BUF, Side, Source};
 
@@ -262,9 +254,3 @@ macro_rules! traits {
 
 traits!(&File, poll_shared);
 traits!(File, poll_owned);
-
-/// Says what was tried, before what went wrong: `open notes.txt: no such file`.
-#[cold]
-fn context(error: io::Error, what: &str, path: &Path) -> io::Error {
-    crate::io::error(error.kind(), format!("{what} {}: {error}", path.display()))
-}
