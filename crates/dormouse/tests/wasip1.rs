@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use dormouse::net::{TcpListener, TcpSocket, TcpStream, preopened_listeners};
+use dormouse::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, preopened_listeners};
 use dormouse::time::timeout;
 
 #[dormouse::test]
@@ -32,6 +32,19 @@ async fn binding_says_what_to_do() {
         assert_eq!(error.to_string(), format!("bind 127.0.0.1:9: {sentence}"));
     }
     assert_eq!(socket.listen(1).await.unwrap_err().to_string(), sentence);
+}
+
+#[dormouse::test]
+async fn datagrams_and_names_say_what_to_do() {
+    let error = UdpSocket::bind("127.0.0.1:9").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "bind 127.0.0.1:9: wasm32-wasip1 has no call for UDP; build for wasm32-wasip2");
+    let error = TcpStream::connect("localhost:9").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        error.to_string(),
+        "look up localhost: wasm32-wasip1 has no call that looks up a name; give an IP address, or build for wasm32-wasip2"
+    );
 }
 
 #[test]
