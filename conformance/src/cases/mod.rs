@@ -79,6 +79,7 @@ cases! {
     net::peek,
     net::nonsense,
     net::names,
+    net::named_listeners,
     net::dropped_operations_lose_nothing,
     closing::stalled_client,
     closing::connect_close,

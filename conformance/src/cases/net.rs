@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use dormouse::io;
-use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, lookup_host};
+use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, lookup_host, preopened_listeners};
 use dormouse::spawn;
 use dormouse::time::timeout;
 use futures_lite::future::{poll_once, zip};
@@ -262,6 +262,24 @@ pub async fn nonsense() {
         assert_eq!(TcpListener::bind(addr).await.unwrap_err().kind(), ErrorKind::InvalidInput, "bind {addr}");
     }
     assert_eq!(TcpStream::connect(&[][..]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// The listener that the driver has named, and all that there are.
+pub async fn named_listeners() {
+    match TcpListener::from_env("outside") {
+        Ok(listener) => {
+            println!("{listener}");
+            // It is taken, and the others are not.
+            let others = preopened_listeners().unwrap();
+            assert!(others.iter().all(|other| other.to_string() != listener.to_string()), "{others:?}");
+            assert!(!others.is_empty());
+            assert!(preopened_listeners().unwrap().is_empty());
+        }
+        Err(error) => {
+            assert!(error.to_string().contains("\"outside\""), "{error}");
+            println!("{:?}", error.kind());
+        }
+    }
 }
 
 /// Names are looked up while others run, and connecting tries the addresses that come of it.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::differences::{
-    a_connection_attempt_is_bounded_by_a_timeout, a_parked_write_fails_when_writing_is_shut_down,
-    a_second_listener_on_an_address_is_refused, a_udp_echo_serves_clients_outside,
-    a_udp_socket_with_a_peer_hears_nobody_else, connect_to_a_closed_port_is_refused,
+    a_connection_attempt_is_bounded_by_a_timeout, a_listener_of_the_hosts_is_found_by_its_name,
+    a_parked_write_fails_when_writing_is_shut_down, a_second_listener_on_an_address_is_refused,
+    a_udp_echo_serves_clients_outside, a_udp_socket_with_a_peer_hears_nobody_else, connect_to_a_closed_port_is_refused,
     datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
     datagrams_that_fail_say_why, deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4,
     names_are_looked_up, options_of_listeners_are_handed_on, options_of_streams_are_what_was_set,
@@ -82,6 +82,7 @@ battery! {
         vectored_reads_and_writes_keep_the_order is vectored with peers,
         peek_works_or_says_unsupported with peers,
         what_is_no_address_is_invalid is nonsense,
+        a_listener_of_the_hosts_is_found_by_its_name,
         names_are_looked_up,
         files_are_written_and_read_and_paths_are_those_of_std is files,
         files_are_copied_to_sockets_and_back is files_and_sockets with peers,

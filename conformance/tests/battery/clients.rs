@@ -1,6 +1,8 @@
 //! Programs as users meet them: the examples, the `dormouse` command, `nc`.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -132,6 +134,19 @@ fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
         drop(stdin);
         subject.ends_well();
     }
+}
+
+/// As systemd's socket activation hands a listener over: descriptor 3, and variables for this process alone.
+#[test]
+fn a_native_program_takes_the_listener_that_it_is_activated_with() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" 3<&0 0</dev/null"]);
+    command.arg(native_example("echo").get_program());
+    let server = native::spawn_with(command, OwnedFd::from(listener).into());
+    assert_eq!(server.addr(), addr, "it is that one, and no other");
+    echo(&mut Subject::connect(addr), &pattern(100));
 }
 
 #[test]

@@ -140,3 +140,13 @@ pub fn options_of_streams_are_what_was_set(on: Backend) -> &'static str {
 pub fn options_of_listeners_are_handed_on(on: Backend) -> &'static str {
     with_names_and_datagrams(on, "options_of_listeners")
 }
+
+pub fn a_listener_of_the_hosts_is_found_by_its_name(on: Backend) -> &'static str {
+    let (expected, cell) = match on {
+        Backend::P1 | Backend::ContraryP1 => ("FD 3", "✓"),
+        // None is named: a host that can does so, and a program that binds has none.
+        _ => ("NotFound", "says `NotFound`"),
+    };
+    assert_eq!(on.start("named_listeners").ends_well(), [expected]);
+    cell
+}

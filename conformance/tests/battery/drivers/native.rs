@@ -62,6 +62,11 @@ pub fn spawn_fed(mut command: Command) -> (Subject, ChildStdin) {
     (subject, stdin.expect("piped"))
 }
 
+/// The same for one that is given something else for it.
+pub fn spawn_with(mut command: Command, stdin: Stdio) -> Subject {
+    start_child(command.stdin(stdin), None).0
+}
+
 /// The same for one that is told where to listen. What is given with the address is kept until it has ended.
 pub fn spawn_on(mut command: Command, port: Option<(SocketAddr, Socket)>) -> Subject {
     start_child(command.stdin(Stdio::null()), port).0
