@@ -87,4 +87,62 @@ mod tests {
         assert_eq!(alternate(addrs(&["1.1.1.1:1", "[::1]:1"])), addrs(&["1.1.1.1:1", "[::1]:1"]));
         assert!(alternate(Vec::new()).is_empty());
     }
+
+    /// wasip1 has no addresses.
+    #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+    mod connecting {
+        use super::super::*;
+        use crate::block_on;
+        use crate::net::{TcpListener, TcpStream};
+        use crate::time::timeout;
+
+        async fn listener(backlog: u32) -> (TcpListener, SocketAddr) {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let addr = socket.local_addr().unwrap();
+            (socket.listen(backlog).await.unwrap(), addr)
+        }
+
+        /// An address at which nobody listens any more.
+        async fn nobody() -> SocketAddr {
+            listener(1).await.1
+        }
+
+        #[test]
+        fn when_one_fails_the_next_is_tried() {
+            block_on(async {
+                let (_listener, good) = listener(16).await;
+                let socket = race(vec![nobody().await, nobody().await, good]).await.unwrap();
+                assert_eq!(socket.into_stream().peer_addr().unwrap(), good);
+            });
+        }
+
+        #[test]
+        fn when_all_fail_the_first_error_is_told() {
+            block_on(async {
+                let (first, second) = (nobody().await, nobody().await);
+                let error = race(vec![first, second]).await.map(drop).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                assert!(error.to_string().starts_with(&format!("connect {first}: ")), "{error}");
+                assert_eq!(race(Vec::new()).await.map(drop).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            });
+        }
+
+        #[test]
+        fn one_that_takes_long_gets_company() {
+            block_on(async {
+                // Nobody accepts: when its backlog is full, an attempt goes on and on.
+                let (_full, full) = listener(1).await;
+                let mut waiting = Vec::new();
+                while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(full)).await {
+                    waiting.push(stream.unwrap());
+                    assert!(waiting.len() < 1000, "the backlog has no end");
+                }
+                let (_listener, good) = listener(16).await;
+                let raced = timeout(Duration::from_secs(60), race(vec![full, good])).await;
+                let socket = raced.expect("the second does not wait for the first").unwrap();
+                assert_eq!(socket.into_stream().peer_addr().unwrap(), good);
+            });
+        }
+    }
 }
