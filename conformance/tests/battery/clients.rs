@@ -136,6 +136,38 @@ fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
     }
 }
 
+/// Who reads standard input is asked to end by the end of it, and ends in its own way; nobody else is asked.
+#[test]
+fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() {
+    for target in ["wasm32-wasip1", "wasm32-wasip2"] {
+        let mut command = dormouse_run(&[], &wasm("stdin_upper", target));
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Killed(child);
+        let mut stdout = BufReader::new(child.0.stdout.take().expect("piped"));
+        child.0.stdin.as_mut().expect("piped").write_all(b"hello\n").unwrap();
+        let mut line = String::new();
+        while line != "HELLO\n" {
+            line.clear();
+            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it says HELLO before it ends");
+        }
+        interrupt(&child);
+        assert_eq!(child.0.wait().unwrap().code(), Some(0), "on {target}");
+
+        let mut command = dormouse_run(&["--listen", "127.0.0.1:0"], &wasm("ticker_echo", target));
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Killed(child);
+        line.clear();
+        BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).unwrap();
+        interrupt(&child);
+        assert_eq!(child.0.wait().unwrap().code(), Some(130), "on {target}");
+    }
+}
+
+fn interrupt(child: &Killed) {
+    let kill = Command::new("kill").args(["-INT", &child.0.id().to_string()]).status();
+    assert!(kill.expect("start kill").success());
+}
+
 /// As systemd's socket activation hands a listener over: descriptor 3, and variables for this process alone.
 #[test]
 fn a_native_program_takes_the_listener_that_it_is_activated_with() {

@@ -28,6 +28,7 @@
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
 
 mod error;
+mod interrupt;
 mod limits;
 pub mod p1;
 mod p2;
@@ -39,6 +40,7 @@ mod trace;
 mod trap;
 
 pub use error::Error;
+pub use interrupt::Interrupt;
 pub use policy::{AddrError, ConnectAddr, ListenAddr, Policy};
 pub use program::Program;
 pub use run::{Exit, Run, Stop};

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::exit;
 
-use dormouse_host::{Error, Exit, Program, Trace};
+use dormouse_host::{Error, Exit, Interrupt, Program, Trace};
 
 use cli::{Command, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -39,12 +39,13 @@ fn main() {
 fn run(args: &RunArgs) {
     raise_file_limit();
     let trace = args.count_calls.then(Trace::new);
-    if let Err(error) = signals::watch(trace.clone()) {
+    let interrupt = Interrupt::new();
+    if let Err(error) = signals::watch(trace.clone(), interrupt.clone()) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }
     let ended = Program::load(args.app()).and_then(|program| {
-        let run = args.run(&program, complain)?;
+        let run = args.run(&program, complain)?.interrupt(interrupt.clone());
         match &trace {
             Some(trace) => run.trace(trace.clone()),
             None => run,

@@ -23,6 +23,7 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::error::Error;
+use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Limits, MAX_HANDLES};
 use crate::p1::{self, Wasip1};
 use crate::p2;
@@ -60,6 +61,7 @@ pub struct Run<'a> {
     trace: Option<Trace>,
     tokio_budget: bool,
     contrary_p1: bool,
+    interrupt: Interrupt,
     stop: Stop,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             trace: None,
             tokio_budget: false,
             contrary_p1: false,
+            interrupt: Interrupt::default(),
             stop: Stop::default(),
         }
     }
@@ -178,6 +181,12 @@ impl<'a> Run<'a> {
     /// that.
     pub fn contrary_p1(mut self, on: bool) -> Self {
         self.contrary_p1 = on;
+        self
+    }
+
+    /// Has `interrupt` ask the program to end, by ending the standard input that it inherits.
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
         self
     }
 
@@ -285,7 +294,7 @@ impl<'a> Run<'a> {
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args).envs(&self.env);
         match self.stdin {
-            Input::Inherit => wasi.inherit_stdin(),
+            Input::Inherit => wasi.stdin(Endable(self.interrupt)),
             Input::Null => &mut wasi,
             Input::Bytes(bytes) => wasi.stdin(MemoryInputPipe::new(bytes)),
         };

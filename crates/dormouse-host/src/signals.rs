@@ -3,13 +3,17 @@
 use std::io::{self, Write};
 use std::process::exit;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use dormouse_host::Trace;
+use dormouse_host::{Interrupt, Trace};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+/// How long a program may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Starts the thread. With a trace, SIGUSR1 prints the counts so far.
-pub(crate) fn watch(trace: Option<Trace>) -> io::Result<()> {
+pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     if trace.is_some() {
         signals.add_signal(SIGUSR1)?;
@@ -18,6 +22,8 @@ pub(crate) fn watch(trace: Option<Trace>) -> io::Result<()> {
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => print(trace.as_ref()),
+                // The first time it is asked, if it can hear that.
+                SIGINT if interrupt.ask() => end_later(trace.clone()),
                 // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
                 // wrote has gone out already.
                 _ => finish(trace.as_ref(), 128 + signal),
@@ -25,6 +31,20 @@ pub(crate) fn watch(trace: Option<Trace>) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Ends the process if the program has not by then.
+fn end_later(trace: Option<Trace>) {
+    let waiting = std::thread::Builder::new().name("grace".to_owned()).spawn({
+        let trace = trace.clone();
+        move || {
+            std::thread::sleep(GRACE);
+            finish(trace.as_ref(), 128 + SIGINT);
+        }
+    });
+    if waiting.is_err() {
+        finish(trace.as_ref(), 128 + SIGINT);
+    }
 }
 
 /// Prints the counts and ends the process. If two threads come here, the first one wins.
