@@ -10,7 +10,7 @@ use wiggle::GuestMemory;
 
 use super::errno::Errno;
 use super::memory::{self, BUFFERS};
-use super::socket::Side;
+use super::socket::{Side, Socket};
 use super::table::{Owner, Table};
 use super::{Wasip1, poll};
 
@@ -99,7 +99,8 @@ fn ours<T: Send + 'static>(
 
         fn sock_recv(memory, p1, fd, bufs, count, flags, out, out_flags) {
             p1.count("sock_recv");
-            let received = receive(memory, &mut p1.table, fd as u32, bufs as u32, count as u32, flags as u32).await;
+            let results = [(out as u32, 4), (out_flags as u32, 2)];
+            let received = receive(memory, p1, fd as u32, bufs as u32, count as u32, flags as u32, &results).await;
             number(received.and_then(|n| {
                 memory::write(memory, out as u32, n.to_le_bytes())?;
                 memory::write(memory, out_flags as u32, [0, 0])
@@ -108,8 +109,7 @@ fn ours<T: Send + 'static>(
 
         fn sock_send(memory, p1, fd, bufs, count, _flags, out) {
             p1.count("sock_send");
-            let sent = send(memory, &mut p1.table, fd as u32, bufs as u32, count as u32).await;
-            number(sent.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+            number(send(memory, p1, fd as u32, bufs as u32, count as u32, out as u32).await)
         }
 
         fn sock_shutdown(_memory, p1, fd, how) {
@@ -120,13 +120,19 @@ fn ours<T: Send + 'static>(
                 3 => Ok(Shutdown::Both),
                 _ => Err(Errno::INVAL),
             };
-            let socket = p1.table.socket(fd as u32);
+            let socket = socket(p1, fd as u32);
             number(how.and_then(|how| socket?.shutdown(how).map_err(Errno::from)))
         }
 
         fn poll_oneoff(memory, p1, subscriptions, events, count, out) {
-            let polled = poll::poll_oneoff(p1, memory, subscriptions as u32, events as u32, count as u32).await?;
-            number(polled.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+            // Before it waits, as with every result below: what is done is not to be lost for want of a place to tell it.
+            match memory::range(memory, out as u32, 4) {
+                Err(errno) => number(Err(errno)),
+                Ok(_) => {
+                    let polled = poll::poll_oneoff(p1, memory, subscriptions as u32, events as u32, count as u32).await?;
+                    number(polled.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
+                }
+            }
         }
 
         fn fd_read(memory, p1, fd, bufs, count, out) {
@@ -136,7 +142,8 @@ fn ours<T: Send + 'static>(
                     wasi::fd_read(&mut p1.wasi, memory, fd, bufs, count, out).await?
                 }
                 None => {
-                    let received = receive(memory, &mut p1.table, fd as u32, bufs as u32, count as u32, 0).await;
+                    let results = [(out as u32, 4)];
+                    let received = receive(memory, p1, fd as u32, bufs as u32, count as u32, 0, &results).await;
                     number(received.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
                 }
             }
@@ -148,10 +155,7 @@ fn ours<T: Send + 'static>(
                     let memory = &mut GuestMemory::Unshared(memory);
                     wasi::fd_write(&mut p1.wasi, memory, fd, bufs, count, out).await?
                 }
-                None => {
-                    let sent = send(memory, &mut p1.table, fd as u32, bufs as u32, count as u32).await;
-                    number(sent.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
-                }
+                None => number(send(memory, p1, fd as u32, bufs as u32, count as u32, out as u32).await),
             }
         }
 
@@ -195,17 +199,18 @@ fn ours<T: Send + 'static>(
                 Some(fd) => wasi::fd_prestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out)?,
                 // wasi-libc asks from 3 on until EBADF, and passes over what is no directory only if the call succeeds
                 // (libc-bottom-half/sources/preopens.c); so does Go's runtime.
-                None if has_directories(p1)? => number(memory::write(memory, out as u32, [1, 0, 0, 0, 0, 0, 0, 0])),
+                // One that was closed does not end the walk either.
+                None if p1.table.is_preopened(fd as u32) && has_directories(p1)? => {
+                    number(memory::write(memory, out as u32, [1, 0, 0, 0, 0, 0, 0, 0]))
+                }
                 None => Errno::BADF.0.into(),
             }
         }
 
         fn fd_renumber(memory, p1, from, to) {
-            match (theirs(p1, "fd_renumber", from), theirs(p1, "fd_renumber", to)) {
-                (Some(from), Some(to)) => {
-                    wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?
-                }
-                _ => Errno::NOTSUP.0.into(),
+            match both(p1, "fd_renumber", from, to, Errno::NOTSUP) {
+                Ok((from, to)) => wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?,
+                Err(errno) => number(Err(errno)),
             }
         }
     }
@@ -214,8 +219,36 @@ fn ours<T: Send + 'static>(
 
 /// Whether wasmtime-wasi has a pre-opened directory, which would be its first descriptor that is no standard stream.
 fn has_directories(p1: &mut Wasip1) -> wasmtime::Result<bool> {
-    let mut prestat = [0; 8];
-    Ok(wasi::fd_prestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(&mut prestat), 3, 0)? == 0)
+    // The trait's function, not the one of the program's call: that would be counted as one.
+    match p1.wasi.fd_prestat_get(&mut GuestMemory::Unshared(&mut []), 3.into()) {
+        Ok(_) => Ok(true),
+        Err(error) => error.downcast().map(|_| false),
+    }
+}
+
+/// The socket of this number, for a call that only sockets answer.
+fn socket(p1: &mut Wasip1, fd: u32) -> Result<&mut Socket, Errno> {
+    if let Owner::Wasi(fd) = p1.table.owner(fd) {
+        return Err(p1.not_a_socket(fd));
+    }
+    p1.table.socket(fd)
+}
+
+/// The numbers that wasmtime-wasi has for two descriptors; `errno` if one of them is an open socket's.
+fn both(p1: &mut Wasip1, name: &str, one: i32, other: i32, errno: Errno) -> Result<(i32, i32), Errno> {
+    let numbers = [one, other].map(|fd| match p1.table.owner(fd as u32) {
+        Owner::Wasi(fd) => Ok(fd as i32),
+        Owner::Socket(_) => Err(errno),
+        Owner::Closed => Err(Errno::BADF),
+    });
+    if let [Ok(one), Ok(other)] = numbers {
+        return Ok((one, other)); // Its own span counts it.
+    }
+    p1.count(name);
+    match numbers.contains(&Err(Errno::BADF)) {
+        true => Err(Errno::BADF),
+        false => Err(errno),
+    }
 }
 
 /// Calls on a descriptor that no socket answers: what a socket says, and otherwise wasmtime-wasi, by its number.
@@ -270,8 +303,9 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (old, flags, path, len, new, new_path, new_len) = args;
-            let (Some(old), Some(new)) = (theirs(p1, "path_link", old), theirs(p1, "path_link", new)) else {
-                return Ok(Errno::NOTDIR.0.into());
+            let (old, new) = match both(p1, "path_link", old, new, Errno::NOTDIR) {
+                Ok(both) => both,
+                Err(errno) => return Ok(number(Err(errno))),
             };
             let memory = &mut GuestMemory::Unshared(memory);
             wasi::path_link(&mut p1.wasi, memory, old, flags, path, len, new, new_path, new_len).await
@@ -282,8 +316,9 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (old, path, len, new, new_path, new_len) = args;
-            let (Some(old), Some(new)) = (theirs(p1, "path_rename", old), theirs(p1, "path_rename", new)) else {
-                return Ok(Errno::NOTDIR.0.into());
+            let (old, new) = match both(p1, "path_rename", old, new, Errno::NOTDIR) {
+                Ok(both) => both,
+                Err(errno) => return Ok(number(Err(errno))),
             };
             let memory = &mut GuestMemory::Unshared(memory);
             wasi::path_rename(&mut p1.wasi, memory, old, path, len, new, new_path, new_len).await
@@ -294,7 +329,7 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (target, target_len, fd, path, len) = args;
-            let Some(fd) = theirs(p1, "path_symlink", fd) else { return Ok(Errno::NOTDIR.0.into()) };
+            let Some(fd) = theirs(p1, "path_symlink", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
             let memory = &mut GuestMemory::Unshared(memory);
             wasi::path_symlink(&mut p1.wasi, memory, target, target_len, fd, path, len).await
         })
@@ -304,7 +339,7 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (fd, lookup, path, len, open, base, inheriting, flags, out) = args;
-            let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(Errno::NOTDIR.0.into()) };
+            let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
             let guest = &mut GuestMemory::Unshared(memory);
             let errno =
                 wasi::path_open(&mut p1.wasi, guest, fd, lookup, path, len, open, base, inheriting, flags, out).await?;
@@ -325,7 +360,7 @@ fn refused(p1: &mut Wasip1, fd: i32, errno: Errno) -> i32 {
 
 async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u32) -> Result<(), Errno> {
     memory::range(memory, out, 4)?;
-    p1.table.socket(fd)?;
+    socket(p1, fd)?;
     // Before the system is asked, so that no connection is taken and lost.
     p1.table.check_room()?;
     let stream = loop {
@@ -344,16 +379,21 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
     memory::write(memory, out, accepted.to_le_bytes())
 }
 
+/// `results` are where the results go, and how long they are.
 async fn receive(
     memory: &mut [u8],
-    table: &mut Table,
+    p1: &mut Wasip1,
     fd: u32,
     bufs: u32,
     count: u32,
     flags: u32,
+    results: &[(u32, usize)],
 ) -> Result<u32, Errno> {
-    let socket = table.socket(fd)?;
-    let mut received = 0;
+    let socket = socket(p1, fd)?;
+    for &(at, len) in results {
+        memory::range(memory, at, len)?;
+    }
+    let mut received: u32 = 0;
     for buffer in memory::buffers(memory, bufs, count)? {
         let mut buf = &mut memory[buffer];
         while !buf.is_empty() {
@@ -387,8 +427,14 @@ async fn receive(
     Ok(received)
 }
 
-async fn send(memory: &[u8], table: &mut Table, fd: u32, bufs: u32, count: u32) -> Result<u32, Errno> {
-    let socket = table.socket(fd)?;
+async fn send(memory: &mut [u8], p1: &mut Wasip1, fd: u32, bufs: u32, count: u32, out: u32) -> Result<(), Errno> {
+    let socket = socket(p1, fd)?;
+    memory::range(memory, out, 4)?;
+    let sent = gather(memory, socket, bufs, count).await?;
+    memory::write(memory, out, sent.to_le_bytes())
+}
+
+async fn gather(memory: &[u8], socket: &mut Socket, bufs: u32, count: u32) -> Result<u32, Errno> {
     let mut slices = [IoSlice::new(&[]); BUFFERS];
     let mut used = 0;
     for (slice, buffer) in slices.iter_mut().zip(memory::buffers(memory, bufs, count)?) {

@@ -29,7 +29,8 @@ pub(super) fn read<const N: usize>(memory: &[u8], at: u32) -> Result<[u8; N], Er
 /// The buffers that an array of `iovec` names: at most this many of them, as of readv(2), the rest is for the next call.
 pub(super) const BUFFERS: usize = 64;
 
-/// The ranges of the buffers, those that are not empty.
+/// The ranges of the buffers, those that are not empty, and together no more than a u32 can tell: they may lie over each
+/// other, and so be longer than the memory.
 pub(super) fn buffers(
     memory: &[u8],
     array: u32,
@@ -37,13 +38,15 @@ pub(super) fn buffers(
 ) -> Result<impl Iterator<Item = Range<usize>> + use<>, Errno> {
     let array = range(memory, array, count as usize * 8)?;
     let mut ranges = [const { 0..0 }; BUFFERS];
-    let mut used = 0;
+    let (mut used, mut left) = (0, u32::MAX as usize);
     for entry in memory[array].chunks_exact(8) {
         let (start, len) = (word(entry, 0), word(entry, 4));
         let buffer = range(memory, start, len as usize)?;
-        if !buffer.is_empty() && used < BUFFERS {
-            ranges[used] = buffer;
+        let len = buffer.len().min(left);
+        if len > 0 && used < BUFFERS {
+            ranges[used] = buffer.start..buffer.start + len;
             used += 1;
+            left -= len;
         }
     }
     Ok(ranges.into_iter().take(used))

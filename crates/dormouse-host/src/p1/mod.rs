@@ -50,7 +50,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use wasmtime::{InstancePre, Linker, Module};
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p1::types::Clockid;
+use wasmtime_wasi::p1::types::{Clockid, Sdflags};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::GuestMemory;
 
@@ -145,6 +145,16 @@ impl Wasip1 {
         // Read after the clock above, so that no event comes early. Some decades are for ever.
         let now = Instant::now();
         Ok(Ok(now.checked_add(left).unwrap_or(now + Duration::from_secs(1 << 30))))
+    }
+
+    /// What wasmtime-wasi says to a call for sockets on one of its descriptors: ENOTSOCK, or EBADF if it is not open.
+    fn not_a_socket(&mut self, fd: u32) -> Errno {
+        // The trait's function, not the one of the program's call: that would be counted as one.
+        let said = self.wasi.sock_shutdown(&mut GuestMemory::Unshared(&mut []), fd.into(), Sdflags::empty());
+        match said.map_err(|error| error.downcast()) {
+            Err(Ok(errno)) => Errno(errno as u16),
+            _ => Errno::NOTSOCK,
+        }
     }
 
     /// What the program would read from its clock, which wasmtime-wasi keeps.

@@ -81,6 +81,11 @@ impl Table {
         self.preopened.len() as u32
     }
 
+    /// Whether this is the number of a socket that was opened before the start; it may be closed by now.
+    pub(super) fn is_preopened(&self, fd: u32) -> bool {
+        (FIRST..FIRST + self.shift()).contains(&fd)
+    }
+
     pub(super) fn owner(&mut self, fd: u32) -> Owner<'_> {
         let shift = self.shift();
         let socket = match fd {
