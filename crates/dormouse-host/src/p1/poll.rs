@@ -1,8 +1,8 @@
 //! `poll_oneoff`: the one call that waits, for sockets, clocks, and what is wasmtime-wasi's, together.
 //!
-//! A pass over the program's array looks at a byte for each socket. If one is ready, tokio's reactor gets a turn, so that
-//! no busy socket hides the others, and a second pass writes the events; if none is, the call sleeps until a mark, a clock
-//! or wasmtime-wasi's own `poll_oneoff`, which gets those of the subscriptions that are its.
+//! A pass over the program's array looks at a byte for each socket. If none is ready, the call sleeps until a mark, a clock
+//! or wasmtime-wasi's own `poll_oneoff`, which gets those of the subscriptions that are its. A call that need not sleep
+//! gives tokio's reactor a turn, so that nothing that is always ready hides the sockets. A second pass writes the events.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -93,7 +93,6 @@ async fn poll(
     // First pass: clocks, what is not ours, and whether anything is ready.
     scratch.clocks.clear();
     scratch.theirs.clear();
-    let now = Instant::now();
     let mut due: Option<Instant> = None;
     let (mut ready, mut absolute_time) = (false, false);
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
@@ -133,11 +132,18 @@ async fn poll(
     }
 
     scratch.others.copy(&guest[asked.clone()], &scratch.theirs, p1.table.shift());
-    if ready || due.is_some_and(|due| due <= now) {
+    // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
+    let at_once = ready || due.is_some_and(|due| due <= Instant::now());
+    let slept = match at_once {
+        true => false,
+        false => wait(p1, &guest[asked.clone()], due, &mut scratch.others).await?,
+    };
+    if !slept {
+        // The reactor's turn, and that of who wants to stop us.
         tokio::task::yield_now().await;
+    }
+    if at_once {
         scratch.others.look(&mut p1.wasi).await?;
-    } else {
-        wait(p1, &guest[asked.clone()], due, &mut scratch.others).await?;
     }
 
     // Second pass: the events.
@@ -184,13 +190,15 @@ async fn poll(
     Ok(Ok(written as u32))
 }
 
-/// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`.
-async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut Others) -> wasmtime::Result<()> {
+/// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`. Tells whether it has slept at
+/// all: standard output is ready most of the time.
+async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut Others) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
     let Wasip1 { table, wasi, .. } = p1;
     let mut sleep = pin!(due.map(sleep_until));
     let mut others = pin!(others.wait(wasi));
-    poll_fn(|cx| {
+    let mut slept = false;
+    let woken: wasmtime::Result<()> = poll_fn(|cx| {
         // Before the look: what is marked after it wakes us.
         hub.wait(cx);
         if any_ready(table, asked) {
@@ -199,12 +207,16 @@ async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut 
         if let Poll::Ready(result) = others.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        match sleep.as_mut().as_pin_mut() {
-            Some(sleep) => sleep.poll(cx).map(Ok),
-            None => Poll::Pending,
+        if let Some(sleep) = sleep.as_mut().as_pin_mut()
+            && sleep.poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
         }
+        slept = true;
+        Poll::Pending
     })
-    .await
+    .await;
+    woken.map(|()| slept)
 }
 
 fn any_ready(table: &mut Table, asked: &[u8]) -> bool {
