@@ -17,11 +17,13 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -103,12 +105,44 @@ impl Socket {
 
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(super) fn is_ready(&mut self, side: Side) -> io::Result<bool> {
-        let state = self.sides[side as usize].state.load(Ordering::Acquire);
-        match state {
-            ARMED => Ok(false),
-            READY | HUNG_UP => Ok(true),
-            _ => self.look(side),
+        loop {
+            let ready = match self.sides[side as usize].state.load(Ordering::Acquire) {
+                ARMED => false,
+                READY | HUNG_UP => true,
+                _ => self.look(side)?,
+            };
+            // A program whose calls block does not make one on a hint: it would wait there, and for this side only.
+            if !ready || self.nonblocking || self.confirm(side)? {
+                return Ok(ready);
+            }
         }
+    }
+
+    /// Asks the system whether a side is ready that was so; if not, nothing is known of it any more.
+    #[cold]
+    fn confirm(&mut self, side: Side) -> io::Result<bool> {
+        if self.is_hung_up(side) {
+            return Ok(true);
+        }
+        // Taken before the question, so that what happens meanwhile is not forgotten with it.
+        let guard = self.guard(side);
+        let flags = match side {
+            Side::Read => PollFlags::IN,
+            Side::Write => PollFlags::OUT,
+        };
+        let fd = match &self.inner {
+            Inner::Listener(listener) => listener.as_fd(),
+            Inner::Stream(stream) => stream.as_fd(),
+        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let found = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&now)))?;
+        if found == 0 {
+            if let Some(mut guard) = guard {
+                guard.clear_ready();
+            }
+            self.sides[side as usize].state.store(UNKNOWN, Ordering::Release);
+        }
+        Ok(found > 0)
     }
 
     /// Whether the peer has gone, of a side that is ready.
@@ -163,6 +197,14 @@ impl Socket {
         }
     }
 
+    /// What tokio knows, if it says that this side is ready.
+    fn guard(&self, side: Side) -> Option<AsyncFdReadyGuard<'_, RawFd>> {
+        match self.poll_ready(side, &mut Context::from_waker(&self.wakers[side as usize])) {
+            Poll::Ready(Ok(guard)) => Some(guard),
+            _ => None,
+        }
+    }
+
     /// Waits until this side is ready: what a call does that may block.
     pub(super) fn poll_wait(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.register()?;
@@ -180,11 +222,7 @@ impl Socket {
         short: impl FnOnce(&T) -> bool,
     ) -> io::Result<T> {
         // Taken before the call, so that what happens meanwhile is not forgotten with it.
-        let mut cx = Context::from_waker(&self.wakers[side as usize]);
-        let guard = match self.poll_ready(side, &mut cx) {
-            Poll::Ready(Ok(guard)) => Some(guard),
-            _ => None,
-        };
+        let guard = self.guard(side);
         let result = call(&self.inner);
         let nothing_left = match &result {
             Ok(value) => short(value),
