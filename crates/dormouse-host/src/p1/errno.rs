@@ -15,6 +15,7 @@ impl Errno {
     pub(super) const INVAL: Errno = Errno(28);
     pub(super) const IO: Errno = Errno(29);
     pub(super) const NFILE: Errno = Errno(41);
+    pub(super) const NOMEM: Errno = Errno(48);
     pub(super) const NOTDIR: Errno = Errno(54);
     pub(super) const NOTSOCK: Errno = Errno(57);
     pub(super) const NOTSUP: Errno = Errno(58);

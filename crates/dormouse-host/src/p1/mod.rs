@@ -45,7 +45,7 @@ mod table;
 use std::fmt;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::{InstancePre, Linker, Module};
@@ -134,11 +134,8 @@ impl Wasip1 {
     fn when(&mut self, id: u32, timeout: u64, absolute: bool) -> wasmtime::Result<Result<Instant, Errno>> {
         let passed = match (id, absolute) {
             (MONOTONIC | REALTIME, false) => 0,
-            (MONOTONIC, true) => self.monotonic()?,
-            (REALTIME, true) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-            }
+            (MONOTONIC, true) => self.now(Clockid::Monotonic)?,
+            (REALTIME, true) => self.now(Clockid::Realtime)?,
             _ => return Ok(Err(Errno::INVAL)),
         };
         let left = Duration::from_nanos(timeout.saturating_sub(passed));
@@ -158,9 +155,9 @@ impl Wasip1 {
     }
 
     /// What the program would read from its clock, which wasmtime-wasi keeps.
-    fn monotonic(&mut self) -> wasmtime::Result<u64> {
+    fn now(&mut self, clock: Clockid) -> wasmtime::Result<u64> {
         // The trait's function, not the one of the program's call: that would be counted as one.
-        let now = self.wasi.clock_time_get(&mut GuestMemory::Unshared(&mut []), Clockid::Monotonic, 0);
+        let now = self.wasi.clock_time_get(&mut GuestMemory::Unshared(&mut []), clock, 0);
         now.or_else(|error| error.downcast().map(|_| 0))
     }
 }

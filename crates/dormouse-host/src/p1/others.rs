@@ -41,6 +41,7 @@ pub(super) struct Others {
     copies: Vec<u8>,
     /// What one call sees: subscriptions, and room for their events.
     memory: Vec<u8>,
+    /// In the order of the subscriptions, which wasmtime-wasi keeps.
     told: Vec<(u32, Told)>,
 }
 
@@ -65,7 +66,7 @@ impl Others {
 
     /// What is said of a subscription, if anything.
     pub(super) fn told(&self, index: u32) -> Option<Told> {
-        self.told.iter().find(|(of, _)| *of == index).map(|&(_, told)| told)
+        self.told.binary_search_by_key(&index, |(of, _)| *of).ok().map(|at| self.told[at].1)
     }
 
     /// Waits until there is something to say; for ever if there is nothing to wait for.
