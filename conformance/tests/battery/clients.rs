@@ -191,6 +191,48 @@ fn the_client_prints_what_the_echo_server_sends_back() {
     }
 }
 
+/// However slow the other end is, what is on its way is in the host's buffers, and in two of the program's.
+#[test]
+fn a_proxy_passes_64_mebibytes_on_and_its_memory_stays_flat() {
+    const SENT: usize = 64 << 20;
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let args = [target.local_addr().unwrap().to_string()];
+    let args = [args[0].as_str()];
+    let mut command = native_example("proxy");
+    command.args(args);
+    let component = load(&wasm("proxy", "wasm32-wasip2"));
+    // Its memory is 1.1 MiB at the start.
+    for proxy in [native::spawn(command), p2::run_within(&component, &args, 3 << 20)] {
+        let block = pattern(1 << 20);
+        let mut client = Subject::connect(proxy.addr());
+        let (mut served, _) = target.accept().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..SENT / block.len()).for_each(|_| client.write_all(&block).expect("send"));
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).unwrap();
+                assert_eq!(answer, "all of it");
+            });
+            // Nothing is read while it is still being sent: it stalls when all buffers are full.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let (mut buf, mut heard) = (vec![0; block.len()], 0);
+            loop {
+                let n = served.read(&mut buf).expect("receive");
+                if n == 0 {
+                    break;
+                }
+                let expected = block[heard % block.len()..].iter().chain(&block);
+                assert!(buf[..n].iter().eq(expected.take(n)), "changed after {heard} bytes");
+                heard += n;
+            }
+            assert_eq!(heard, SENT);
+            served.write_all(b"all of it").unwrap();
+            drop(served);
+        });
+    }
+}
+
 #[test]
 fn who_is_silent_is_hung_up_on_and_who_says_quit_ends_the_server() {
     for mut server in example("idle_echo", &[]) {

@@ -3,6 +3,7 @@
 
 use dormouse::io;
 use dormouse::net::{TcpListener, TcpStream};
+use futures_lite::AsyncWriteExt;
 
 #[dormouse::main]
 async fn main() -> io::Result<()> {
@@ -17,7 +18,7 @@ async fn main() -> io::Result<()> {
         let target = target.clone();
         dormouse::spawn(async move {
             if let Err(error) = pass_on(client, target).await {
-                eprintln!("{error}");
+                let _ = io::stderr().write_all(format!("{error}\n").as_bytes()).await;
             }
         });
     }

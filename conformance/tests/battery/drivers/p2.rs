@@ -23,6 +23,11 @@ pub fn start(case: &str, net: Net) -> Subject {
     run(program, &[case], net)
 }
 
+/// Starts a component whose memory is bounded, in bytes.
+pub fn run_within(program: &Program, args: &[&str], bytes: usize) -> Subject {
+    guest::run(program, args, None, move |run| run.policy(Policy::allow_all()).max_memory(bytes))
+}
+
 /// Starts a component.
 pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
     guest::run(program, args, None, move |run| {

@@ -114,6 +114,9 @@ impl Table {
     /// A number for a connection that was accepted.
     pub(super) fn accept(&mut self, stream: TcpStream, nonblocking: bool) -> Result<u32, Errno> {
         self.check_room()?;
+        // A program has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that
+        // delays its acknowledgements, 40 ms. Should it fail, that is all.
+        let _ = stream.set_nodelay(true);
         let socket = Socket::stream(stream, &self.hub, nonblocking)?;
         self.open += 1;
         let place = match self.free.pop() {
