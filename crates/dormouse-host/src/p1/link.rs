@@ -418,8 +418,10 @@ async fn receive(
                         _ => return Err(Errno::AGAIN),
                     }
                 }
-                // It comes again with the next call.
-                Err(_) if received > 0 => return Ok(received),
+                Err(error) if received > 0 => {
+                    socket.fail_next(error);
+                    return Ok(received);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -50,6 +50,9 @@ pub(super) struct Socket {
     sides: [Arc<Mark>; 2],
     /// Made once: each side's mark as a waker.
     wakers: [Waker; 2],
+    /// An error that came after bytes that were received in the same call. The system tells it once: after a reset the next
+    /// read would look like a good end.
+    failed: Option<io::Error>,
     /// The program asked for calls that return at once. The system's socket always does.
     pub(super) nonblocking: bool,
 }
@@ -94,7 +97,7 @@ impl Socket {
         let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), hub: Arc::clone(hub) });
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
-        Socket { registered: None, inner, sides, wakers, nonblocking }
+        Socket { registered: None, inner, sides, wakers, failed: None, nonblocking }
     }
 
     pub(super) fn is_listener(&self) -> bool {
@@ -248,12 +251,20 @@ impl Socket {
     }
 
     pub(super) fn receive(&mut self, buf: &mut [u8], peek: bool) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let room = buf.len();
         let receive = |inner: &Inner| match peek {
             true => stream_of(inner)?.peek(buf),
             false => stream_of(inner)?.read(buf),
         };
         self.on(Side::Read, receive, |&n| !peek && 0 < n && n < room)
+    }
+
+    /// Keeps an error for the next call.
+    pub(super) fn fail_next(&mut self, error: io::Error) {
+        self.failed = Some(error);
     }
 
     pub(super) fn send(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -18,6 +18,7 @@ pub const BADF: i32 = 8;
 pub const FAULT: i32 = 21;
 pub const INVAL: i32 = 28;
 pub const NFILE: i32 = 41;
+pub const NOMEM: i32 = 48;
 pub const NOTCONN: i32 = 53;
 pub const NOTDIR: i32 = 54;
 pub const NOTSOCK: i32 = 57;
@@ -35,8 +36,8 @@ pub const HANGUP: u16 = 1;
 
 /// A pointer to nowhere, for memories of up to 64 KiB less than 4 GiB.
 pub const NOWHERE: i32 = -8;
-/// 4 MiB of memory.
-const PAGES: usize = 64;
+/// 12 MiB of memory.
+const PAGES: usize = 192;
 /// Below are results and arrays; from here on are buffers.
 pub const BUFFER: i32 = 1 << 20;
 /// How long anything may take before the test fails.

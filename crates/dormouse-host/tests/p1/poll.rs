@@ -143,7 +143,7 @@ fn an_array_that_is_not_there_is_refused() {
     let [asked, out, _, _] = guest.subscribe(&[NEVER, NEVER]);
     let nowhere = i64::from(NOWHERE);
     for args in
-        [[nowhere, out, 1, 0], [asked, nowhere, 1, 0], [asked, out, 1, nowhere], [asked, out, 1, (64 << 16) - 3]]
+        [[nowhere, out, 1, 0], [asked, nowhere, 1, 0], [asked, out, 1, nowhere], [asked, out, 1, (192 << 16) - 3]]
     {
         assert_eq!(guest.call("poll_oneoff", &args), FAULT, "{args:?}");
     }
@@ -296,6 +296,17 @@ fn what_is_always_ready_hides_no_socket() {
     assert_eq!(guest.poll(&subs), fired(&[0]));
     say(&peer, b"x");
     assert_eq!(guest.poll(&subs), fired(&[0, 1]));
+}
+
+#[test]
+fn many_subscriptions_are_told_in_order_and_more_than_can_be_copied_are_refused() {
+    let (mut guest, _peer) = Guest::connected();
+    let many: Vec<u64> = (0..10_000).collect();
+    assert_eq!(guest.poll(&vec![Sub::Write(1); 10_000]), fired(&many));
+    assert_eq!(guest.poll(&vec![Sub::Write(3); 10_000]), fired(&many));
+    assert_eq!(guest.poll(&vec![Sub::Write(1); (1 << 16) + 1]), Err(NOMEM));
+    let all: Vec<u64> = (0..1 << 17).collect();
+    assert_eq!(guest.poll(&vec![Sub::Write(3); 1 << 17]), fired(&all), "those of sockets are not copied");
 }
 
 /// Standard input that the test speaks on.

@@ -48,6 +48,20 @@ fn a_reset_is_an_error() {
     assert_eq!(guest.recv(3, 1), Err(CONNRESET));
 }
 
+#[test]
+fn a_reset_after_some_bytes_is_told_by_the_next_call() {
+    for flags in [0, WAITALL] {
+        let (mut guest, peer) = Guest::connected();
+        assert_eq!(guest.set_flags(3, if flags == 0 { NONBLOCK } else { 0 }), 0);
+        say(&peer, b"abcd");
+        reset(&mut guest, peer);
+        assert_eq!(guest.recv_as(3, &[4, 4], flags).unwrap(), b"abcd");
+        assert_eq!(guest.poll(&[Sub::Read(3), NEVER]), Ok(vec![(0, 0, HANGUP)]));
+        assert_eq!(guest.recv(3, 4), Err(CONNRESET), "this is no good end");
+        assert_eq!(guest.recv(3, 4).unwrap(), b"");
+    }
+}
+
 /// Makes the peer reset the connection: it closes with something left unread.
 pub fn reset(guest: &mut Guest, peer: TcpStream) {
     assert_eq!(guest.send(3, b"unread"), Ok(6));
