@@ -87,8 +87,7 @@ fn listeners_are_told_in_the_environment() {
     let environment = |run: Run<'_>| {
         let (stdout, text) = keep();
         assert_eq!(run.stdout(stdout).start().unwrap().code, 0);
-        let text = text.lock().unwrap().replace('\0', "\n");
-        text
+        text.lock().unwrap().replace('\0', "\n")
     };
     assert_eq!(environment(Run::new(&program).env("A", "1")), "A=1\n");
     let two = || Run::new(&program).listener("web", listener()).listener("admin", listener());
