@@ -187,7 +187,18 @@ fn help_describes_every_option() {
     let output = dormouse().args(["run", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for option in ["allow-listen", "allow-connect", "allow-net", "dir", "env", "max-memory", "count-calls"] {
+    let options = [
+        "listen",
+        "allow-listen",
+        "allow-connect",
+        "allow-net",
+        "dir",
+        "env",
+        "max-memory",
+        "max-sockets",
+        "count-calls",
+    ];
+    for option in options {
         assert!(help.contains(&format!("--{option}")), "{option}");
     }
 }
