@@ -1,12 +1,14 @@
 //! The command line: options to a [`Run`], mistakes to one sentence.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use dormouse_host::{ConnectAddr, Error, ListenAddr, Policy, Program, Run};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Serves WASI programs, sockets included.
 #[derive(Debug, Parser)]
@@ -122,7 +124,7 @@ impl RunArgs {
         if program.is_wasip1() {
             for (n, Listen { addr, name }) in self.listen.iter().enumerate() {
                 let failed = |source| Error::Listen { addr: *addr, source };
-                let listener = TcpListener::bind(addr).map_err(failed)?;
+                let listener = listen(*addr).map_err(failed)?;
                 say(format!("FD {} listens on {}", 3 + n, listener.local_addr().map_err(failed)?));
                 run = run.listener(name, listener);
             }
@@ -154,6 +156,15 @@ impl RunArgs {
         let policy = self.allow_listen.iter().fold(policy, |policy, addr| policy.allow_listen(*addr));
         self.allow_connect.iter().fold(policy, |policy, addr| policy.allow_connect(*addr))
     }
+}
+
+/// As std does it, but for more connections that nobody has accepted yet: with std's 128 a rush of clients waits for a second.
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
 }
 
 /// Why there is no command to carry out.
