@@ -69,10 +69,11 @@ fn count_waits(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     poll.func_wrap_async("poll", |mut store, (list,): (Vec<Resource<DynPollable>>,)| {
         Box::new(async move {
             let state = store.data_mut();
+            // Before it is counted: who sees the count sees this number, too.
+            state.measure_resources();
             if let Some(trace) = &state.trace {
                 trace.count_poll(list.len());
             }
-            state.measure_resources();
             Ok((io::poll::Host::poll(&mut state.table, list).await?,))
         })
     })?;

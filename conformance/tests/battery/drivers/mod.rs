@@ -201,6 +201,19 @@ impl Subject {
         }
     }
 
+    /// Does something, and waits until the program has begun a wait since. A process of the system need not.
+    #[track_caller]
+    pub fn waits(&self, act: impl FnOnce()) {
+        let waits = || self.process.counts().map(|counts| counts.polls());
+        let before = waits();
+        act();
+        let start = std::time::Instant::now();
+        while before.is_some() && waits() == before {
+            assert!(start.elapsed() < PATIENCE, "it does not wait; stderr: {}", self.stderr());
+            std::thread::yield_now();
+        }
+    }
+
     /// What it holds of the host.
     pub fn held(&self) -> u64 {
         self.process.held()

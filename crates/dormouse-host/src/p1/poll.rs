@@ -118,8 +118,9 @@ async fn poll(
         }
     }
     if let Some(trace) = &p1.trace {
-        trace.count_poll_oneoff(count as usize);
+        // Before it is counted: who sees the count sees this number, too.
         trace.set_resources(p1.table.open());
+        trace.count_poll_oneoff(count as usize);
     }
 
     let answer = match &mut p1.contrary {
