@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use dormouse_host::Program;
 
+use crate::differences::nc_udp;
 #[cfg(feature = "wasmi")]
 use crate::drivers::wasmi;
 use crate::drivers::{self, Subject, native, p1, p2};
@@ -188,6 +189,22 @@ fn the_client_prints_what_the_echo_server_sends_back() {
         for mut client in example_that_connects("client", &[&addr, "one", "two words"]) {
             assert_eq!(client.ends_well(), ["one", "two words"]);
         }
+    }
+}
+
+#[test]
+fn names_are_resolved_by_the_example_that_does_it() {
+    for mut subject in example_that_connects("resolve", &["localhost", "127.0.0.1"]) {
+        let lines = subject.ends_well();
+        assert!(lines[0].starts_with("localhost: ") && lines[0].contains("1"), "{lines:?}");
+        assert_eq!(lines[1], "127.0.0.1: 127.0.0.1");
+    }
+}
+
+#[test]
+fn nc_hears_what_it_says_to_the_udp_echo_server() {
+    for server in example_that_connects("udp_echo", &[]) {
+        nc_udp(server.addr());
     }
 }
 

@@ -116,7 +116,7 @@ pub fn a_udp_echo_serves_clients_outside(on: Backend) -> &'static str {
 }
 
 /// And one that others use.
-fn nc_udp(addr: SocketAddr) {
+pub fn nc_udp(addr: SocketAddr) {
     let mut nc = Command::new("nc");
     nc.args(["-u", "-w", "1", "127.0.0.1", &addr.port().to_string()]);
     let nc = nc.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();

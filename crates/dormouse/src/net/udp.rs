@@ -51,7 +51,8 @@ const LONGEST: usize = 65_535;
 
 impl UdpSocket {
     /// A socket with this address of its own; port 0 lets the host choose one, which [`local_addr`](Self::local_addr) tells.
-    /// Of several addresses the first that can be bound is taken.
+    /// Of several addresses the first that can be bound is taken. `[::]` is IPv6 alone on WASI; natively the system decides
+    /// whether it is IPv4 as well.
     ///
     /// # Errors
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` if the host's policy refuses the address, `InvalidInput` for
