@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use dormouse_host::Program;
 
@@ -223,16 +224,25 @@ fn a_proxy_passes_64_mebibytes_on_and_its_memory_stays_flat() {
         let block = pattern(1 << 20);
         let mut client = Subject::connect(proxy.addr());
         let (mut served, _) = target.accept().unwrap();
+        // Nothing is read until all buffers are full, and it stalls.
+        let mut sent = 0;
+        client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        while let Ok(n) = client.write(&block[sent % block.len()..]) {
+            sent += n;
+            assert!(sent < SENT, "nobody reads, and all of it was taken");
+        }
+        client.set_write_timeout(None).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                (0..SENT / block.len()).for_each(|_| client.write_all(&block).expect("send"));
+            scope.spawn(move || {
+                let block = pattern(1 << 20);
+                while sent < SENT {
+                    sent += client.write(&block[sent % block.len()..]).expect("send");
+                }
                 client.shutdown(std::net::Shutdown::Write).unwrap();
                 let mut answer = String::new();
                 client.read_to_string(&mut answer).unwrap();
                 assert_eq!(answer, "all of it");
             });
-            // Nothing is read while it is still being sent: it stalls when all buffers are full.
-            std::thread::sleep(std::time::Duration::from_millis(300));
             let (mut buf, mut heard) = (vec![0; block.len()], 0);
             loop {
                 let n = served.read(&mut buf).expect("receive");
