@@ -35,7 +35,7 @@ const HELP_OPEN: &str = "Listen on ADDR for it (127.0.0.1:8080, [::1]:8080, port
     to a component it is --allow-listen ADDR";
 const HELP_CONNECT: &str = "Let it connect to ADDR: 192.0.2.1:443, [::1]:*, 10.0.0.0/8:443, [fd00::/8]:443";
 
-/// Run a WASI program: a component of WASI 0.2, or a module of WASI 0.1.
+/// Run a WASI program: a component of WASI 0.2 or 0.3, or a module of WASI 0.1.
 ///
 /// The program gets standard input, output and error, its arguments, and nothing else that is not given here: no
 /// network, no directory, no environment variable.

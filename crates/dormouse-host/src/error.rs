@@ -30,7 +30,7 @@ pub enum Error {
         /// Whether it imports `wasi_snapshot_preview1`.
         wasip1: bool,
     },
-    /// A component without `wasi:cli/run@0.2`.
+    /// A component without `wasi:cli/run@0.3` or `wasi:cli/run@0.2`.
     NoRunExport {
         /// Name of the program.
         name: String,
@@ -43,11 +43,6 @@ pub enum Error {
         import: String,
         /// What the linker said about it.
         why: String,
-    },
-    /// A component that needs WASI 0.3.
-    NeedsWasi03 {
-        /// Name of the program.
-        name: String,
     },
     /// A directory that cannot be handed to the program.
     Dir {
@@ -107,16 +102,12 @@ impl fmt::Display for Error {
             ),
             Error::NoRunExport { name } => write!(
                 f,
-                "{name} is a component without a wasi:cli/run@0.2 export; \
+                "{name} is a component without a wasi:cli/run@0.2 or @0.3 export; \
                  build it as a program with a main function, not as a library or a reactor"
             ),
             Error::UnknownImport { name, import, why } => {
                 write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
             }
-            Error::NeedsWasi03 { name } => write!(
-                f,
-                "{name} needs WASI 0.3, which this version of the runner does not serve; build it for WASI 0.2"
-            ),
             Error::Dir { host, why } => {
                 write!(
                     f,

@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! One folder or file per generation of WASI: `p2` links `wasi:*@0.2`, and [`p1`] `wasi_snapshot_preview1` with sockets of
-//! its own, which is for other embedders of wasmtime as well. The rest (policy, trace, standard streams,
+//! One folder or file per generation of WASI: `p3` links `wasi:*@0.3`, `p2` `wasi:*@0.2`, and [`p1`] `wasi_snapshot_preview1`
+//! with sockets of its own, which is for other embedders of wasmtime as well. The rest (policy, trace, standard streams,
 //! errors) does not know which generation it serves.
 
 #[cfg(not(unix))]
@@ -32,6 +32,7 @@ mod interrupt;
 mod limits;
 pub mod p1;
 mod p2;
+mod p3;
 mod policy;
 mod program;
 mod run;

@@ -4,8 +4,9 @@
 //! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
 //! the moment to measure the resource table) and the drop of every resource.
 
-use wasmtime::component::{Component, Linker, Resource, ResourceTable, ResourceType};
-use wasmtime_wasi::p2::bindings::{CommandPre, LinkOptions, cli, filesystem, sockets};
+use wasmtime::Engine;
+use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
+use wasmtime_wasi::p2::bindings::{LinkOptions, cli, filesystem, sockets};
 use wasmtime_wasi::p2::{DynPollable, add_to_linker_with_options_async};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
@@ -50,9 +51,9 @@ impl WasiView for State {
     }
 }
 
-/// Links `component` against WASI 0.2.
-pub(crate) fn link(component: &Component, counting: bool) -> wasmtime::Result<CommandPre<State>> {
-    let mut linker = Linker::new(component.engine());
+/// What WASI 0.2 offers.
+pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
     add_to_linker_with_options_async(&mut linker, &options)?;
@@ -61,7 +62,7 @@ pub(crate) fn link(component: &Component, counting: bool) -> wasmtime::Result<Co
         count_waits(&mut linker)?;
         count_drops(&mut linker)?;
     }
-    CommandPre::new(linker.instantiate_pre(component)?)
+    Ok(linker)
 }
 
 fn count_waits(linker: &mut Linker<State>) -> wasmtime::Result<()> {

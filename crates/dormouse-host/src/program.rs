@@ -6,17 +6,19 @@ use std::path::Path;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{p2::bindings as wasi02, p3::bindings as wasi03};
 
 use crate::error::Error;
-use crate::{p1, p2};
+use crate::{p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
-/// 0.2, or a module of WASI 0.1.
+/// 0.2 or 0.3, or a module of WASI 0.1.
 #[derive(Clone)]
 pub struct Program {
     name: String,
     engine: Engine,
+    /// Something of it is of WASI 0.3.
+    wasi03: bool,
     code: Code,
 }
 
@@ -24,8 +26,15 @@ pub struct Program {
 #[derive(Clone)]
 pub(crate) enum Code {
     /// A component, and it linked to functions that do not count.
-    Component(Component, CommandPre<p2::State>),
+    Component(Component, Linked),
     Module(InstancePre<p1::State>),
+}
+
+/// A component that is linked, and how it runs.
+#[derive(Clone)]
+pub(crate) enum Linked {
+    Wasi02(wasi02::CommandPre<p2::State>),
+    Wasi03(wasi03::CommandPre<p2::State>),
 }
 
 impl Program {
@@ -33,7 +42,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is no command of WASI 0.2 or 0.1 that can be linked: see [`Error`].
+    /// The file cannot be read, or is no command of WASI 0.3, 0.2 or 0.1 that can be linked: see [`Error`].
     pub fn load(path: &Path) -> Result<Program, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -47,25 +56,22 @@ impl Program {
     /// As [`Program::load`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Program, Error> {
         let name = name.to_owned();
-        let engine = engine()?;
-        match Kind::of(bytes) {
-            Kind::Component => {}
-            Kind::Module => {
-                let code = Code::Module(module(&engine, &name, bytes)?);
-                return Ok(Program { name, engine, code });
+        let kind = Kind::of(bytes);
+        let wasi03 = matches!(kind, Kind::Component) && p3::is_used_by(bytes);
+        let engine = engine(wasi03)?;
+        let code = match kind {
+            Kind::Component => {
+                let component = match Component::from_binary(&engine, bytes) {
+                    Ok(component) => component,
+                    Err(error) => return Err(Error::NotWasm { name, why: one_line(&error) }),
+                };
+                let linked = link(&name, &component, wasi03, false)?;
+                Code::Component(component, linked)
             }
+            Kind::Module => Code::Module(module(&engine, &name, bytes)?),
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
-        }
-        let component = Component::from_binary(&engine, bytes).map_err(|error| {
-            let why = one_line(&error);
-            match why.contains("component model async") {
-                true => Error::NeedsWasi03 { name: name.clone() },
-                false => Error::NotWasm { name: name.clone(), why },
-            }
-        })?;
-        check_world(&engine, &name, &component)?;
-        let plain = p2::link(&component, false).map_err(|error| unlinkable(&name, &error))?;
-        Ok(Program { name, engine, code: Code::Component(component, plain) })
+        };
+        Ok(Program { name, engine, wasi03, code })
     }
 
     /// The program's name: its argument 0.
@@ -87,8 +93,8 @@ impl Program {
     }
 
     /// A component, linked to functions that count.
-    pub(crate) fn counting(&self, component: &Component) -> Result<CommandPre<p2::State>, Error> {
-        p2::link(component, true).map_err(|error| unlinkable(&self.name, &error))
+    pub(crate) fn counting(&self, component: &Component) -> Result<Linked, Error> {
+        link(&self.name, component, self.wasi03, true)
     }
 }
 
@@ -98,10 +104,10 @@ impl fmt::Debug for Program {
     }
 }
 
-fn engine() -> Result<Engine, Error> {
+fn engine(wasi03: bool) -> Result<Engine, Error> {
     let mut config = Config::new();
     // Bookkeeping for WASI 0.3 that costs each call a quarter of a microsecond, used or not.
-    config.concurrency_support(false);
+    config.concurrency_support(wasi03);
     // File and line in the backtrace of a trap, where the program has them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     Engine::new(&config).map_err(|error| Error::Setup { what: "the engine", why: one_line(&error) })
@@ -148,20 +154,32 @@ fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<InstancePre<p1::S
     })
 }
 
-/// Looks at the imports and exports before the linker does, to name what is wrong with them.
-fn check_world(engine: &Engine, name: &str, component: &Component) -> Result<(), Error> {
-    let world = component.component_type();
-    let wasi03 = |item: &str| item.starts_with("wasi:") && item.contains("@0.3.");
-    if world.imports(engine).any(|(item, _)| wasi03(item)) || world.exports(engine).any(|(item, _)| wasi03(item)) {
-        return Err(Error::NeedsWasi03 { name: name.to_owned() });
+/// Links a component. To run by 0.3 is preferred: what is built on wasm32-wasip2 exports that of 0.2 as well, by its std.
+fn link(name: &str, component: &Component, wasi03: bool, counting: bool) -> Result<Linked, Error> {
+    let (world, engine) = (component.component_type(), component.engine());
+    let runs = |version: &str| {
+        world.exports(engine).any(|(export, item)| {
+            let run = export.strip_prefix("wasi:cli/run@").is_some_and(|of| of.starts_with(version));
+            // A release candidate is another interface.
+            run && !export.contains('-') && matches!(item.ty, ComponentItem::ComponentInstance(_))
+        })
+    };
+    let (by_wasi03, by_wasi02) = (runs("0.3."), runs("0.2."));
+    if !by_wasi03 && !by_wasi02 {
+        return Err(Error::NoRunExport { name: name.to_owned() });
     }
-    let runs = world.exports(engine).any(|(export, item)| {
-        export.starts_with("wasi:cli/run@0.2.") && matches!(item.ty, ComponentItem::ComponentInstance(_))
-    });
-    match runs {
-        true => Ok(()),
-        false => Err(Error::NoRunExport { name: name.to_owned() }),
-    }
+    let linked = || {
+        let mut linker = p2::linker(engine, counting)?;
+        if wasi03 {
+            p3::add_to_linker(&mut linker)?;
+        }
+        let instance = linker.instantiate_pre(component)?;
+        match by_wasi03 {
+            true => wasi03::CommandPre::new(instance).map(Linked::Wasi03),
+            false => wasi02::CommandPre::new(instance).map(Linked::Wasi02),
+        }
+    };
+    linked().map_err(|error| unlinkable(name, &error))
 }
 
 /// The linker names the import in backticks: "component imports instance `a:b/c`, but a matching ...". What is wrong

@@ -18,7 +18,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
 use wasmtime::{InstancePre, Store};
-use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -28,7 +27,7 @@ use crate::limits::{Limits, MAX_HANDLES};
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::policy::{Policy, Refusal};
-use crate::program::{Code, Program};
+use crate::program::{Code, Linked, Program};
 use crate::stdio::{Input, Outlet, Output, Sink};
 use crate::trace::Trace;
 use crate::trap;
@@ -339,9 +338,17 @@ fn setup(what: &'static str, error: &io::Error) -> Error {
 /// How a program ends: what its main returned, or with an error that carries its exit code.
 type Ended = wasmtime::Result<Result<(), ()>>;
 
-async fn run_component(linked: &CommandPre<p2::State>, store: &mut Store<p2::State>) -> Ended {
-    let command = linked.instantiate_async(&mut *store).await?;
-    command.wasi_cli_run().call_run(store).await
+async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
+    match linked {
+        Linked::Wasi02(linked) => {
+            let command = linked.instantiate_async(&mut *store).await?;
+            command.wasi_cli_run().call_run(store).await
+        }
+        Linked::Wasi03(linked) => {
+            let command = linked.instantiate_async(&mut *store).await?;
+            store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await).await?
+        }
+    }
 }
 
 async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {

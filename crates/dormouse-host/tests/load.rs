@@ -93,26 +93,6 @@ fn an_unknown_import_is_named() {
 }
 
 #[test]
-fn a_component_for_wasi_0_3_is_told_so() {
-    let imports =
-        command(r#"(import "wasi:random/random@0.3.0" (instance (export "get-random-u64" (func (result u64)))))"#);
-    let exports = assemble(
-        r#"(component
-          (core module $main (func (export "run") (result i32) i32.const 0))
-          (core instance $i (instantiate $main))
-          (func $run (result (result)) (canon lift (core func $i "run")))
-          (instance $command (export "run" (func $run)))
-          (export "wasi:cli/run@0.3.0" (instance $command)))"#,
-    );
-    let asynchronous = command(r#"(import "wasi:clocks/monotonic-clock@0.3.0" (instance (export "f" (func async))))"#);
-    let streams = command(r#"(import "wasi:cli/stdin@0.3.0" (instance (export "f" (func (result (stream u8))))))"#);
-    for bytes in [imports, exports, asynchronous, streams] {
-        assert!(matches!(refused(&bytes), Error::NeedsWasi03 { .. }), "{:?}", refused(&bytes));
-        assert!(sentence(&bytes).contains("WASI 0.3"));
-    }
-}
-
-#[test]
 fn a_program_keeps_its_file_name() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("named.wasm");
     std::fs::write(&path, runs("i32.const 0")).unwrap();
