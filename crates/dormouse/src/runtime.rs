@@ -103,7 +103,7 @@ fn installed() -> Option<Rc<dyn Tasks>> {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     try_block_on(future).unwrap_or_else(|error| {
         complain(&format!("dormouse: {error}\n"));
-        std::process::exit(EXIT_STALLED)
+        sys::exit(EXIT_STALLED)
     })
 }
 
@@ -212,13 +212,15 @@ impl Drop for Suspended {
 /// The thread is inside a `block_on`; leaves it when dropped, also by a panic.
 struct Entered {
     reactor: Rc<Reactor>,
+    _host: sys::Entered,
 }
 
 impl Entered {
     fn new() -> io::Result<Self> {
         let reactor = Reactor::current()?;
+        let host = sys::enter()?;
         assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
-        Ok(Entered { reactor })
+        Ok(Entered { reactor, _host: host })
     }
 }
 

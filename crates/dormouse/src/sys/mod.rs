@@ -22,6 +22,8 @@
 //! | `Source::get(Setting)`, `set` | an option of a socket, where the host has it |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
+//! | `enter()` | the program begins to run, until what this gives is dropped; of p3 only |
+//! | `exit(code)` | ends the program; std can say no more than 0 or 1 on p2 |
 //! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
 //! | `clock::latest() -> u64` | what it said last: the time without a host call |
@@ -40,6 +42,11 @@ cfg_select! {
         mod p1;
         use p1 as host;
     }
+    all(target_os = "wasi", any(target_env = "p3", all(target_env = "p2", feature = "p3"))) => {
+        mod p3;
+        use p3 as host;
+        pub(crate) use p3::{Entered, enter, exit};
+    }
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
         use p2 as host;
@@ -52,6 +59,18 @@ cfg_select! {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip1 and wasm32-wasip2, and natively on Unix and Windows");
     }
 }
+
+/// Most hosts need not be told that the program begins to run.
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(crate) struct Entered;
+
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(crate) fn enter() -> io::Result<Entered> {
+    Ok(Entered)
+}
+
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(crate) use std::process::exit;
 
 #[cfg(feature = "sim")]
 pub(crate) mod sim;

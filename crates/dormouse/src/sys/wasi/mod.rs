@@ -1,9 +1,11 @@
-//! What the WASI backends have in common: one thread, and a list that they hand to the host at each wait.
+//! What WASI backends have in common: one thread, and, up to 0.2, a list that they hand to the host at each wait.
 
 mod abi;
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 mod watched;
 
 pub(crate) use abi::spawn_local;
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(super) use watched::{CLOCK, Watched};
 
 pub(crate) const THREADS: bool = false;

@@ -1,0 +1,146 @@
+//! WASI 0.3: one waitable set, and calls that go on by themselves.
+//!
+//! 0.3 tells that something is *done*, where the others tell that it *can be* done. A read is begun before anybody asks,
+//! into a small box of ours, and "readable" is that it is through. A write goes straight from the caller's memory;
+//! if there is no room, an empty one is begun, which is through when there is.
+//!
+//! ```text
+//!   read:   start ── BLOCKED ──▶ under way ── event ──▶ through ── taken ──▶ start …
+//!              └── there was something ────────────────────▲
+//! ```
+//!
+//! `set.rs` knows what is under way, and who waits for it. Calls that return once (connecting, names, datagrams) are
+//! futures of the `wasip3` crate: `call.rs`.
+
+mod abi;
+mod call;
+pub(crate) mod clock;
+mod file;
+mod lookup;
+mod net;
+mod options;
+mod poller;
+mod set;
+mod stdio;
+mod stream;
+mod udp;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use wasip3::sockets::types::TcpSocket;
+
+pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
+pub(crate) use abi::Entered;
+pub(crate) use poller::Poller;
+
+use abi::{Connections, Mailbox, SocketEnd, StdioEnd, Waitable};
+use call::Call;
+use stream::{Reader, Writer};
+
+use crate::sys::Side;
+
+/// A socket or a standard stream. The fields are dropped in the order in which they stand: what is under way goes before
+/// what it is under way on.
+pub(crate) struct Source {
+    state: RefCell<State>,
+}
+
+/// What it is.
+enum State {
+    /// A socket that may be bound, and is neither of the following.
+    Unconnected(Rc<TcpSocket>),
+    Connecting(Call<io::Result<()>>, Rc<TcpSocket>),
+    Listener(Mailbox<Connections>, Rc<TcpSocket>),
+    Stream { reader: Half<Reader<SocketEnd>>, writer: Half<Writer<SocketEnd>>, socket: Rc<TcpSocket> },
+    Stdin(Reader<StdioEnd>),
+    Stdio(Writer<StdioEnd>),
+    Other(Box<dyn Other>),
+}
+
+/// A direction of a connection.
+enum Half<T> {
+    /// It begins when it is first used: there is one stream each for a socket.
+    Unused,
+    Used(T),
+    Ended,
+}
+
+impl<T> Half<T> {
+    fn in_use(&mut self, begin: impl FnOnce() -> T) -> Option<&mut T> {
+        if let Half::Unused = self {
+            *self = Half::Used(begin());
+        }
+        match self {
+            Half::Used(half) => Some(half),
+            _ => None,
+        }
+    }
+}
+
+/// EMSGSIZE of WASI, which std has no kind for.
+const TOO_LARGE: i32 = 35;
+
+/// Something to wait for that is no stream of bytes.
+trait Other: Any {
+    /// What is under way on that side, if anything is.
+    fn under_way(&mut self, side: Side) -> Option<Waitable>;
+    /// See [`Source::is_pending`].
+    fn is_pending(&mut self) -> bool;
+}
+
+/// The program begins to run: futures of the `wasip3` crate wait in our set from now on.
+pub(crate) fn enter() -> io::Result<Entered> {
+    let entered = Entered::new();
+    #[cfg(target_env = "p2")]
+    if entered.outer().is_none() && !abi::was_called() {
+        return Err(crate::io::error(
+            io::ErrorKind::Unsupported,
+            "this program waits as WASI 0.3 does, and its host has called it through wasi:cli/run@0.2, which cannot wait so; \
+             run it with `dormouse run`, or wasmtime 46 or later, or build it without the feature `p3`",
+        ));
+    }
+    Ok(entered)
+}
+
+/// Ends the program. std's goes through WASI 0.2, where the code can be 0 or 1.
+pub(crate) fn exit(code: i32) -> ! {
+    wasip3::cli::exit::exit_with_code(code as u8);
+    std::process::abort()
+}
+
+impl Source {
+    fn new(state: State) -> Source {
+        Source { state: RefCell::new(state) }
+    }
+
+    /// WASI 0.3 has no descriptors.
+    pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
+        let sentence = format!("FD {fd}: WASI 0.3 has no descriptors; use TcpListener::bind, TcpStream::connect");
+        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+    }
+
+    pub(crate) fn preopened(_name: Option<&str>) -> io::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    pub(crate) fn fd(&self) -> Option<u32> {
+        None
+    }
+
+    /// What is under way on that side. `None`: nothing, and it is to be tried again.
+    fn under_way(&self, side: Side) -> Option<Waitable> {
+        match (&mut *self.state.borrow_mut(), side) {
+            (State::Connecting(call, _), _) => call.under_way(),
+            (State::Listener(connections, _), _) => connections.is_under_way().then(|| connections.waitable()),
+            (State::Stream { reader: Half::Used(reader), .. }, Side::Read) => reader.under_way(),
+            (State::Stream { writer: Half::Used(writer), .. }, Side::Write) => writer.under_way(),
+            (State::Stdin(reader), _) => reader.under_way(),
+            (State::Stdio(writer), _) => writer.under_way(),
+            (State::Other(other), side) => other.under_way(side),
+            (State::Unconnected(_) | State::Stream { .. }, _) => None,
+        }
+    }
+}

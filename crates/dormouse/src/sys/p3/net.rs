@@ -1,0 +1,280 @@
+//! TCP over `wasi:sockets`. Every call returns at once.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::rc::Rc;
+
+use wasip3::sockets::types::{
+    ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, TcpSocket,
+};
+
+use super::call::Call;
+use super::stream::{Reader, Writer};
+use super::{Half, Source, State, abi};
+
+/// Bytes gathered into one write. The host takes no list of buffers, and a call a buffer costs more than a copy.
+const GATHER: usize = 16 * 1024;
+
+// ---- a socket that is not yet a listener or a stream ----
+
+impl Source {
+    pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
+        let socket = TcpSocket::create(family(v6)).map_err(error)?;
+        Ok(Source::new(State::Unconnected(Rc::new(socket))))
+    }
+
+    pub(crate) fn start_bind(&self, addr: SocketAddr) -> io::Result<()> {
+        self.socket()?.bind(to_wasi(addr)).map_err(error)
+    }
+
+    pub(crate) fn try_finish_bind(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn start_listen(&self, backlog: u32) -> io::Result<()> {
+        let socket = self.socket()?;
+        socket.set_listen_backlog_size(backlog.max(1).into()).map_err(error)?;
+        let connections = abi::listen(&socket).map_err(error)?;
+        self.become_(State::Listener(connections, socket));
+        Ok(())
+    }
+
+    pub(crate) fn try_finish_listen(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn start_connect(&self, addr: SocketAddr) -> io::Result<()> {
+        let socket = self.socket()?;
+        let connecting = Rc::clone(&socket);
+        match Call::new(async move { connecting.connect(to_wasi(addr)).await.map_err(error) }) {
+            Ok(Ok(())) => self.become_(State::connected(socket)),
+            Ok(Err(error)) => return Err(error),
+            Err(call) => self.become_(State::Connecting(call, socket)),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn try_finish_connect(&self) -> io::Result<()> {
+        let state = &mut *self.state.borrow_mut();
+        let State::Connecting(call, socket) = state else { return Ok(()) };
+        let Some(result) = call.try_finish() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let socket = Rc::clone(socket);
+        // The call goes first, and with it its hold on the socket.
+        *state = if result.is_ok() { State::connected(socket) } else { State::Unconnected(socket) };
+        result
+    }
+
+    pub(crate) fn into_listener(self) -> Source {
+        self
+    }
+
+    pub(crate) fn into_stream(self) -> Source {
+        self
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.get_local_address().map(from_wasi).map_err(error)
+    }
+}
+
+// ---- a listener ----
+
+impl Source {
+    pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
+        let State::Listener(connections, _) = &mut *self.state.borrow_mut() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        loop {
+            let moved = if connections.is_under_way() { connections.try_finish() } else { connections.start() };
+            let Some(moved) = moved else { return Err(io::ErrorKind::WouldBlock.into()) };
+            let Some(socket) = connections.take() else {
+                if moved.ended {
+                    return Err(crate::io::error(io::ErrorKind::Other, "the host has closed the listener"));
+                }
+                continue;
+            };
+            match socket.get_remote_address() {
+                Ok(peer) => return Ok((Source::new(State::connected(Rc::new(socket))), from_wasi(peer))),
+                // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
+                Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
+                Err(code) => return Err(error(code)),
+            }
+        }
+    }
+}
+
+// ---- a stream ----
+
+impl State {
+    fn connected(socket: Rc<TcpSocket>) -> State {
+        State::Stream { reader: Half::Unused, writer: Half::Unused, socket }
+    }
+}
+
+impl Source {
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut *self.state.borrow_mut() {
+            State::Stream { reader, socket, .. } => match reader.in_use(|| Reader::new(abi::receive(socket))) {
+                Some(reader) => reader.read(buf),
+                None => Ok(0),
+            },
+            State::Stdin(reader) => reader.read(buf),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        match bufs.iter_mut().find(|buf| !buf.is_empty()) {
+            Some(buf) => self.try_read(buf),
+            None => Ok(0),
+        }
+    }
+
+    pub(crate) fn try_peek(&self, _buf: &mut [u8]) -> io::Result<usize> {
+        Err(crate::io::error(
+            io::ErrorKind::Unsupported,
+            "peek: WASI 0.3 has no such call (a read takes what it returns); read into a buffer and look at that",
+        ))
+    }
+
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match &mut *self.state.borrow_mut() {
+            State::Stream { writer, socket, .. } => match writer.in_use(|| Writer::new(abi::send(socket))) {
+                Some(writer) => writer.write(buf),
+                None => Err(io::ErrorKind::BrokenPipe.into()),
+            },
+            State::Stdio(writer) => writer.write_copy(buf),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        let (Some(first), rest) = (filled.next(), filled) else { return Ok(0) };
+        let mut rest = rest.peekable();
+        if rest.peek().is_none() || first.len() >= GATHER {
+            return self.try_write(first);
+        }
+        let mut gathered = [0; GATHER];
+        let mut len = 0;
+        for buf in std::iter::once(first).chain(rest) {
+            let n = buf.len().min(GATHER - len);
+            gathered[len..len + n].copy_from_slice(&buf[..n]);
+            len += n;
+        }
+        self.try_write(&gathered[..len])
+    }
+
+    /// Whether all that was written has left the host's hands; `WouldBlock` if not. What goes to a socket has, when the write
+    /// returns.
+    pub(crate) fn try_drain(&self) -> io::Result<()> {
+        match &mut *self.state.borrow_mut() {
+            State::Stdio(writer) => writer.settle(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let State::Stream { reader, writer, socket } = &mut *self.state.borrow_mut() else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        // A direction ends when its stream is dropped; one that was not used must begin first.
+        if how != Shutdown::Write {
+            reader.in_use(|| Reader::new(abi::receive(socket)));
+            *reader = Half::Ended;
+        }
+        if how != Shutdown::Read {
+            writer.in_use(|| Writer::new(abi::send(socket)));
+            *writer = Half::Ended;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.get_remote_address().map(from_wasi).map_err(|code| match code {
+            ErrorCode::InvalidState => io::ErrorKind::NotConnected.into(),
+            code => error(code),
+        })
+    }
+
+    /// Whether something that was written is on its way from our memory.
+    pub(crate) fn is_pending(&self) -> bool {
+        match &mut *self.state.borrow_mut() {
+            State::Stdio(writer) => writer.settle().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+            State::Other(other) => other.is_pending(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn socket(&self) -> io::Result<Rc<TcpSocket>> {
+        match &*self.state.borrow() {
+            State::Unconnected(socket)
+            | State::Connecting(_, socket)
+            | State::Listener(_, socket)
+            | State::Stream { socket, .. } => Ok(Rc::clone(socket)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn become_(&self, state: State) {
+        self.state.replace(state);
+    }
+}
+
+/// The kind says it all, in std's words.
+pub(super) fn error(code: ErrorCode) -> io::Error {
+    let kind = match code {
+        ErrorCode::AccessDenied => io::ErrorKind::PermissionDenied,
+        ErrorCode::NotSupported => io::ErrorKind::Unsupported,
+        ErrorCode::InvalidArgument | ErrorCode::InvalidState => io::ErrorKind::InvalidInput,
+        ErrorCode::OutOfMemory => io::ErrorKind::OutOfMemory,
+        ErrorCode::Timeout => io::ErrorKind::TimedOut,
+        ErrorCode::AddressNotBindable => io::ErrorKind::AddrNotAvailable,
+        ErrorCode::AddressInUse => io::ErrorKind::AddrInUse,
+        ErrorCode::RemoteUnreachable => io::ErrorKind::HostUnreachable,
+        ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
+        ErrorCode::ConnectionBroken => io::ErrorKind::BrokenPipe,
+        ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
+        ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
+        ErrorCode::DatagramTooLarge => return io::Error::from_raw_os_error(super::TOO_LARGE),
+        ErrorCode::Other(Some(why)) => return crate::io::error(io::ErrorKind::Other, why),
+        ErrorCode::Other(None) => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
+    };
+    kind.into()
+}
+
+pub(super) fn family(v6: bool) -> IpAddressFamily {
+    if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 }
+}
+
+pub(super) fn to_wasi(addr: SocketAddr) -> IpSocketAddress {
+    match addr {
+        SocketAddr::V4(addr) => {
+            let [a, b, c, d] = addr.ip().octets();
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: addr.port(), address: (a, b, c, d) })
+        }
+        SocketAddr::V6(addr) => {
+            let [a, b, c, d, e, f, g, h] = addr.ip().segments();
+            IpSocketAddress::Ipv6(Ipv6SocketAddress {
+                port: addr.port(),
+                flow_info: addr.flowinfo(),
+                address: (a, b, c, d, e, f, g, h),
+                scope_id: addr.scope_id(),
+            })
+        }
+    }
+}
+
+pub(super) fn from_wasi(addr: IpSocketAddress) -> SocketAddr {
+    match addr {
+        IpSocketAddress::Ipv4(addr) => {
+            let (a, b, c, d) = addr.address;
+            SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), addr.port))
+        }
+        IpSocketAddress::Ipv6(addr) => {
+            let (a, b, c, d, e, f, g, h) = addr.address;
+            let ip = Ipv6Addr::new(a, b, c, d, e, f, g, h);
+            SocketAddr::V6(SocketAddrV6::new(ip, addr.port, addr.flow_info, addr.scope_id))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Whose is an event: the sides that are armed, by their waitable; and the timers.
+
+use std::io;
+
+use super::abi::{self, Timer, Waitable};
+use super::{Notifier, Source, set};
+use crate::reactor::Key;
+use crate::sys::{Ready, Side, Until, Wait};
+use crate::time::Instant;
+
+/// How many timers are kept. Each is earlier than those before it.
+const TIMERS: usize = 4;
+
+pub(crate) struct Poller {
+    /// By index of the key: what its sides wait for, or did last.
+    places: Vec<[Waitable; 2]>,
+    /// The last is the earliest. One that is no longer the earliest deadline stays, since it may be so again when the earlier
+    /// ones are through; it fires early then, and costs a turn.
+    timers: Vec<(Instant, Timer)>,
+}
+
+impl Poller {
+    fn place(&mut self, key: Key, side: Side) -> &mut Waitable {
+        let index = key.index as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, [0; 2]);
+        }
+        &mut self.places[index][side as usize]
+    }
+
+    /// Sees to it that there is an event at `when` or earlier. False if that has passed.
+    fn set_timer(&mut self, when: Instant) -> bool {
+        if self.timers.last().is_some_and(|(earliest, _)| *earliest <= when) {
+            return true;
+        }
+        let Some(timer) = Timer::new(when.as_nanos()) else { return false };
+        if self.timers.len() == TIMERS {
+            self.timers.remove(0);
+        }
+        self.timers.push((when, timer));
+        true
+    }
+
+    fn timers_fired(&mut self) -> bool {
+        let before = self.timers.len();
+        self.timers.retain_mut(|(_, timer)| !timer.has_fired());
+        self.timers.len() < before
+    }
+}
+
+impl Wait for Poller {
+    type Source = Source;
+    type Notifier = Notifier;
+
+    fn new() -> io::Result<Self> {
+        Ok(Poller { places: Vec::new(), timers: Vec::new() })
+    }
+
+    fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
+        self.disarm(side, key);
+        match source.under_way(side) {
+            Some(waitable) => {
+                *self.place(key, side) = waitable;
+                set::arm(waitable, key, side);
+            }
+            None => set::arm_ready(key, side),
+        }
+        Ok(())
+    }
+
+    fn disarm(&mut self, side: Side, key: Key) {
+        let waitable = std::mem::take(self.place(key, side));
+        set::disarm(waitable, key, side);
+    }
+
+    fn remove(&mut self, key: Key) {
+        self.disarm(Side::Read, key);
+        self.disarm(Side::Write, key);
+    }
+
+    fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
+        match until {
+            Until::Now => {
+                // What has come meanwhile becomes an event only when the host has its turn.
+                abi::thread_yield();
+                set::poll(ready);
+            }
+            Until::At(when) if !self.set_timer(when) => {
+                set::poll(ready);
+                return Ok(true);
+            }
+            Until::At(_) | Until::Forever => set::wait(ready),
+        }
+        Ok(self.timers_fired())
+    }
+
+    fn armed(&self) -> usize {
+        set::awaited()
+    }
+
+    fn notifier(&self) -> Notifier {
+        Notifier
+    }
+}

@@ -1,0 +1,217 @@
+//! The one waitable set of the program, and what is known of what is in it.
+//!
+//! A waitable joins when something is first under way that has to be waited for, and stays. The host numbers them from 1,
+//! and uses a number again when it is free; so what is known is a vector.
+
+use std::cell::{Cell, RefCell};
+
+use super::abi::{self, Listener, Waitable, WaitableSet};
+use crate::reactor::Key;
+use crate::sys::{Ready, Side};
+
+thread_local! {
+    static SET: Set = const {
+        Set { set: Cell::new(None), known: RefCell::new(Vec::new()), due: RefCell::new(Vec::new()), awaited: Cell::new(0) }
+    };
+}
+
+struct Set {
+    /// Made when it is first needed, and kept.
+    set: Cell<Option<WaitableSet>>,
+    /// By number of the waitable.
+    known: RefCell<Vec<Known>>,
+    /// Armed when their event had come already: the next wait reports them.
+    due: RefCell<Vec<Ready>>,
+    /// How many sides are armed, and how many futures of others wait.
+    awaited: Cell<usize>,
+}
+
+/// What is known of a waitable.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    is_in_set: bool,
+    event: Event,
+    /// The side that is armed.
+    owner: Option<(Key, Side)>,
+    /// The future of wit-bindgen's that is told.
+    listener: Option<Listener>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Event {
+    #[default]
+    None,
+    /// Its code, which nobody has asked for yet.
+    Come(u32),
+    /// A future of wit-bindgen's has it.
+    Told,
+}
+
+impl Set {
+    fn waitable_set(&self) -> WaitableSet {
+        self.set.get().unwrap_or_else(|| {
+            let set = WaitableSet::new();
+            self.set.set(Some(set));
+            set
+        })
+    }
+
+    fn count(&self, more: isize) {
+        self.awaited.set(self.awaited.get().wrapping_add_signed(more));
+    }
+
+    /// Says that a side is ready.
+    fn report(&self, (key, side): (Key, Side), ready: &mut Vec<Ready>) {
+        self.count(-1);
+        ready.push(Ready { key, side });
+    }
+}
+
+fn with<T>(waitable: Waitable, look: impl FnOnce(&Set, &mut Known) -> T) -> T {
+    SET.with(|set| {
+        let mut known = set.known.borrow_mut();
+        let index = waitable as usize;
+        if index >= known.len() {
+            known.resize(index + 1, Known::default());
+        }
+        look(set, &mut known[index])
+    })
+}
+
+/// Something is under way on this waitable: its end will be an event.
+pub(super) fn join(waitable: Waitable) {
+    with(waitable, |set, known| {
+        known.event = Event::None;
+        if !std::mem::replace(&mut known.is_in_set, true) {
+            set.waitable_set().add(waitable);
+        }
+    });
+}
+
+/// Takes it out of the set, so that what is under way on it can be stopped.
+pub(super) fn leave(waitable: Waitable) {
+    with(waitable, |_, known| {
+        if std::mem::replace(&mut known.is_in_set, false) {
+            abi::leave(waitable);
+        }
+    });
+}
+
+/// The waitable is about to go. Who waits for it is told that something has happened.
+pub(super) fn forget(waitable: Waitable) {
+    with(waitable, |set, known| {
+        if let Some((key, side)) = std::mem::take(known).owner {
+            set.due.borrow_mut().push(Ready { key, side });
+        }
+    });
+}
+
+/// The code of its event, if that has come.
+pub(super) fn take_event(waitable: Waitable) -> Option<u32> {
+    with(waitable, |_, known| match known.event {
+        Event::Come(code) => {
+            known.event = Event::None;
+            Some(code)
+        }
+        Event::None | Event::Told => None,
+    })
+}
+
+/// Whether something has happened that nobody has asked for yet.
+pub(super) fn has_event(waitable: Waitable) -> bool {
+    with(waitable, |_, known| !matches!(known.event, Event::None))
+}
+
+/// Reports the side when its waitable has an event.
+pub(super) fn arm(waitable: Waitable, key: Key, side: Side) {
+    with(waitable, |set, known| {
+        set.count(1);
+        match known.event {
+            Event::None => known.owner = Some((key, side)),
+            Event::Come(_) | Event::Told => set.due.borrow_mut().push(Ready { key, side }),
+        }
+    });
+}
+
+/// Reports the side at the next wait.
+pub(super) fn arm_ready(key: Key, side: Side) {
+    SET.with(|set| {
+        set.count(1);
+        set.due.borrow_mut().push(Ready { key, side });
+    });
+}
+
+/// Reports it no more.
+pub(super) fn disarm(waitable: Waitable, key: Key, side: Side) {
+    with(waitable, |set, known| {
+        let before = set.due.borrow().len();
+        if known.owner.take_if(|owner| *owner == (key, side)).is_some() {
+            set.count(-1);
+        } else if before > 0 {
+            set.due.borrow_mut().retain(|due| due.key != key || due.side != side);
+            set.count(set.due.borrow().len() as isize - before as isize);
+        }
+    });
+}
+
+/// Has a future of wit-bindgen's told of the next event, or no more. Gives who was to be told.
+pub(super) fn listen(waitable: Waitable, listener: Option<Listener>) -> Option<Listener> {
+    match listener {
+        Some(_) => join(waitable),
+        None => leave(waitable),
+    }
+    with(waitable, |set, known| {
+        let old = std::mem::replace(&mut known.listener, listener);
+        set.count(listener.map_or(0, Listener::count) - old.map_or(0, Listener::count));
+        old
+    })
+}
+
+pub(super) fn awaited() -> usize {
+    SET.with(|set| set.awaited.get())
+}
+
+/// Waits for one event, if nothing is due.
+pub(super) fn wait(ready: &mut Vec<Ready>) {
+    if report_due(ready) {
+        return;
+    }
+    if let Some(event) = SET.with(Set::waitable_set).wait() {
+        deliver(event, ready);
+    }
+}
+
+/// Takes all events that have come.
+pub(super) fn poll(ready: &mut Vec<Ready>) {
+    report_due(ready);
+    let set = SET.with(Set::waitable_set);
+    while let Some(event) = set.poll() {
+        deliver(event, ready);
+    }
+}
+
+fn report_due(ready: &mut Vec<Ready>) -> bool {
+    SET.with(|set| {
+        let mut due = set.due.borrow_mut();
+        set.count(-(due.len() as isize));
+        ready.append(&mut due);
+    });
+    !ready.is_empty()
+}
+
+fn deliver(event: abi::Event, ready: &mut Vec<Ready>) {
+    let listener = with(event.waitable, |set, known| {
+        let listener = known.listener.take();
+        set.count(-listener.map_or(0, Listener::count));
+        known.event = if listener.is_some() { Event::Told } else { Event::Come(event.code) };
+        if let Some(owner) = known.owner.take() {
+            set.report(owner, ready);
+        }
+        listener
+    });
+    if let Some(listener) = listener {
+        // Its number may be another's when the future has heard.
+        leave(event.waitable);
+        listener.hear(event.code);
+    }
+}
