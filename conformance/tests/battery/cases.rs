@@ -65,6 +65,7 @@ battery! {
         p1_on_a_contrary_host: ContraryP1,
         p2: P2,
         p2_on_a_stingy_host: StingyP2,
+        p3: P3,
         sim: Sim,
         #[cfg(feature = "wasmi")] wasmi: Wasmi,
     }

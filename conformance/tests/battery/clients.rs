@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use dormouse_host::Program;
 use crate::differences::nc_udp;
 #[cfg(feature = "wasmi")]
 use crate::drivers::wasmi;
-use crate::drivers::{self, Subject, native, p1, p2};
+use crate::drivers::{self, Subject, Wasi, native, p1, p2};
 use crate::{echo, pattern};
 
 #[test]
@@ -22,12 +22,17 @@ fn a_program_whose_output_nobody_reads_still_serves_natively() {
 
 #[test]
 fn a_program_whose_output_nobody_reads_still_serves_on_p1() {
-    unread_stdout(dormouse_run(&["--listen", "127.0.0.1:0"], &drivers::battery_wasm("wasm32-wasip1")));
+    unread_stdout(dormouse_run(&["--listen", "127.0.0.1:0"], &Wasi::P1.battery()));
 }
 
 #[test]
 fn a_program_whose_output_nobody_reads_still_serves_on_p2() {
-    unread_stdout(dormouse_run(&["--allow-net"], &drivers::battery_wasm("wasm32-wasip2")));
+    unread_stdout(dormouse_run(&["--allow-net"], &Wasi::P2.battery()));
+}
+
+#[test]
+fn a_program_whose_output_nobody_reads_still_serves_on_p3() {
+    unread_stdout(dormouse_run(&["--allow-net"], &Wasi::P3.battery()));
 }
 
 /// The runner, as a command.
@@ -74,19 +79,19 @@ impl Drop for Killed {
 /// An example, natively and as guests.
 fn example(name: &str, args: &[&str]) -> Vec<Subject> {
     let mut all = example_that_connects(name, args);
-    let module = wasm(name, "wasm32-wasip1");
+    let module = Wasi::P1.example(name);
     all.push(p1::run(&load(&module), args));
     #[cfg(feature = "wasmi")]
     all.push(wasmi::run(&module, args));
     all
 }
 
-/// An example that connects to addresses, natively and as a component.
+/// An example that connects to addresses, natively and as components.
 fn example_that_connects(name: &str, args: &[&str]) -> Vec<Subject> {
     let mut command = native_example(name);
     command.args(args);
-    let component = load(&wasm(name, "wasm32-wasip2"));
-    vec![native::spawn(command), p2::run(&component, args, p2::Net::Allowed)]
+    let components = [Wasi::P2, Wasi::P3].map(|wasi| p2::run(&load(&wasi.example(name)), args, p2::Net::Allowed));
+    [native::spawn(command)].into_iter().chain(components).collect()
 }
 
 fn load(path: &Path) -> Program {
@@ -95,12 +100,6 @@ fn load(path: &Path) -> Program {
 
 fn native_example(name: &str) -> Command {
     Command::new(drivers::build(&["--package", "dormouse", "--example", name]).join("debug/examples").join(name))
-}
-
-/// An example, built for a wasm target.
-fn wasm(name: &str, target: &str) -> PathBuf {
-    let built = drivers::build(&["--package", "dormouse", "--example", name, "--target", target]);
-    built.join(target).join("debug/examples").join(name).with_extension("wasm")
 }
 
 #[test]
@@ -121,11 +120,11 @@ fn a_task_parked_on_nothing_but_a_wake_is_woken_once() {
 fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
     let name = "stdin_upper";
     let mut commands = vec![native_example(name)];
-    for target in ["wasm32-wasip1", "wasm32-wasip2"] {
-        commands.push(dormouse_run(&[], &wasm(name, target)));
+    for wasi in Wasi::ALL {
+        commands.push(dormouse_run(&[], &wasi.example(name)));
     }
     #[cfg(feature = "wasmi")]
-    commands.push(wasmi::command(&wasm(name, "wasm32-wasip1")));
+    commands.push(wasmi::command(&Wasi::P1.example(name)));
     for command in commands {
         let (mut subject, mut stdin) = native::spawn_fed(command);
         for (said, heard) in [("hello\n", "HELLO"), ("who ticks?\n", "WHO TICKS?")] {
@@ -141,8 +140,8 @@ fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
 /// Who reads standard input is asked to end by the end of it, and ends in its own way; nobody else is asked.
 #[test]
 fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() {
-    for target in ["wasm32-wasip1", "wasm32-wasip2"] {
-        let mut command = dormouse_run(&[], &wasm("stdin_upper", target));
+    for wasi in Wasi::ALL {
+        let mut command = dormouse_run(&[], &wasi.example("stdin_upper"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut child = Killed(child);
         let mut stdout = BufReader::new(child.0.stdout.take().expect("piped"));
@@ -153,15 +152,15 @@ fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() 
             assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it says HELLO before it ends");
         }
         interrupt(&child);
-        assert_eq!(child.0.wait().unwrap().code(), Some(0), "on {target}");
+        assert_eq!(child.0.wait().unwrap().code(), Some(0), "on {wasi:?}");
 
-        let mut command = dormouse_run(&["--listen", "127.0.0.1:0"], &wasm("ticker_echo", target));
+        let mut command = dormouse_run(&["--listen", "127.0.0.1:0"], &wasi.example("ticker_echo"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut child = Killed(child);
         line.clear();
         BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).unwrap();
         interrupt(&child);
-        assert_eq!(child.0.wait().unwrap().code(), Some(130), "on {target}");
+        assert_eq!(child.0.wait().unwrap().code(), Some(130), "on {wasi:?}");
     }
 }
 
@@ -218,9 +217,9 @@ fn a_proxy_passes_64_mebibytes_on_and_its_memory_stays_flat() {
     let args = [args[0].as_str()];
     let mut command = native_example("proxy");
     command.args(args);
-    let component = load(&wasm("proxy", "wasm32-wasip2"));
-    // Its memory is 1.1 MiB at the start.
-    for proxy in [native::spawn(command), p2::run_within(&component, &args, 3 << 20)] {
+    // Their memory is 1.1 MiB at the start.
+    let [p2, p3] = [Wasi::P2, Wasi::P3].map(|wasi| p2::run_within(&load(&wasi.example("proxy")), &args, 3 << 20));
+    for proxy in [native::spawn(command), p2, p3] {
         let block = pattern(1 << 20);
         let mut client = Subject::connect(proxy.addr());
         let (mut served, _) = target.accept().unwrap();

@@ -5,6 +5,7 @@ mod inside;
 pub mod native;
 pub mod p1;
 pub mod p2;
+pub mod p3;
 #[cfg(feature = "wasmi")]
 pub mod wasmi;
 
@@ -36,6 +37,8 @@ pub enum Backend {
     P2,
     /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
     StingyP2,
+    /// A component of WASI 0.3 under `dormouse-host`.
+    P3,
     /// A process of this machine in which host and network are simulated.
     Sim,
     /// A wasip1 program under the `wasmi` command, a host that others wrote.
@@ -53,6 +56,7 @@ impl Backend {
             Backend::ContraryP1 => p1::start(case, true),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
             Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
+            Backend::P3 => p3::start(case, p2::Net::Allowed),
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => wasmi::start(case),
         }
@@ -72,7 +76,7 @@ impl Backend {
     /// Whether programs have addresses: bind them, connect to them and learn them.
     pub fn has_addresses(self) -> bool {
         match self {
-            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::Sim => true,
+            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::Sim => true,
             Backend::P1 | Backend::ContraryP1 => false,
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => false,
@@ -266,10 +270,50 @@ pub fn build(args: &[&str]) -> PathBuf {
     target_dir().to_owned()
 }
 
-/// The battery for a wasm target.
-pub fn battery_wasm(target: &str) -> PathBuf {
-    let built = build(&["--package", "conformance", "--bin", "battery", "--target", target]);
-    built.join(target).join("debug/battery.wasm")
+/// What guests are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wasi {
+    P1,
+    P2,
+    P3,
+}
+
+impl Wasi {
+    /// All of them.
+    pub const ALL: [Wasi; 3] = [Wasi::P1, Wasi::P2, Wasi::P3];
+
+    fn target(self) -> &'static str {
+        match self {
+            Wasi::P1 => "wasm32-wasip1",
+            Wasi::P2 | Wasi::P3 => "wasm32-wasip2",
+        }
+    }
+
+    /// Builds a guest, and gives the directory that it is in.
+    fn build(self, args: &[&str]) -> PathBuf {
+        let args = [args, &["--target", self.target()]].concat();
+        let built = match self {
+            Wasi::P1 | Wasi::P2 => build(&args),
+            // In a directory of its own: it has the names of what is built for 0.2.
+            Wasi::P3 => {
+                let dir = target_dir().join("p3");
+                build(&[&args[..], &["--features", "p3", "--target-dir", &dir.to_string_lossy()]].concat());
+                dir
+            }
+        };
+        built.join(self.target()).join("debug")
+    }
+
+    /// The battery.
+    pub fn battery(self) -> PathBuf {
+        self.build(&["--package", "conformance", "--bin", "battery"]).join("battery.wasm")
+    }
+
+    /// An example of the guest crate.
+    pub fn example(self, name: &str) -> PathBuf {
+        let built = self.build(&["--package", "dormouse", "--example", name]);
+        built.join("examples").join(name).with_extension("wasm")
+    }
 }
 
 /// An empty directory, for the cases that want one.

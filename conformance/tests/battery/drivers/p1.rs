@@ -6,13 +6,12 @@ use std::sync::OnceLock;
 
 use dormouse_host::{Program, Run};
 
-use super::{Subject, battery_wasm, guest, inside};
+use super::{Subject, Wasi, guest, inside};
 
 /// Starts the guest battery, on a host that may answer as others do.
 pub fn start(case: &str, contrary: bool) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let program =
-        BATTERY.get_or_init(|| Program::load(&battery_wasm("wasm32-wasip1")).unwrap_or_else(|error| panic!("{error}")));
+    let program = BATTERY.get_or_init(|| Program::load(&Wasi::P1.battery()).unwrap_or_else(|error| panic!("{error}")));
     let inside = inside::open(case, 4);
     run_with(program, &[case], move |run| {
         let mut run = run.contrary_p1(contrary);

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use dormouse_host::{Policy, Program};
 
-use super::{Subject, battery_wasm, guest};
+use super::{Subject, Wasi, guest};
 
 /// What the guest may do on the network.
 #[derive(Clone, Copy)]
@@ -18,8 +18,7 @@ pub enum Net {
 /// Starts the guest battery.
 pub fn start(case: &str, net: Net) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let program =
-        BATTERY.get_or_init(|| Program::load(&battery_wasm("wasm32-wasip2")).unwrap_or_else(|error| panic!("{error}")));
+    let program = BATTERY.get_or_init(|| Program::load(&Wasi::P2.battery()).unwrap_or_else(|error| panic!("{error}")));
     run(program, &[case], net)
 }
 

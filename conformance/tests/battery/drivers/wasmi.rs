@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Subject, battery_wasm, dir_for, native};
+use super::{Subject, Wasi, dir_for, native};
 
 /// Starts the guest battery.
 pub fn start(case: &str) -> Subject {
     static BATTERY: OnceLock<PathBuf> = OnceLock::new();
-    run(BATTERY.get_or_init(|| battery_wasm("wasm32-wasip1")), &[case])
+    run(BATTERY.get_or_init(|| Wasi::P1.battery()), &[case])
 }
 
 /// Starts a module. Its descriptor 3 listens for clients outside, 4 is for use inside.
