@@ -8,6 +8,8 @@ mod cases;
 
 use std::process::ExitCode;
 
+dormouse::export_main!();
+
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let host = if args.first().is_some_and(|arg| arg == "--sim") {

@@ -1,5 +1,7 @@
 //! The attributes `#[dormouse::main]` and `#[dormouse::test]`. Use them through the `dormouse` crate.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proc_macro::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, ItemFn, Result, ReturnType, Type, parse_macro_input};
@@ -60,11 +62,20 @@ fn expand(
     let body = run(quote!(#inner()));
     sig.asyncness = None;
     let output = std::mem::replace(&mut sig.output, ReturnType::Default);
-    quote!(#(#attrs)* #extra #vis #sig #returns {
+    let export = export_main();
+    quote!(#export #(#attrs)* #extra #vis #sig #returns {
         async fn #inner() #output #block
         #body
     })
     .into()
+}
+
+/// `export_main!` for the first function of a crate that has one of the attributes: a crate may have many tests, and each would
+/// make the one export. A compiler process compiles one crate.
+fn export_main() -> Option<proc_macro2::TokenStream> {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let first = !DONE.swap(true, Ordering::Relaxed);
+    first.then(|| quote!(::dormouse::export_main!();))
 }
 
 fn check(args: &TokenStream, function: &ItemFn, name: &str) -> Result<()> {

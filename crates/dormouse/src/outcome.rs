@@ -1,4 +1,4 @@
-//! How `#[dormouse::main]` ends the program. Not for use by hand.
+//! How `#[dormouse::main]` begins and ends the program. Not for use by hand.
 //!
 //! An `io::Error` is shown as its sentence: `Error: bind 10.0.0.1:80: address in use`. std would show it by `Debug`, which
 //! is harder to read, and 13 KB of a small guest. Everything else is left to std, so that each type that `main` may return
@@ -45,4 +45,51 @@ impl<T: Termination> ReportAsStd for Outcome<T> {
     fn report(&self) -> ExitCode {
         self.0.take().map_or(ExitCode::SUCCESS, Termination::report)
     }
+}
+
+#[cfg(all(target_os = "wasi", target_env = "p2", feature = "p3"))]
+pub use crate::sys::{WORLD, run_main};
+
+/// Lets a host of WASI 0.3 call `fn main`, in a program built with the feature `p3`; elsewhere it does nothing.
+///
+/// [`main`](macro@crate::main) and [`test`](macro@crate::test) do it by themselves. It is for a program that has neither, and calls
+/// [`block_on`](crate::block_on) in an `fn main` of its own, and stands there once, outside of functions:
+///
+/// ```
+/// dormouse::export_main!();
+///
+/// fn main() {
+///     dormouse::block_on(async { /* … */ });
+/// }
+/// ```
+#[macro_export]
+macro_rules! export_main {
+    () => {
+        $crate::__export_main!();
+    };
+}
+
+#[cfg(all(target_os = "wasi", target_env = "p2", feature = "p3"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_main {
+    () => {
+        const _: () = {
+            #[unsafe(export_name = "wasi:cli/run@0.3.2#run")]
+            extern "C" fn run() -> i32 {
+                $crate::outcome::run_main()
+            }
+
+            #[unsafe(link_section = "component-type:dormouse")]
+            #[used]
+            static WORLD: [u8; $crate::outcome::WORLD.len()] = *$crate::outcome::WORLD;
+        };
+    };
+}
+
+#[cfg(not(all(target_os = "wasi", target_env = "p2", feature = "p3")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_main {
+    () => {};
 }

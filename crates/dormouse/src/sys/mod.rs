@@ -23,6 +23,7 @@
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `enter()` | the program begins to run, until what this gives is dropped; of p3 only |
+//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; of p3 only |
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 on p2 |
 //! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
@@ -45,7 +46,9 @@ cfg_select! {
     all(target_os = "wasi", any(target_env = "p3", all(target_env = "p2", feature = "p3"))) => {
         mod p3;
         use p3 as host;
-        pub(crate) use p3::{Entered, enter, exit};
+        pub(crate) use p3::{Entered, enter, exit, set_spawn};
+        #[cfg(target_env = "p2")]
+        pub use p3::{WORLD, run_main};
     }
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
@@ -68,6 +71,10 @@ pub(crate) struct Entered;
 pub(crate) fn enter() -> io::Result<Entered> {
     Ok(Entered)
 }
+
+/// And nobody else spawns tasks.
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(crate) fn set_spawn(_: fn(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {}
 
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(crate) use std::process::exit;

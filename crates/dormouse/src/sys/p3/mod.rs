@@ -33,7 +33,9 @@ use std::rc::Rc;
 use wasip3::sockets::types::TcpSocket;
 
 pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
-pub(crate) use abi::Entered;
+pub(crate) use abi::{Entered, set_spawn};
+#[cfg(target_env = "p2")]
+pub use abi::{WORLD, run_main};
 pub(crate) use poller::Poller;
 
 use abi::{Connections, Mailbox, SocketEnd, StdioEnd, Waitable};
@@ -95,11 +97,12 @@ trait Other: Any {
 pub(crate) fn enter() -> io::Result<Entered> {
     let entered = Entered::new();
     #[cfg(target_env = "p2")]
-    if entered.outer().is_none() && !abi::was_called() {
+    if !abi::was_called() && !entered.is_inside_another() {
         return Err(crate::io::error(
             io::ErrorKind::Unsupported,
             "this program waits as WASI 0.3 does, and its host has called it through wasi:cli/run@0.2, which cannot wait so; \
-             run it with `dormouse run`, or wasmtime 46 or later, or build it without the feature `p3`",
+             run it with `dormouse run` or `wasmtime run` (48 or later); if its `fn main` has no #[dormouse::main], add a \
+             line `dormouse::export_main!();`",
         ));
     }
     Ok(entered)

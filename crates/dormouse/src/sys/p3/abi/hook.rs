@@ -8,7 +8,8 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::ptr::{self, NonNull};
+use std::pin::Pin;
+use std::ptr;
 
 use super::Waitable;
 use crate::sys::p3::set;
@@ -40,7 +41,7 @@ struct Vtable {
 // SAFETY: nothing in it changes, and its pointer is null.
 unsafe impl Sync for Task {}
 
-static VTABLE: Vtable = Vtable { register, unregister, clone, drop, spawn: None };
+static VTABLE: Vtable = Vtable { register, unregister, clone, drop, spawn: Some(spawn) };
 static TASK: Task = Task { version: 3, task: ptr::null_mut(), register, unregister, vtable: &VTABLE };
 
 thread_local! {
@@ -67,6 +68,23 @@ unsafe extern "C" fn clone(task: *mut c_void) -> *mut c_void {
 
 unsafe extern "C" fn drop(_: *mut c_void) {}
 
+/// Starts a task.
+pub(crate) type Spawn = fn(Pin<Box<dyn Future<Output = ()>>>);
+
+thread_local! {
+    static SPAWN: Cell<Option<Spawn>> = const { Cell::new(None) };
+}
+
+/// How `wit_bindgen::spawn_local` spawns. Told by the first task, so that who has none links no scheduler.
+pub(crate) fn set_spawn(spawn: Spawn) {
+    SPAWN.set(Some(spawn));
+}
+
+unsafe fn spawn(_: *mut c_void, future: Box<dyn Future<Output = ()>>) {
+    let spawn = SPAWN.get().expect("spawn_local of wit-bindgen needs a scheduler: dormouse::spawn a task first");
+    spawn(Box::into_pin(future));
+}
+
 unsafe extern "C" {
     /// Gives the executor of the moment and puts another in its place.
     safe fn wasip3_task_set(task: *mut c_void) -> *mut c_void;
@@ -80,10 +98,10 @@ impl Entered {
         Entered(wasip3_task_set((&raw const TASK).cast_mut().cast()))
     }
 
-    /// Whose executor this is in.
+    /// Whether the program was called through another executor, that of an async export.
     #[cfg(target_env = "p2")]
-    pub(in crate::sys::p3) fn outer(&self) -> Option<NonNull<c_void>> {
-        NonNull::new(self.0)
+    pub(in crate::sys::p3) fn is_inside_another(&self) -> bool {
+        !self.0.is_null()
     }
 }
 

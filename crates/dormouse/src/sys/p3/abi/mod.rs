@@ -19,8 +19,10 @@ mod read;
 mod run;
 mod write;
 
-pub(crate) use hook::Entered;
+pub(crate) use hook::{Entered, set_spawn};
 pub(super) use hook::{Listener, watched};
+#[cfg(target_env = "p2")]
+pub use run::{WORLD, run_main};
 #[cfg(target_env = "p2")]
 pub(super) use run::was_called;
 pub(super) use open::{Incoming, Outgoing, listen, receive, send, stderr, stdin, stdout};

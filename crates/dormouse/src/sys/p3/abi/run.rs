@@ -2,6 +2,9 @@
 //!
 //! `run` has an async type, so whoever is called through it may wait in a built-in; and it is lifted as an ordinary function
 //! that returns when it is done. So `fn main` is what it always was, and `block_on` waits in it.
+//!
+//! The export is made in the program's own crate, by `export_main`: in this one it would be an export of every component that
+//! depends on it, also of those that have no `main`.
 
 use std::cell::Cell;
 
@@ -20,8 +23,19 @@ unsafe extern "C" {
     fn __main_void() -> i32;
 }
 
-#[unsafe(export_name = "wasi:cli/run@0.3.2#run")]
-extern "C" fn run() -> i32 {
+/// The type of the export, as the component linker wants it: an encoded world,
+///
+/// ```wit
+/// package dormouse:p3;
+/// world program { export wasi:cli/run@0.3.2; }
+/// ```
+///
+/// by `wasm-tools component embed --world program`, of which this is the section `component-type`.
+pub const WORLD: &[u8; include_bytes!("world.bin").len()] = include_bytes!("world.bin");
+
+/// Runs `fn main`; what `wasi:cli/run@0.3` returns. Not inlined: a crate that has a `main` may not mention `__main_void`.
+#[inline(never)]
+pub fn run_main() -> i32 {
     CALLED.set(true);
     // SAFETY: the program has not been entered before: a command is run once.
     let code = unsafe {
@@ -34,19 +48,3 @@ extern "C" fn run() -> i32 {
     }
     i32::from(code != 0)
 }
-
-/// Nobody in the program names `run`, and so the linker would leave it out.
-#[used]
-static RUN: extern "C" fn() -> i32 = run;
-
-/// The type of the export, as the component linker wants it: an encoded world,
-///
-/// ```wit
-/// package dormouse:p3;
-/// world program { export wasi:cli/run@0.3.2; }
-/// ```
-///
-/// by `wasm-tools component embed --world program`, of which this is the section `component-type`.
-#[unsafe(link_section = "component-type:dormouse")]
-#[used]
-static WORLD: [u8; include_bytes!("world.bin").len()] = *include_bytes!("world.bin");
