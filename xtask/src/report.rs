@@ -10,8 +10,8 @@ const HEAD: &str = "\
 # What works where
 
 A row is a promise, a column a backend. Each cell is the outcome of a test, which asserts what it says. A stingy host
-gives a guest as little at a time as the stock `wasmtime` command does; a contrary one answers `poll_oneoff` as other hosts
-do: by turns all is ready, nothing has happened, and no. `cargo xtask test` writes this file.
+gives a guest as little at a time as the stock `wasmtime` command does, and leaves Nagle's algorithm on; a contrary one answers
+`poll_oneoff` as other hosts do: by turns all is ready, nothing has happened, and no. `cargo xtask test` writes this file.
 ";
 
 const HEAD_OF_WASMI: &str = "\

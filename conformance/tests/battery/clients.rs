@@ -94,7 +94,7 @@ fn example_that_connects(name: &str, args: &[&str]) -> Vec<Subject> {
     [native::spawn(command)].into_iter().chain(components).collect()
 }
 
-fn load(path: &Path) -> Program {
+pub fn load(path: &Path) -> Program {
     Program::load(path).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -7,6 +7,7 @@ mod cases;
 mod clients;
 mod differences;
 mod drivers;
+mod nodelay;
 mod report;
 
 use std::io::{Read, Write};

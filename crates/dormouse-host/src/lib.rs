@@ -1,7 +1,8 @@
 //! Host. Embeds wasmtime and serves WASI programs, sockets included; the `dormouse` command is a thin face over it.
 //!
 //! A [`Program`] is a compiled component, or a module of WASI 0.1; a [`Run`] runs it once on the calling thread. Nothing is granted that was
-//! not asked for: the [`Policy`] denies every address, no directory and no environment variable is passed. A
+//! not asked for: the [`Policy`] denies every address, no directory is passed, and of the
+//! environment only what the runner has to say itself. A
 //! [`Trace`] counts the host calls by name, and can be read while the program runs.
 //!
 //! ```no_run
@@ -30,6 +31,7 @@ compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix
 mod error;
 mod interrupt;
 mod limits;
+mod nodelay;
 pub mod p1;
 mod p2;
 mod p3;

@@ -1,6 +1,6 @@
 //! WASI 0.2: the linker, and what a store holds.
 //!
-//! The host functions are wasmtime-wasi's. For a counted run, those that its spans do not show are replaced by ones
+//! The host functions are wasmtime-wasi's, but for the one that opens a TCP socket ([`nodelay`]). For a counted run, those that its spans do not show are replaced by ones
 //! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
 //! the moment to measure the resource table) and the drop of every resource.
 
@@ -12,6 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::limits::Limits;
+use crate::nodelay;
 use crate::trace::Trace;
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     pub(crate) limits: Limits,
+    /// Whether its TCP sockets get TCP_NODELAY.
+    pub(crate) nodelay: bool,
     /// There if and only if the linker is a counting one.
     pub(crate) trace: Option<Trace>,
 }
@@ -57,12 +60,49 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     let mut options = LinkOptions::default();
     options.network_error_code(true);
     add_to_linker_with_options_async(&mut linker, &options)?;
+    linker.allow_shadowing(true);
+    open_without_delay(&mut linker)?;
     if counting {
-        linker.allow_shadowing(true);
         count_waits(&mut linker)?;
         count_drops(&mut linker)?;
     }
     Ok(linker)
+}
+
+fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use sockets::network::{ErrorCode, Host as _, IpAddressFamily};
+    use sockets::tcp::{HostTcpSocket, TcpSocket};
+    use sockets::tcp_create_socket::Host as _;
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    let mut create = linker.instance(versioned!("wasi:sockets/tcp-create-socket"))?;
+    create.func_wrap("create-tcp-socket", |mut store, (family,): (IpAddressFamily,)| {
+        let state = store.data_mut();
+        // The span that counts is in the function which this one replaces.
+        state.count("wasi:sockets/tcp-create-socket.create-tcp-socket");
+        let nodelay = state.nodelay;
+        let mut sockets = state.sockets();
+        let created = match nodelay {
+            true => nodelay::create(
+                &mut sockets,
+                |sockets| sockets.create_tcp_socket(family),
+                |sockets, socket: &Resource<TcpSocket>, interval| {
+                    let (socket, interval) = (Resource::new_borrow(socket.rep()), interval.as_nanos() as u64);
+                    sockets.set_keep_alive_interval(socket, interval).is_ok()
+                },
+            ),
+            false => sockets.create_tcp_socket(family).map(|socket| (socket, true)),
+        };
+        Ok((match created {
+            Ok((socket, true)) => Ok(socket),
+            // The program has been told that none delays.
+            Ok((socket, false)) => {
+                HostTcpSocket::drop(&mut sockets, socket)?;
+                Err(ErrorCode::Unknown)
+            }
+            Err(error) => Err(sockets.convert_error_code(error)?),
+        },))
+    })
 }
 
 fn count_waits(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -24,6 +24,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Limits, MAX_HANDLES};
+use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::policy::{Policy, Refusal};
@@ -42,7 +43,8 @@ pub struct Exit {
 /// One run of a [`Program`]: what it is given, then [`start`](Run::start).
 ///
 /// A run that nothing was given to has inherited standard streams, no arguments after its name, no environment, no
-/// directory and no network.
+/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for, and it is told
+/// so: in its environment is `DORMOUSE_TCP_NODELAY=1`.
 #[must_use = "a run does nothing until it is started"]
 pub struct Run<'a> {
     program: &'a Program,
@@ -59,6 +61,7 @@ pub struct Run<'a> {
     stderr: Output,
     trace: Option<Trace>,
     tokio_budget: bool,
+    nagle: bool,
     contrary_p1: bool,
     interrupt: Interrupt,
     stop: Stop,
@@ -82,6 +85,7 @@ impl<'a> Run<'a> {
             stderr: Output::default(),
             trace: None,
             tokio_budget: false,
+            nagle: false,
             contrary_p1: false,
             interrupt: Interrupt::default(),
             stop: Stop::default(),
@@ -175,6 +179,13 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do, and the environment variable
+    /// `DORMOUSE_TCP_NODELAY` unset. For tests that a program lives with that.
+    pub fn nagle(mut self, on: bool) -> Self {
+        self.nagle = on;
+        self
+    }
+
     /// Has `poll_oneoff` answer a wasip1 program as other hosts do: by turns all is ready, nothing has happened, and the call
     /// is refused; there is no absolute time, and what is accepted is not non-blocking. For tests that a program lives with
     /// that.
@@ -244,11 +255,15 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(self) -> Result<Store<p2::State>, Error> {
+    fn component_store(mut self) -> Result<Store<p2::State>, Error> {
         let (program, trace, limits) = (self.program, self.trace.clone(), Limits::new(self.max_memory));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        let state = p2::State { wasi: self.wasi()?.build(), table, limits, trace };
+        let nodelay = nodelay::INHERITED && !self.nagle;
+        if nodelay {
+            self.tell(nodelay::VARIABLE, "1".to_owned());
+        }
+        let state = p2::State { wasi: self.wasi()?.build(), table, limits, nodelay, trace };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(MAX_HANDLES);
         store.limiter(|state| &mut state.limits);
@@ -262,12 +277,9 @@ impl<'a> Run<'a> {
         let contrary = self.contrary_p1;
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
-            let told = [("LISTEN_FDS", listeners.len().to_string()), ("LISTEN_FDNAMES", names.join(":"))];
-            for (name, value) in told {
-                if !self.env.iter().any(|(set, _)| set == name) {
-                    self.env.push((name.to_owned(), value));
-                }
-            }
+            let names = names.join(":");
+            self.tell("LISTEN_FDS", listeners.len().to_string());
+            self.tell("LISTEN_FDNAMES", names);
         }
         let mut p1 = Wasip1::new(self.wasi()?.build_p1());
         for (_, listener) in listeners {
@@ -284,6 +296,13 @@ impl<'a> Run<'a> {
         let mut store = Store::new(program.engine(), p1::State { p1, limits });
         store.limiter(|state| &mut state.limits);
         Ok(store)
+    }
+
+    /// Sets an environment variable that nobody has set.
+    fn tell(&mut self, name: &str, value: String) {
+        if !self.env.iter().any(|(set, _)| set == name) {
+            self.env.push((name.to_owned(), value));
+        }
     }
 
     /// What wasmtime-wasi is to know.

@@ -113,8 +113,47 @@ fn nothing_of_the_environment_is_passed_by_default() {
         runs("(call $get-environment (i32.const 8)) (i32.load (i32.const 12)) call $exit-with-code unreachable");
     let program = program(&bytes);
     assert!(std::env::vars().next().is_some());
-    assert_eq!(Run::new(&program).start().unwrap().code, 0);
-    assert_eq!(Run::new(&program).env("A", "1").env("B", "").start().unwrap().code, 2);
+    // But what the runner has to say, on Linux.
+    let told = i32::from(cfg!(target_os = "linux"));
+    assert_eq!(Run::new(&program).start().unwrap().code, told);
+    assert_eq!(Run::new(&program).env("A", "1").env("B", "").start().unwrap().code, 2 + told);
+    assert_eq!(Run::new(&program).nagle(true).start().unwrap().code, 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_component_is_told_that_its_sockets_have_nodelay() {
+    // Prints the last variable: pairs of (address, length) for name and value.
+    let program = program(&runs(
+        "(local $last i32)
+         (call $get-environment (i32.const 8))
+         (local.set $last (i32.add (i32.load (i32.const 8)) (i32.mul (i32.const 16) (i32.sub (i32.load (i32.const 12)) (i32.const 1)))))
+         (call $write-and-flush (call $get-stdout)
+           (i32.load (local.get $last)) (i32.load offset=4 (local.get $last)) (i32.const 0))
+         (call $write-and-flush (call $get-stdout)
+           (i32.load offset=8 (local.get $last)) (i32.load offset=12 (local.get $last)) (i32.const 0))
+         i32.const 0",
+    ));
+    let last = |run: Run<'_>| {
+        let (stdout, chunks) = hand_over();
+        run.stdout(stdout).start().unwrap();
+        chunks.iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(last(Run::new(&program).env("A", "x")), ["DORMOUSE_TCP_NODELAY", "1"]);
+    assert_eq!(last(Run::new(&program).env("A", "x").nagle(true)), ["A", "x"]);
+    assert_eq!(last(Run::new(&program).env("DORMOUSE_TCP_NODELAY", "0")), ["DORMOUSE_TCP_NODELAY", "0"]);
+}
+
+#[test]
+fn a_socket_is_opened_and_counted_once_with_and_without_nodelay() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = connecting(listener.local_addr().unwrap().port());
+    for nagle in [false, true] {
+        let trace = Trace::new();
+        let run = Run::new(&program).policy(Policy::allow_all()).nagle(nagle).trace(trace.clone());
+        assert_eq!(run.start().unwrap().code, 0);
+        assert_eq!(trace.counts().get("wasi:sockets/tcp-create-socket.create-tcp-socket"), 1);
+    }
 }
 
 #[test]

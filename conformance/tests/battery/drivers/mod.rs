@@ -35,7 +35,7 @@ pub enum Backend {
     ContraryP1,
     /// A wasip2 component under `dormouse-host`.
     P2,
-    /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174).
+    /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174), and Nagle's algorithm.
     StingyP2,
     /// A component of WASI 0.3 under `dormouse-host`.
     P3,

@@ -11,7 +11,8 @@ use super::{Subject, Wasi, guest};
 pub enum Net {
     Allowed,
     Denied,
-    /// Allowed, on a host that calls sockets not ready when the guest has done much (wasmtime #14174).
+    /// Allowed, on a host that calls sockets not ready when the guest has done much (wasmtime #14174), and leaves Nagle's
+    /// algorithm on.
     Stingy,
 }
 
@@ -34,6 +35,7 @@ pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
             Net::Allowed | Net::Stingy => Policy::allow_all().allow_dns(),
             Net::Denied => Policy::default(),
         };
-        run.policy(policy).tokio_budget(matches!(net, Net::Stingy))
+        let stingy = matches!(net, Net::Stingy);
+        run.policy(policy).tokio_budget(stingy).nagle(stingy)
     })
 }

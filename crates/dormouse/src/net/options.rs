@@ -25,19 +25,19 @@ pub struct Keepalive {
 }
 
 fn set(handle: &Handle, setting: Setting, value: u64) -> io::Result<()> {
-    handle.with(|socket| socket.set(setting, value)).map_err(|error| context(error, setting))
+    handle.with(|socket| socket.set(setting, value)).map_err(|error| context(error, setting.name()))
 }
 
 fn get(handle: &Handle, setting: Setting) -> io::Result<u64> {
-    handle.with(|socket| socket.get(setting)).map_err(|error| context(error, setting))
+    handle.with(|socket| socket.get(setting)).map_err(|error| context(error, setting.name()))
 }
 
 /// Says which option it was. What is closed says just that.
 #[cold]
-fn context(error: io::Error, setting: Setting) -> io::Error {
+fn context(error: io::Error, option: &str) -> io::Error {
     match super::is_closed(&error) {
         true => error,
-        false => crate::io::error(error.kind(), format!("{}: {error}", setting.name())),
+        false => crate::io::error(error.kind(), format!("{option}: {error}")),
     }
 }
 
@@ -150,18 +150,21 @@ macro_rules! options {
         /// Has the host send what is written at once, and not wait for an answer to what it sent before (Nagle's algorithm,
         /// `TCP_NODELAY`). Large answers to a client that delays its own take 40 ms otherwise.
         ///
+        /// WASI has no such option. On wasip2 it is always on under `dormouse run` on Linux, which says so in the program's
+        /// environment, with `DORMOUSE_TCP_NODELAY=1`.
+        ///
         /// # Errors
-        /// `Unsupported` on WASI, which has no such option.
+        /// `Unsupported` on wasip1, on wasip2 under a host that does not say so, and for `false` under one that does.
         pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-            set(&self.handle, Setting::NoDelay, nodelay.into())
+            self.handle.with(|socket| socket.set_nodelay(nodelay)).map_err(|error| context(error, "nodelay"))
         }
 
         /// Whether the host sends what is written at once.
         ///
         /// # Errors
-        /// `Unsupported` on WASI, which has no such option.
+        /// `Unsupported` on wasip1, and on wasip2 under a host that does not say so.
         pub fn nodelay(&self) -> io::Result<bool> {
-            Ok(get(&self.handle, Setting::NoDelay)? != 0)
+            self.handle.with(|socket| socket.nodelay()).map_err(|error| context(error, "nodelay"))
         }
     };
 }

@@ -20,6 +20,7 @@
 //! | `Source::file(&File)` | what to wait for before each read or write of a file of std; `None` if it is always ready |
 //! | `Source::try_ready(Side)` | of a `Source::file`: `WouldBlock` unless a blocking call on that side would return at once |
 //! | `Source::get(Setting)`, `set` | an option of a socket, where the host has it |
+//! | `Source::nodelay`, `set_nodelay` | whether it sends at once what is written, where that is known |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
 //! | `enter()` | the program begins to run, until what this gives is dropped; of p3 only |
@@ -111,7 +112,6 @@ pub(crate) enum Setting {
     HopLimit,
     ReceiveBuffer,
     SendBuffer,
-    NoDelay,
 }
 
 impl Setting {
@@ -125,7 +125,6 @@ impl Setting {
             Setting::HopLimit => "ttl",
             Setting::ReceiveBuffer => "recv_buffer_size",
             Setting::SendBuffer => "send_buffer_size",
-            Setting::NoDelay => "nodelay",
         }
     }
 }

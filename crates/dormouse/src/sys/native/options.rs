@@ -12,7 +12,7 @@ impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
         let socket = SockRef::from(self);
         let size = usize::try_from(value).unwrap_or(usize::MAX);
-        if value == 0 && !matches!(setting, Setting::Keepalive | Setting::NoDelay) {
+        if value == 0 && setting != Setting::Keepalive {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         match setting {
@@ -32,7 +32,6 @@ impl Source {
             },
             Setting::ReceiveBuffer => socket.set_recv_buffer_size(size),
             Setting::SendBuffer => socket.set_send_buffer_size(size),
-            Setting::NoDelay => socket.set_tcp_nodelay(value != 0),
         }
     }
 
@@ -58,8 +57,15 @@ impl Source {
             },
             Setting::ReceiveBuffer => socket.recv_buffer_size()? as u64,
             Setting::SendBuffer => socket.send_buffer_size()? as u64,
-            Setting::NoDelay => socket.tcp_nodelay()?.into(),
         })
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        SockRef::from(self).set_tcp_nodelay(nodelay)
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        SockRef::from(self).tcp_nodelay()
     }
 
     fn is_v6(&self) -> io::Result<bool> {

@@ -13,6 +13,14 @@ impl Source {
     pub(crate) fn get(&self, _setting: Setting) -> io::Result<u64> {
         unsupported()
     }
+
+    pub(crate) fn set_nodelay(&self, _nodelay: bool) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        unsupported()
+    }
 }
 
 fn unsupported<T>() -> io::Result<T> {

@@ -1,4 +1,8 @@
 //! Options of sockets.
+//!
+//! WASI has no TCP_NODELAY. Our runner sets it on every socket and says so with an environment variable
+//! (`crates/dormouse-host/src/nodelay.rs`); without that nothing is known. It is not a [`Setting`], so that only a program that asks
+//! for it links the reading of the environment.
 
 use std::io;
 
@@ -28,7 +32,6 @@ impl Source {
                 Setting::HopLimit => hops().and_then(|hops| tcp.set_hop_limit(hops)),
                 Setting::ReceiveBuffer => tcp.set_receive_buffer_size(value),
                 Setting::SendBuffer => tcp.set_send_buffer_size(value),
-                Setting::NoDelay => return unsupported(),
             }
         };
         result.map_err(net::error)
@@ -52,10 +55,24 @@ impl Source {
                 Setting::HopLimit => tcp.hop_limit().map(u64::from),
                 Setting::ReceiveBuffer => tcp.receive_buffer_size(),
                 Setting::SendBuffer => tcp.send_buffer_size(),
-                Setting::NoDelay => return unsupported(),
             }
         };
         result.map_err(net::error)
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match (self.nodelay()?, nodelay) {
+            (true, true) => Ok(()),
+            _ => Err(crate::io::error(io::ErrorKind::Unsupported, "the runner's sockets always send at once")),
+        }
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        self.socket()?;
+        match std::env::var_os("DORMOUSE_TCP_NODELAY").is_some_and(|value| value == "1") {
+            true => Ok(true),
+            false => unsupported(),
+        }
     }
 }
 

@@ -19,6 +19,20 @@ impl Source {
             Source::Sim(_) => unsupported(),
         }
     }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match self {
+            Source::Host(source) => source.set_nodelay(nodelay),
+            Source::Sim(_) => unsupported(),
+        }
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        match self {
+            Source::Host(source) => source.nodelay(),
+            Source::Sim(_) => unsupported(),
+        }
+    }
 }
 
 fn unsupported<T>() -> io::Result<T> {

@@ -1,0 +1,68 @@
+//! TCP_NODELAY of the sockets that a guest has, from outside of it: they are descriptors of this process.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
+
+use socket2::{SockAddr, SockRef};
+
+use crate::clients::{load, wasm};
+use crate::drivers::{Backend, Subject, p2};
+use crate::echo;
+
+/// Of the other end of this connection, which is in this process.
+#[track_caller]
+fn other_end_has_nodelay(near: &TcpStream) -> bool {
+    let ends: (SockAddr, SockAddr) = (near.peer_addr().unwrap().into(), near.local_addr().unwrap().into());
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name();
+        name.to_str()?.parse().ok()
+    });
+    let mut found = descriptors.filter_map(|fd| {
+        // SAFETY: a number from the system. Another thread may close it meanwhile, or open it anew: it is only asked which addresses
+        // it has, and the one that has these two is the guest's, which keeps it open.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = SockRef::from(&fd);
+        let its = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+        (its == ends).then(|| socket.tcp_nodelay().unwrap())
+    });
+    found.next().expect("the other end is a socket of this process")
+}
+
+#[test]
+fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not() {
+    for (on, expected) in
+        [(Backend::P1, true), (Backend::ContraryP1, true), (Backend::P2, true), (Backend::StingyP2, false)]
+    {
+        let subject = on.start("echo");
+        let mut stream = Subject::connect(subject.addr());
+        echo(&mut stream, b"accepted");
+        assert_eq!(other_end_has_nodelay(&stream), expected, "{on:?}");
+    }
+}
+
+#[test]
+fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
+    let program = load(&wasm("client", "wasm32-wasip2"));
+    for (net, expected) in [(p2::Net::Allowed, true), (p2::Net::Stingy, false)] {
+        for addr in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = match TcpListener::bind(addr) {
+                Ok(listener) => listener,
+                // A machine without IPv6.
+                Err(error) => {
+                    assert_eq!((error.kind(), addr), (ErrorKind::AddrNotAvailable, "[::1]:0"));
+                    continue;
+                }
+            };
+            let addr = listener.local_addr().unwrap().to_string();
+            let mut client = p2::run(&program, &[&addr, "hello"], net);
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            assert_eq!(other_end_has_nodelay(&stream), expected);
+            stream.write_all(line.as_bytes()).unwrap();
+            drop(stream);
+            assert_eq!(client.ends_well(), ["hello"]);
+        }
+    }
+}
