@@ -8,7 +8,7 @@ use socket2::{SockAddr, SockRef};
 
 use crate::clients::{load, wasm};
 use crate::drivers::{Backend, Subject, p2};
-use crate::echo;
+use crate::{echo, pattern};
 
 /// Of the other end of this connection, which is in this process.
 #[track_caller]
@@ -64,5 +64,27 @@ fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
             drop(stream);
             assert_eq!(client.ends_well(), ["hello"]);
         }
+    }
+}
+
+/// What ends with less than a full segment would wait 40 ms for the client's acknowledgement. How long each takes is measured by
+/// `cargo xtask proxy`.
+#[test]
+fn eight_clients_at_once_hear_64_kibibytes_on_sockets_that_have_nodelay() {
+    for on in [Backend::P1, Backend::P2] {
+        let subject = on.start("echo");
+        let addr = subject.addr();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                scope.spawn(move || {
+                    let mut stream = Subject::connect(addr);
+                    let bytes = pattern((64 << 10) + n);
+                    for _ in 0..20 {
+                        echo(&mut stream, &bytes[n..]);
+                    }
+                    assert!(other_end_has_nodelay(&stream));
+                });
+            }
+        });
     }
 }
