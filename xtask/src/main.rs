@@ -1,9 +1,10 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | proxy`.
 
 mod demo;
 mod fuzz;
 mod miri;
 mod mutants;
+mod proxy;
 mod report;
 mod setup;
 mod size;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   test    runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
   fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size    prints the sizes of the example components, and fails if one is over its budget
+  proxy   passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
   mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
         ["test", "--host", "wasmi"] => test::on_wasmi(),
         ["fuzz", name, how] => fuzz::one(name, how),
         ["size"] => size::run(),
+        ["proxy"] => proxy::run(None),
+        ["proxy", "--loop"] => proxy::std_loop(None),
+        ["proxy", "--loop", target] => proxy::std_loop(Some(target)),
+        ["proxy", mib] => proxy::run(Some(mib)),
         ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, cargo, fuzz, miri, mutants, report, setup, size};
+use crate::{Result, cargo, fuzz, miri, mutants, proxy, report, setup, size};
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -33,6 +33,7 @@ pub fn run() -> Result {
         "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host --features dormouse/sim",
     )?;
     size::run()?;
+    proxy::smoke()?;
     println!("everything passes");
     Ok(())
 }
