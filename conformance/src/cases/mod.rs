@@ -138,6 +138,8 @@ cases! {
     udp::datagrams_in_batches,
     udp::datagrams_that_fail,
     udp::datagrams_deadlines_and_closing,
+    udp::datagrams_over_ipv6,
+    udp::both_families,
     fair::busy_task_and_io,
     fair::ticker_under_load,
     fair::always_ready_io,

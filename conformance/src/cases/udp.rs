@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dormouse::net::{Datagram, SocketAddr, UdpSocket, is_closed};
+use dormouse::net::{Datagram, SocketAddr, TcpListener, UdpSocket, is_closed};
 use dormouse::time::{Instant, timeout};
 use dormouse::{io, spawn, task::yield_now};
 use futures_lite::future::zip;
@@ -152,6 +152,78 @@ pub async fn datagrams_that_fail() {
 
 fn emsgsize() -> i32 {
     if cfg!(target_os = "wasi") { 35 } else { 90 }
+}
+
+/// A socket of IPv6, or `None`, and the outside is told why.
+async fn bind_v6(addr: &str) -> Option<UdpSocket> {
+    match UdpSocket::bind(addr).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => println!("unsupported"),
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => println!("no ipv6 here"),
+        bound => return Some(bound.expect("bind a free port")),
+    }
+    None
+}
+
+/// As over IPv4.
+pub async fn datagrams_over_ipv6() {
+    let Some(near) = bind_v6("[::1]:0").await else { return };
+    let far = bind_v6("[::1]:0").await.expect("as the other one");
+    let (here, there) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    assert!(here.is_ipv6() && there.is_ipv6());
+    let mut buf = vec![0; 70_000];
+    for len in [0, 1, 1_452, 1_453, 60_000] {
+        assert_eq!(near.send_to(&pattern(len), there).await.unwrap(), len);
+        assert_eq!(far.recv_from(&mut buf).await.unwrap(), (len, here));
+        assert!(buf[..len] == pattern(len), "{len} bytes have changed");
+    }
+    near.connect(there).await.unwrap();
+    assert_eq!(near.peer_addr().unwrap(), there);
+    assert_eq!(near.send(b"six").await.unwrap(), 3);
+    assert_eq!(far.recv_from(&mut buf).await.unwrap(), (3, here));
+    far.send_to(b"back", here).await.unwrap();
+    assert_eq!(near.recv(&mut buf).await.unwrap(), 4);
+    // A socket has one family.
+    assert!(far.send_to(b"four?", "127.0.0.1:9").await.is_err());
+    println!("ipv6 works");
+}
+
+/// Whether `[::]` is IPv4 as well. It is not on WASI, which says so; natively the system decides.
+pub async fn both_families() {
+    let Some(mut six) = bind_v6("[::]:0").await else { return };
+    let mut four = UdpSocket::bind(("0.0.0.0", six.local_addr().unwrap().port())).await;
+    // Somebody else may have that port of IPv4.
+    for _ in 0..5 {
+        if four.is_err() {
+            six = UdpSocket::bind("[::]:0").await.unwrap();
+            four = UdpSocket::bind(("0.0.0.0", six.local_addr().unwrap().port())).await;
+        }
+    }
+    let alone = four.is_ok();
+    let receiver = match &four {
+        Ok(four) => four,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+            &six
+        }
+    };
+    let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    sender.send_to(b"four", ("127.0.0.1", six.local_addr().unwrap().port())).await.unwrap();
+    let mut buf = [0; 8];
+    let (n, from) = receiver.recv_from(&mut buf).await.unwrap();
+    assert_eq!(&buf[..n], b"four");
+    assert_eq!((from.is_ipv4(), from.ip().to_canonical()), (alone, sender.local_addr().unwrap().ip()));
+
+    // And so it is with listeners.
+    let mut listens_alone = false;
+    for _ in 0..5 {
+        let six = TcpListener::bind("[::]:0").await.unwrap();
+        match TcpListener::bind(("0.0.0.0", six.local_addr().unwrap().port())).await {
+            Ok(_) => listens_alone = true,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+    assert_eq!(listens_alone, alone);
+    println!("{}", if alone { "ipv6 alone" } else { "both families" });
 }
 
 /// Deadlines and closing are as with streams.

@@ -98,6 +98,32 @@ pub fn deadlines_and_closing_of_udp_sockets_are_those_of_streams(on: Backend) ->
     with_names_and_datagrams(on, "datagrams_deadlines_and_closing")
 }
 
+pub fn datagrams_over_ipv6_are_those_over_ipv4(on: Backend) -> &'static str {
+    if !on.has_addresses() || on == Backend::Sim {
+        return with_names_and_datagrams(on, "datagrams_over_ipv6");
+    }
+    let here = UdpSocket::bind("[::1]:0").is_ok();
+    assert_eq!(on.start("datagrams_over_ipv6").ends_well(), [if here { "ipv6 works" } else { "no ipv6 here" }]);
+    "✓"
+}
+
+pub fn the_wildcard_of_ipv6_is_ipv6_alone_on_wasi(on: Backend) -> &'static str {
+    if !on.has_addresses() || on == Backend::Sim {
+        return with_names_and_datagrams(on, "both_families");
+    }
+    let expected = match (UdpSocket::bind("[::]:0"), on) {
+        (Err(_), _) => "no ipv6 here",
+        // As std has it on this system.
+        (Ok(six), Backend::Native) => match UdpSocket::bind(("0.0.0.0", six.local_addr().unwrap().port())) {
+            Ok(_) => "ipv6 alone",
+            Err(_) => "both families",
+        },
+        _ => "ipv6 alone",
+    };
+    assert_eq!(on.start("both_families").ends_well(), [expected]);
+    if on == Backend::Native { "the system decides" } else { "✓" }
+}
+
 pub fn a_udp_echo_serves_clients_outside(on: Backend) -> &'static str {
     if !on.has_addresses() {
         return with_names_and_datagrams(on, "udp_echo");
