@@ -1,6 +1,6 @@
 //! Programs as users meet them: the examples, the `dormouse` command, `nc`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -205,6 +205,22 @@ fn names_are_resolved_by_the_example_that_does_it() {
 fn nc_hears_what_it_says_to_the_udp_echo_server() {
     for server in example_that_connects("udp_echo", &[]) {
         nc_udp(server.addr());
+    }
+}
+
+#[test]
+fn the_udp_client_prints_what_the_udp_echo_server_sends_back() {
+    for addr in ["127.0.0.1:0", "[::1]:0"] {
+        if let Err(error) = std::net::UdpSocket::bind(addr) {
+            assert_eq!((error.kind(), addr), (ErrorKind::AddrNotAvailable, "[::1]:0"), "a machine without IPv6");
+            continue;
+        }
+        for server in example_that_connects("udp_echo", &[addr]) {
+            let addr = server.addr().to_string();
+            for mut client in example_that_connects("udp_client", &[&addr, "one", "two words", ""]) {
+                assert_eq!(client.ends_well(), ["one", "two words", ""]);
+            }
+        }
     }
 }
 
