@@ -1,13 +1,15 @@
 //! Interrupt. How a program is asked to end: its standard input ends, if it reads it.
 
 use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::bytes::Bytes;
@@ -25,7 +27,7 @@ struct State {
     /// The program has read, or has waited for something to read.
     read: AtomicBool,
     ended: AtomicBool,
-    wake: Notify,
+    wake: Arc<Notify>,
 }
 
 impl Interrupt {
@@ -54,9 +56,13 @@ impl IsTerminal for Endable {
 }
 
 impl StdinStream for Endable {
-    /// WASI 0.3 would read this one, which nobody ends.
+    /// For WASI 0.3.
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        StdinStream::async_stream(&std::io::stdin())
+        Box::new(Reader {
+            inner: Box::into_pin(StdinStream::async_stream(&std::io::stdin())),
+            ended: Box::pin(Arc::clone(&self.0.state.wake).notified_owned()),
+            state: Arc::clone(&self.0.state),
+        })
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
@@ -95,6 +101,25 @@ impl InputStream for Stream {
         match self.state.ended.load(Ordering::SeqCst) {
             true => Err(StreamError::Closed),
             false => self.inner.read(size),
+        }
+    }
+}
+
+struct Reader {
+    inner: Pin<Box<dyn AsyncRead + Send + Sync>>,
+    /// Made before `state.ended` is looked at, so no end is missed.
+    ended: Pin<Box<OwnedNotified>>,
+    state: Arc<State>,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.state.read.store(true, Ordering::SeqCst);
+        let woken = self.ended.as_mut().poll(cx).is_ready();
+        match woken || self.state.ended.load(Ordering::SeqCst) {
+            // Nothing read is the end.
+            true => Poll::Ready(Ok(())),
+            false => self.inner.as_mut().poll_read(cx, bytes),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IsTerminal as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -98,23 +98,25 @@ impl Sink {
         }
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_writable(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Sink::Fd(sink) => sink.poll_writable(cx),
+            Sink::Fd(sink) => sink.poll_writable(waiter, cx),
             Sink::Call(_) => Poll::Ready(()),
         }
     }
 }
 
+/// What a stream waits with, made when it first has to; `Some(None)` where epoll does not take the descriptor. Each has its
+/// own, since one remembers only who asked last, and streams of WASI 0.3 wait at the same time.
+type Waiter = Option<Option<AsyncFd<OwnedFd>>>;
+
 pub(crate) struct FdSink {
     fd: OwnedFd,
-    /// Made when the program first has to wait; `None` where epoll does not take the descriptor.
-    waiter: OnceLock<Option<AsyncFd<OwnedFd>>>,
 }
 
 impl FdSink {
     fn new(fd: impl AsFd) -> io::Result<FdSink> {
-        Ok(FdSink { fd: fd.as_fd().try_clone_to_owned()?, waiter: OnceLock::new() })
+        Ok(FdSink { fd: fd.as_fd().try_clone_to_owned()? })
     }
 
     fn is_writable(&self) -> bool {
@@ -132,9 +134,9 @@ impl FdSink {
         }
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_writable(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_writable() {
-            let waiter = self.waiter.get_or_init(|| {
+            let waiter = waiter.get_or_insert_with(|| {
                 // A second descriptor, because epoll forgets one only when it is closed, and fails with EPERM on
                 // regular files: those are always writable and do not come here.
                 let fd = self.fd.try_clone().ok()?;
@@ -196,11 +198,16 @@ struct Stream {
     /// What may be written before the next `check-write`.
     permit: usize,
     closed: bool,
+    waiter: Waiter,
 }
 
 impl Stream {
     fn new(sink: Arc<Sink>) -> Stream {
-        Stream { sink, permit: 0, closed: false }
+        Stream { sink, permit: 0, closed: false, waiter: None }
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_writable(&mut self.waiter, cx)
     }
 }
 
@@ -254,14 +261,14 @@ impl OutputStream for Stream {
 impl Pollable for Stream {
     async fn ready(&mut self) {
         if !self.closed {
-            poll_fn(|cx| self.sink.poll_writable(cx)).await;
+            poll_fn(|cx| self.poll_writable(cx)).await;
         }
     }
 }
 
 impl tokio::io::AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.sink.poll_writable(cx));
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_writable(cx));
         let bytes = &bytes[..bytes.len().min(PERMIT)];
         Poll::Ready(self.sink.write_all(bytes).map(|()| bytes.len()))
     }
@@ -326,7 +333,7 @@ mod tests {
             poll_fn(|cx| {
                 // Not ready while it is full, however often it is asked.
                 for _ in 0..3 {
-                    assert!(stream.sink.poll_writable(cx).is_pending());
+                    assert!(stream.poll_writable(cx).is_pending());
                 }
                 Poll::Ready(())
             })
@@ -335,6 +342,24 @@ mod tests {
             stream.ready().await;
         });
         assert_eq!(stream.check_write().unwrap(), PERMIT);
+    }
+
+    #[test]
+    fn each_stream_that_waits_for_a_full_pipe_is_woken() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = Sink::new(Output::Inherit, &writer).unwrap();
+        let mut streams = [Stream::new(sink.clone()), Stream::new(sink)];
+        fill(&mut streams[0]);
+        runtime().block_on(async {
+            let waiting: Vec<_> =
+                streams.into_iter().map(|mut stream| tokio::spawn(async move { stream.ready().await })).collect();
+            // They wait before there is room.
+            tokio::task::yield_now().await;
+            reader.read_exact(&mut [0; 2 * PERMIT]).unwrap();
+            for stream in waiting {
+                stream.await.unwrap();
+            }
+        });
     }
 
     #[test]

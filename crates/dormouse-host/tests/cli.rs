@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{bind_is_denied, guest, print, runs};
+use support::{bind_is_denied, guest, p3, print, runs};
 
 /// Writes a guest to a file of that name.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -127,6 +127,31 @@ fn sigint_and_sigterm_end_a_program_that_never_calls_the_host() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""));
     }
+}
+
+#[test]
+fn sigint_ends_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
+    // Begins to read, says one byte, waits for the end of the read, and ends with what came of it: 1 is the end.
+    let bytes = p3::runs(&format!(
+        "(call $stdin (i32.const 8))
+         (local.set $s (i32.load (i32.const 8)))
+         (if (i32.ne (call $stream-read (local.get $s) (i32.const 4096) (i32.const 8)) (i32.const -1)) (then unreachable))
+         {} {}
+         (drop (call $stream-write (local.get $task) (i32.const 4096) (i32.const 1)))
+         (local.set $set (call $set-new))
+         (call $join (local.get $s) (local.get $set))
+         (drop (call $set-wait (local.get $set) (i32.const 8)))
+         (call $exit-with-code (i32.add (i32.const 40) (i32.load (i32.const 12))))
+         unreachable",
+        p3::sleep(1),
+        p3::OPEN_STDOUT
+    ));
+    let mut child = dormouse().arg("run").arg(file("int-03", &bytes)).stdin(Stdio::piped()).spawn().unwrap();
+    let _open = child.stdin.take();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    send(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(41), ""));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Guests for the tests, assembled from text, so that the tests need no WebAssembly toolchain.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod p3;
+
 /// A command component. `fields` are the fields of its core module, with a function "run" that returns 0 or 1. It
 /// may use the functions that are imported in [`HEAD`], and memory from 4096 on; below is room for results.
 pub fn guest(fields: &str) -> Vec<u8> {
