@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 
 use socket2::{SockAddr, SockRef};
 
-use crate::clients::{load, wasm};
-use crate::drivers::{Backend, Subject, p2};
+use crate::clients::load;
+use crate::drivers::{Backend, Subject, Wasi, p2};
 use crate::{echo, pattern};
 
 /// Of the other end of this connection, which is in this process.
@@ -43,7 +43,7 @@ fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not()
 
 #[test]
 fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
-    let program = load(&wasm("client", "wasm32-wasip2"));
+    let program = load(&Wasi::P2.example("client"));
     for (net, expected) in [(p2::Net::Allowed, true), (p2::Net::Stingy, false)] {
         for addr in ["127.0.0.1:0", "[::1]:0"] {
             let listener = match TcpListener::bind(addr) {

@@ -28,6 +28,7 @@
 #[cfg(not(unix))]
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
 
+mod built_ins;
 mod error;
 mod interrupt;
 mod limits;

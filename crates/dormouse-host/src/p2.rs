@@ -4,16 +4,19 @@
 //! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
 //! the moment to measure the resource table) and the drop of every resource.
 
-use wasmtime::Engine;
+use std::sync::Arc;
+
 use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
+use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::p2::bindings::{LinkOptions, cli, filesystem, sockets};
 use wasmtime_wasi::p2::{DynPollable, add_to_linker_with_options_async};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use crate::built_ins::BuiltIns;
 use crate::limits::Limits;
 use crate::nodelay;
-use crate::trace::Trace;
+use crate::trace::{Trace, WAIT};
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
 macro_rules! versioned {
@@ -31,10 +34,12 @@ pub(crate) struct State {
     pub(crate) nodelay: bool,
     /// There if and only if the linker is a counting one.
     pub(crate) trace: Option<Trace>,
+    /// What the program tells about by itself.
+    pub(crate) built_ins: Arc<BuiltIns>,
 }
 
 impl State {
-    fn count(&self, name: &str) {
+    pub(crate) fn count(&self, name: &str) {
         if let Some(trace) = &self.trace {
             trace.count(name);
         }
@@ -45,6 +50,25 @@ impl State {
         if let Some(trace) = &self.trace {
             trace.set_resources(self.table.iter_mut().count());
         }
+    }
+}
+
+/// [`Limits`], and the way by which a program tells about the built-ins that it calls.
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let Some(name) = self.built_ins.told(current, desired, maximum) else {
+            return self.limits.memory_growing(current, desired, maximum);
+        };
+        if name == WAIT {
+            // Before it is counted: who sees the count sees this number, too.
+            self.measure_resources();
+        }
+        self.count(name);
+        Ok(false)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
     }
 }
 

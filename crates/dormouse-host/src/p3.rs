@@ -4,9 +4,17 @@
 //! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime_wasi::p3::bindings::{cli, filesystem, sockets};
 
 use crate::p2::State;
+
+/// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
+macro_rules! versioned {
+    ($interface:literal) => {
+        concat!($interface, "@0.3.0")
+    };
+}
 
 /// Whether the component in `bytes` has anything of WASI 0.3. It is asked before it is compiled, because the engine depends
 /// on it.
@@ -35,6 +43,45 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 }
 
 /// Adds what WASI 0.3 offers to what 0.2 does.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p3::add_to_linker(linker)
+pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    if counting {
+        // Shadowing is allowed already.
+        count_drops(linker)?;
+    }
+    Ok(())
+}
+
+fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use cli::{terminal_input, terminal_output};
+    use filesystem::types as files;
+    use sockets::types as sockets;
+    use wasmtime_wasi::cli::WasiCliView as _;
+    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    /// interface, resource: Rust type, the host's own drop(view of the state).
+    macro_rules! count_drops {
+        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr;)*) => {
+            $(linker.instance(versioned!($interface))?.resource(
+                $name,
+                ResourceType::host::<$ty>(),
+                |mut store, rep| {
+                    let $state = store.data_mut();
+                    $state.count(concat!($interface, ".[resource-drop]", $name));
+                    $drop(&mut $view, Resource::new_own(rep))
+                },
+            )?;)*
+        };
+    }
+    count_drops! {
+        "wasi:sockets/types" "tcp-socket": sockets::TcpSocket, sockets::HostTcpSocket::drop, |s| s.sockets();
+        "wasi:sockets/types" "udp-socket": sockets::UdpSocket, sockets::HostUdpSocket::drop, |s| s.sockets();
+        "wasi:filesystem/types" "descriptor": files::Descriptor, files::HostDescriptor::drop, |s| s.filesystem();
+        "wasi:cli/terminal-input" "terminal-input":
+            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| s.cli();
+        "wasi:cli/terminal-output" "terminal-output":
+            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| s.cli();
+    }
+    Ok(())
 }

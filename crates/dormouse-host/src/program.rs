@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
 use wasmtime_wasi::{p2::bindings as wasi02, p3::bindings as wasi03};
 
+use crate::built_ins::BuiltIns;
 use crate::error::Error;
 use crate::{p1, p2, p3};
 
@@ -17,9 +19,15 @@ use crate::{p1, p2, p3};
 pub struct Program {
     name: String,
     engine: Engine,
-    /// Something of it is of WASI 0.3.
-    wasi03: bool,
     code: Code,
+    /// There if something of it is of WASI 0.3.
+    wasi03: Option<Arc<Wasi03>>,
+}
+
+/// What it takes to count a component of WASI 0.3: another one, made of its bytes when it is first counted.
+struct Wasi03 {
+    bytes: Vec<u8>,
+    counted: OnceLock<(Linked, Arc<BuiltIns>)>,
 }
 
 /// What there is to run.
@@ -61,17 +69,15 @@ impl Program {
         let engine = engine(wasi03)?;
         let code = match kind {
             Kind::Component => {
-                let component = match Component::from_binary(&engine, bytes) {
-                    Ok(component) => component,
-                    Err(error) => return Err(Error::NotWasm { name, why: one_line(&error) }),
-                };
+                let component = compile(&engine, &name, bytes)?;
                 let linked = link(&name, &component, wasi03, false)?;
                 Code::Component(component, linked)
             }
             Kind::Module => Code::Module(module(&engine, &name, bytes)?),
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
-        Ok(Program { name, engine, wasi03, code })
+        let wasi03 = wasi03.then(|| Arc::new(Wasi03 { bytes: bytes.to_owned(), counted: OnceLock::new() }));
+        Ok(Program { name, engine, code, wasi03 })
     }
 
     /// The program's name: its argument 0.
@@ -92,9 +98,21 @@ impl Program {
         &self.code
     }
 
-    /// A component, linked to functions that count.
-    pub(crate) fn counting(&self, component: &Component) -> Result<Linked, Error> {
-        link(&self.name, component, self.wasi03, true)
+    /// A component, linked to functions that count, and what it tells about by itself.
+    pub(crate) fn counting(&self, component: &Component) -> Result<(Linked, Arc<BuiltIns>), Error> {
+        let Some(wasi03) = &self.wasi03 else {
+            return Ok((link(&self.name, component, false, true)?, Arc::default()));
+        };
+        if let Some(counted) = wasi03.counted.get() {
+            return Ok(counted.clone());
+        }
+        let (bytes, built_ins) = match BuiltIns::rewrite(&wasi03.bytes) {
+            Ok(rewritten) => rewritten,
+            Err(why) => return Err(Error::Setup { what: "the counting of calls", why }),
+        };
+        let component = compile(&self.engine, &self.name, &bytes)?;
+        let linked = link(&self.name, &component, true, true)?;
+        Ok(wasi03.counted.get_or_init(|| (linked, Arc::new(built_ins))).clone())
     }
 }
 
@@ -130,6 +148,11 @@ impl Kind {
             _ => Kind::Other("it does not start like WebAssembly"),
         }
     }
+}
+
+fn compile(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Component, Error> {
+    Component::from_binary(engine, bytes)
+        .map_err(|error| Error::NotWasm { name: name.to_owned(), why: one_line(&error) })
 }
 
 /// Compiles and links a module.
@@ -171,7 +194,7 @@ fn link(name: &str, component: &Component, wasi03: bool, counting: bool) -> Resu
     let linked = || {
         let mut linker = p2::linker(engine, counting)?;
         if wasi03 {
-            p3::add_to_linker(&mut linker)?;
+            p3::add_to_linker(&mut linker, counting)?;
         }
         let instance = linker.instantiate_pre(component)?;
         match by_wasi03 {

@@ -21,6 +21,7 @@ use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
+use crate::built_ins::BuiltIns;
 use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Limits, MAX_HANDLES};
@@ -227,11 +228,11 @@ impl<'a> Run<'a> {
                 if !(self.listeners.is_empty() && self.streams.is_empty()) {
                     return Err(Error::NotForComponents { name: self.program.name().to_owned() });
                 }
-                let linked = match self.trace {
+                let (linked, built_ins) = match self.trace {
                     Some(_) => self.program.counting(component)?,
-                    None => plain.clone(),
+                    None => (plain.clone(), Arc::default()),
                 };
-                let mut store = self.component_store()?;
+                let mut store = self.component_store(built_ins)?;
                 let guest = run_component(&linked, &mut store);
                 let ended = match budgeted {
                     true => runtime.block_on(stop.or(guest)),
@@ -255,7 +256,7 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(mut self) -> Result<Store<p2::State>, Error> {
+    fn component_store(mut self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
         let (program, trace, limits) = (self.program, self.trace.clone(), Limits::new(self.max_memory));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -263,10 +264,10 @@ impl<'a> Run<'a> {
         if nodelay {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
-        let state = p2::State { wasi: self.wasi()?.build(), table, limits, nodelay, trace };
+        let state = p2::State { wasi: self.wasi()?.build(), table, limits, nodelay, trace, built_ins };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(MAX_HANDLES);
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| state);
         Ok(store)
     }
 

@@ -3,7 +3,7 @@
 //! The bindings of wasmtime-wasi open a [`tracing`] span called "wit-bindgen import" for each call. While a counted
 //! program runs, its thread has a subscriber that takes those spans, adds one and forgets them: nothing is formatted.
 //! What has no span (resource drops) or needs its arguments (the length of a poll list) is counted by the linker,
-//! see `p2.rs`. Without a trace there is no subscriber, and a call costs one load of a static.
+//! see `p2.rs` and `p3.rs`; what the linker does not see (the built-ins of WASI 0.3) by the program, see `built_ins.rs`. Without a trace there is no subscriber, and a call costs one load of a static.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,15 +20,21 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 /// The one waiting call.
 pub(crate) const POLL: &str = "wasi:io/poll.poll";
 
+/// The same, of a program of WASI 0.3.
+pub(crate) const WAIT: &str = "waitable-set.wait";
+
 /// The same, of a wasip1 program.
 pub(crate) const POLL_ONEOFF: &str = "wasi_snapshot_preview1.poll_oneoff";
 
 /// A counter of host calls. Clones share the numbers, so one thread runs the program and another reads.
 ///
 /// Names are those of WIT with the version left out: `wasi:io/poll.poll`,
-/// `wasi:io/streams.[method]input-stream.read`, `wasi:io/poll.[resource-drop]pollable`. A call is counted when it
-/// begins. A call that traps before it reaches the host (a bad handle, say) is not counted, nor is what the
-/// component does with a handle by itself.
+/// `wasi:io/streams.[method]input-stream.read`, `wasi:io/poll.[resource-drop]pollable`. The built-ins by which a program of
+/// WASI 0.3 reads, writes and waits are calls like any other, and have the component model's names: `stream.read`,
+/// `waitable-set.wait`.
+///
+/// All numbers are exact. A call is counted when it begins. A call that traps before it reaches the host (a bad handle, say)
+/// is not counted, unless it is a built-in, nor is what the component does with a handle by itself.
 ///
 /// While a counted program runs, `tracing` events of other crates on the same thread are not seen by anybody.
 #[derive(Clone, Default)]
@@ -147,19 +153,24 @@ impl Counts {
         self.calls.values().sum()
     }
 
-    /// How often `wasi:io/poll.poll` was called, or `poll_oneoff`.
+    /// How often the waiting call was made: `wasi:io/poll.poll`, `poll_oneoff` or `waitable-set.wait`.
     pub fn polls(&self) -> u64 {
+        self.polls_of_lists() + self.get(WAIT)
+    }
+
+    fn polls_of_lists(&self) -> u64 {
         self.get(POLL) + self.get(POLL_ONEOFF)
     }
 
-    /// How many pollables, or subscriptions, those calls were given, together.
+    /// How many pollables, or subscriptions, those calls were given, together. `waitable-set.wait` is given none.
     pub fn poll_entries(&self) -> u64 {
         self.poll_entries
     }
 
-    /// How many entries the host's resource table had when the program last called `wasi:io/poll.poll` or
-    /// `[method]pollable.block`, or when it ended: exact while it waits there. A clock pollable is two entries. Of a wasip1
-    /// program it is the number of open sockets at its last `poll_oneoff`.
+    /// How many entries the host's resource table had when the program last called `wasi:io/poll.poll`,
+    /// `[method]pollable.block` or `waitable-set.wait`, or when it ended: exact while it waits there. A clock pollable is two
+    /// entries; streams and futures of WASI 0.3 are none. Of a wasip1 program it is the number of open sockets at its last
+    /// `poll_oneoff`.
     pub fn resources(&self) -> u64 {
         self.resources
     }
@@ -197,8 +208,13 @@ impl fmt::Display for Counts {
             writeln!(f, "{count:>12}  {name}")?;
         }
         writeln!(f, "{:>12}  total", self.total())?;
-        let mean = self.poll_entries as f64 / self.polls().max(1) as f64;
-        writeln!(f, "{:>12}  polls, {mean:.1} pollables each on average", self.polls())?;
+        match self.polls_of_lists() {
+            0 => writeln!(f, "{:>12}  polls", self.polls())?,
+            lists => {
+                let mean = self.poll_entries as f64 / lists as f64;
+                writeln!(f, "{:>12}  polls, {mean:.1} pollables each on average", self.polls())?;
+            }
+        }
         write!(f, "{:>12}  entries in the resource table", self.resources)
     }
 }

@@ -93,6 +93,23 @@ fn an_unknown_import_is_named() {
 }
 
 #[test]
+fn a_component_of_a_draft_of_wasi_0_3_is_refused_by_name() {
+    let draft =
+        r#"(import "wasi:clocks/monotonic-clock@0.3.0-rc-2025-09-16" (instance (export "now" (func (result u64)))))"#;
+    let sentence = sentence(&command(draft));
+    assert!(sentence.starts_with("app.wasm imports wasi:clocks/monotonic-clock@0.3.0-rc-2025-09-16, "), "{sentence}");
+    let run = assemble(
+        r#"(component
+          (core module $main (func (export "run") (result i32) i32.const 0))
+          (core instance $i (instantiate $main))
+          (func $run async (result (result)) (canon lift (core func $i "run")))
+          (instance $command (export "run" (func $run)))
+          (export "wasi:cli/run@0.3.0-rc-2025-09-16" (instance $command)))"#,
+    );
+    assert!(matches!(refused(&run), Error::NoRunExport { .. }), "{:?}", refused(&run));
+}
+
+#[test]
 fn a_program_keeps_its_file_name() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("named.wasm");
     std::fs::write(&path, runs("i32.const 0")).unwrap();
