@@ -4,8 +4,8 @@
 //! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
-use wasmtime::component::{Linker, Resource, ResourceType};
-use wasmtime_wasi::p3::bindings::{cli, filesystem, sockets};
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Resource, ResourceType};
+use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
 
 use crate::p2::State;
 
@@ -50,6 +50,15 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmt
         count_drops(linker)?;
     }
     Ok(())
+}
+
+/// Finds the `run` of a command, and looks whether it is one.
+pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExportIndex> {
+    CommandPre::new(command.clone())?;
+    let component = command.component();
+    let interface = component.get_export_index(None, versioned!("wasi:cli/run"));
+    let run = interface.and_then(|interface| component.get_export_index(Some(&interface), "run"));
+    run.ok_or_else(|| wasmtime::format_err!("it exports no function `run`"))
 }
 
 fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {

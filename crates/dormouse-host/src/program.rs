@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{self, Component, ComponentExportIndex};
 use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
-use wasmtime_wasi::{p2::bindings as wasi02, p3::bindings as wasi03};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
@@ -41,8 +41,9 @@ pub(crate) enum Code {
 /// A component that is linked, and how it runs.
 #[derive(Clone)]
 pub(crate) enum Linked {
-    Wasi02(wasi02::CommandPre<p2::State>),
-    Wasi03(wasi03::CommandPre<p2::State>),
+    Wasi02(CommandPre<p2::State>),
+    /// And where its `run` is.
+    Wasi03(component::InstancePre<p2::State>, ComponentExportIndex),
 }
 
 impl Program {
@@ -198,8 +199,8 @@ fn link(name: &str, component: &Component, wasi03: bool, counting: bool) -> Resu
         }
         let instance = linker.instantiate_pre(component)?;
         match by_wasi03 {
-            true => wasi03::CommandPre::new(instance).map(Linked::Wasi03),
-            false => wasi02::CommandPre::new(instance).map(Linked::Wasi02),
+            true => p3::run(&instance).map(|run| Linked::Wasi03(instance, run)),
+            false => CommandPre::new(instance).map(Linked::Wasi02),
         }
     };
     linked().map_err(|error| unlinkable(name, &error))

@@ -364,9 +364,12 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
             let command = linked.instantiate_async(&mut *store).await?;
             command.wasi_cli_run().call_run(store).await
         }
-        Linked::Wasi03(linked) => {
-            let command = linked.instantiate_async(&mut *store).await?;
-            store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await).await?
+        Linked::Wasi03(linked, run) => {
+            let instance = linked.instantiate_async(&mut *store).await?;
+            let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
+            // Not by `Store::run_concurrent`, as the `wasmtime` command does: a program that waits for nothing would hang there,
+            // and here it traps.
+            run.call_async(store, ()).await.map(|(ended,)| ended)
         }
     }
 }

@@ -45,12 +45,36 @@ fn hint(error: &wasmtime::Error, reason: &str, limits: &Limits) -> Option<String
             "the program called through a bad function pointer"
         }
         Some(Trap::IntegerDivisionByZero) => "the program divided by zero",
+        Some(Trap::AsyncDeadlock) => {
+            "the program waits, and nothing that it waits for is under way: no timer, no read, no write, no call"
+        }
+        Some(Trap::CannotBlockSyncTask) => {
+            "only `run` of WASI 0.3, and what it calls, may wait in a built-in; this is a function of another kind"
+        }
+        Some(Trap::NoAsyncResult) => "`run` ended without `task.return`",
+        Some(Trap::SubtaskDropNotResolved) => {
+            "a call was dropped while it was under way: cancel it, or wait for its end, and then drop it"
+        }
+        Some(Trap::WaitableSetDropHasWaiters) => "a waitable set was dropped while something waits in it",
+        Some(Trap::ConcurrentFutureStreamOp) => {
+            "a stream was read or written while a read or write is under way on it: wait for its end, or cancel it"
+        }
+        Some(Trap::WaitableSyncAndAsync) => "take it out of its waitable set first, with `waitable.join`",
         Some(_) => return None,
         None if reason.contains("resource has children") => {
             "a parent was dropped before its child: drop pollables, then streams, then the socket"
         }
         None if reason.contains("empty poll list") => {
             "the program waits for nothing: each call of poll needs at least one pollable"
+        }
+        None if reason.contains("busy stream") || reason.contains("busy future") => {
+            "a stream was dropped while a read or write is under way on it: cancel it, or wait for its end, and then drop it"
+        }
+        None if reason.contains("after being notified that the") => {
+            "the other end of the stream has gone, and the program was told so"
+        }
+        None if reason.contains("cancelled when no") => {
+            "the read or write was over: there is nothing to cancel after its event was taken"
         }
         None if reason.contains("unknown handle index") => "the program used a resource after it was dropped",
         None => return None,

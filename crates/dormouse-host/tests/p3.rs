@@ -6,7 +6,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use dormouse_host::{Error, Input, Output, Policy, Program, Run, Trace};
-use support::p3::{OPEN_SOCKET, OPEN_STDOUT, bind_is_denied, guest, runs, sleep};
+use support::assemble;
+use support::p3::{OPEN_SOCKET, OPEN_STDOUT, bind_is_denied, guest, runs, sleep, text};
 
 fn program(bytes: &[u8]) -> Program {
     Program::from_bytes("test", bytes).unwrap()
@@ -14,6 +15,13 @@ fn program(bytes: &[u8]) -> Program {
 
 fn code(bytes: &[u8]) -> i32 {
     Run::new(&program(bytes)).start().unwrap().code
+}
+
+fn trap(bytes: &[u8]) -> String {
+    match Run::new(&program(bytes)).start() {
+        Err(Error::Trap(text)) => text,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// An output that keeps everything, and what it kept.
@@ -37,6 +45,18 @@ fn the_exit_code_is_the_programs() {
 #[test]
 fn a_program_that_waits_goes_on() {
     assert_eq!(code(&runs(&format!("{}{} i32.const 0", sleep(1_000_000), sleep(1)))), 0);
+}
+
+#[test]
+fn to_run_by_0_3_is_preferred() {
+    // Lifts the same function for 0.2, where it could not wait.
+    let fields =
+        format!("(func (export \"run\") (result i32) (local $set i32) (local $task i32) {} i32.const 0)", sleep(1));
+    let by_03 = "(instance $command (export \"run\" (func $run)))";
+    let by_02 = "(func $run02 (result (result)) (canon lift (core func $i \"run\")))
+        (instance $command02 (export \"run\" (func $run02)))
+        (export \"wasi:cli/run@0.2.0\" (instance $command02))";
+    assert_eq!(code(&assemble(&text(&fields).replace(by_03, &format!("{by_02}{by_03}")))), 0);
 }
 
 #[test]
@@ -97,6 +117,42 @@ fn a_refused_address_is_access_denied_and_is_said_once() {
         "dormouse: refused: the program wants to listen on 127.0.0.1:8080; \
          allow it with --allow-listen 127.0.0.1:8080 (or --allow-net)\n"
     );
+}
+
+#[test]
+fn a_trap_says_what_and_where_and_gives_a_hint() {
+    let said = trap(&guest("(func $deep unreachable) (func (export \"run\") (result i32) call $deep i32.const 0)"));
+    assert!(said.starts_with("the program trapped: wasm `unreachable` instruction executed\n"), "{said}");
+    assert!(said.contains("!deep") && said.contains("1: "), "{said}");
+
+    let said = trap(&runs("(drop (call $set-wait (call $set-new) (i32.const 8))) i32.const 0"));
+    assert!(said.starts_with("the program trapped: deadlock detected"), "{said}");
+    assert!(said.contains("hint: the program waits, and nothing that it waits for is under way"), "{said}");
+
+    let said =
+        trap(&runs("(call $subtask-drop (i32.shr_u (call $wait-for (i64.const -1)) (i32.const 4))) i32.const 0"));
+    assert!(said.contains("not yet resolved") && said.contains("hint: a call was dropped while"), "{said}");
+
+    let end = "(i32.wrap_i64 (local.get $ends))";
+    let reads = format!("(call $stream-read {end} (i32.const 4096) (i32.const 8))");
+    let stream = "(local.set $ends (call $stream-new))";
+    let said = trap(&runs(&format!("{stream} (drop {reads}) (call $drop-readable {end}) i32.const 0")));
+    assert!(said.contains("busy stream") && said.contains("hint: a stream was dropped while"), "{said}");
+    let said = trap(&runs(&format!("{stream} (drop {reads}) (drop {reads}) i32.const 0")));
+    assert!(said.contains("concurrent operations") && said.contains("hint: a stream was read or written"), "{said}");
+
+    // A command of 0.2 may use 0.3, but not wait by it.
+    let waits =
+        "(func (export \"run\") (result i32) (drop (call $set-wait (call $set-new) (i32.const 8))) i32.const 0)";
+    let by_02 = text(waits).replace("(func $run async", "(func $run").replace("cli/run@0.3.0", "cli/run@0.2.0");
+    let said = trap(&assemble(&by_02));
+    assert!(
+        said.contains("cannot block a synchronous task") && said.contains("hint: only `run` of WASI 0.3"),
+        "{said}"
+    );
+
+    let said = trap(&runs("(call $stdin (i32.const 8)) (call $drop-readable (i32.const 99)) i32.const 0"));
+    assert!(said.contains("unknown handle index 99") && said.contains("after it was dropped"), "{said}");
 }
 
 #[test]
