@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ToSocketAddrs, WriteHalf};
 use crate::reactor::{Handle, Share};
-use crate::sys::{Side, Source};
+use crate::sys::{self, Side, Source};
 use crate::time::Instant;
 
 /// A TCP connection.
@@ -166,6 +166,35 @@ impl TcpStream {
     /// If the stream is closed.
     pub fn set_write_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.handle.set_deadline(&[Side::Write], deadline)
+    }
+
+    /// Passes on all that comes to another connection, up to the end, and then ends that one's direction: a half close. Both may
+    /// be the same.
+    ///
+    /// ```no_run
+    /// # async fn proxy(client: dormouse::net::TcpStream) -> std::io::Result<()> {
+    /// let server = dormouse::net::TcpStream::connect("127.0.0.1:6379").await?;
+    /// let there = client.forward(&server);
+    /// let back = server.forward(&client);
+    /// futures_lite::future::try_zip(there, back).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// On WASI 0.3 the host moves the bytes by itself, if nothing has been read from the one and nothing written to the other yet.
+    /// The program is not asked again: many small messages cost less, and large transfers about the same. Nobody counts them,
+    /// though, and what the host has been handed it keeps: it goes on when this future is dropped, after a deadline, and when a
+    /// stream is closed, until one of the peers ends it. Everywhere else this is [`io::copy`](crate::io::copy) and
+    /// [`shutdown`](TcpStream::shutdown).
+    ///
+    /// # Errors
+    /// As [`read`](TcpStream::read) of the one, and [`write`](TcpStream::write) to the other.
+    pub async fn forward(&self, to: &TcpStream) -> io::Result<()> {
+        if self.handle.with(|from| to.handle.with(|to| Ok(sys::hand_over(from, to))))? {
+            self.handle.retry(Side::Read, |from| sys::try_handed_over(from, Side::Read)).await?;
+            return to.handle.retry(Side::Write, |to| sys::try_handed_over(to, Side::Write)).await;
+        }
+        crate::io::copy(self, to).await?;
+        to.shutdown(Shutdown::Write)
     }
 
     /// Another handle to the same connection, as [`std::net::TcpStream::try_clone`]. The connection is closed when the last

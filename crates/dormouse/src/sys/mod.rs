@@ -23,13 +23,20 @@
 //! | `Source::nodelay`, `set_nodelay` | whether it sends at once what is written, where that is known |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
 //! | `Notifier` | `Clone + Send + Sync`; `notify()` ends a `wait` in progress on another thread |
-//! | `enter()` | the program begins to run, until what this gives is dropped; of p3 only |
-//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; of p3 only |
-//! | `exit(code)` | ends the program; std can say no more than 0 or 1 on p2 |
 //! | `THREADS` | whether there can be another thread |
 //! | `clock::now() -> u64` | nanoseconds of a clock that never goes back |
 //! | `clock::latest() -> u64` | what it said last: the time without a host call |
 //! | `spawn_local` | `async_task::Builder::spawn_local`, or the same without the check where there is one thread |
+//!
+//! And what only p3 needs, with `plain.rs` for all the others:
+//!
+//! | item | what it is |
+//! |---|---|
+//! | `enter()` | the program begins to run, until the `Entered` is dropped; an error if the host cannot wait |
+//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to |
+//! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
+//! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
+//! | `try_handed_over(of, side)` | how that has ended |
 
 use std::io;
 
@@ -42,43 +49,33 @@ mod wasi;
 cfg_select! {
     all(target_os = "wasi", target_env = "p1") => {
         mod p1;
+        mod plain;
         use p1 as host;
+        use plain as more;
     }
     all(target_os = "wasi", any(target_env = "p3", all(target_env = "p2", feature = "p3"))) => {
         mod p3;
         use p3 as host;
-        pub(crate) use p3::{Entered, enter, exit, set_spawn};
+        use p3 as more;
         #[cfg(target_env = "p2")]
         pub use p3::{WORLD, run_main};
     }
     all(target_os = "wasi", target_env = "p2") => {
         mod p2;
+        mod plain;
         use p2 as host;
+        use plain as more;
     }
     any(unix, windows) => {
         mod native;
+        mod plain;
         use native as host;
+        use plain as more;
     }
     _ => {
         compile_error!("dormouse has no backend for this target: it runs on wasm32-wasip1 and wasm32-wasip2, and natively on Unix and Windows");
     }
 }
-
-/// Most hosts need not be told that the program begins to run.
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(crate) struct Entered;
-
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(crate) fn enter() -> io::Result<Entered> {
-    Ok(Entered)
-}
-
-/// And nobody else spawns tasks.
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(crate) fn set_spawn(_: fn(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {}
-
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(crate) use std::process::exit;
 
 #[cfg(feature = "sim")]
 pub(crate) mod sim;
@@ -86,8 +83,11 @@ pub(crate) mod sim;
 #[cfg(not(feature = "sim"))]
 pub(crate) use host::{Notifier, Poller, Source, clock};
 pub(crate) use host::{THREADS, spawn_local};
+pub(crate) use more::{Entered, enter, exit, set_spawn};
+#[cfg(not(feature = "sim"))]
+pub(crate) use more::{hand_over, try_handed_over};
 #[cfg(feature = "sim")]
-pub(crate) use sim::{Notifier, Poller, Source, clock};
+pub(crate) use sim::{Notifier, Poller, Source, clock, hand_over, try_handed_over};
 
 /// What a pipe takes without blocking once the host has called it writable: 4096 bytes on Linux, and 512 at least on
 /// whatever follows POSIX.

@@ -1,8 +1,4 @@
 //! Options of sockets.
-//!
-//! WASI has no TCP_NODELAY. Our runner sets it on every socket and says so with an environment variable
-//! (`crates/dormouse-host/src/nodelay.rs`); without that nothing is known. It is not a [`Setting`], so that only a program that asks
-//! for it links the reading of the environment.
 
 use std::io;
 
@@ -10,6 +6,7 @@ use wasip2::sockets::network::ErrorCode;
 
 use super::{Source, net};
 use crate::sys::Setting;
+use crate::sys::wasi::nodelay;
 
 impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
@@ -61,18 +58,13 @@ impl Source {
     }
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        match (self.nodelay()?, nodelay) {
-            (true, true) => Ok(()),
-            _ => Err(crate::io::error(io::ErrorKind::Unsupported, "the runner's sockets always send at once")),
-        }
+        self.socket()?;
+        nodelay::set(nodelay)
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         self.socket()?;
-        match std::env::var_os("DORMOUSE_TCP_NODELAY").is_some_and(|value| value == "1") {
-            true => Ok(true),
-            false => unsupported(),
-        }
+        nodelay::get()
     }
 }
 

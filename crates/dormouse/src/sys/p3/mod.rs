@@ -36,6 +36,7 @@ pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
 pub(crate) use abi::{Entered, set_spawn};
 #[cfg(target_env = "p2")]
 pub use abi::{WORLD, run_main};
+pub(crate) use net::{hand_over, try_handed_over};
 pub(crate) use poller::Poller;
 
 use abi::{Connections, Mailbox, SocketEnd, StdioEnd, Waitable};
@@ -67,6 +68,8 @@ enum Half<T> {
     /// It begins when it is first used: there is one stream each for a socket.
     Unused,
     Used(T),
+    /// The host moves what comes, and tells here how that has ended.
+    HandedOver(Mailbox<SocketEnd>),
     Ended,
 }
 
@@ -140,6 +143,10 @@ impl Source {
             (State::Listener(connections, _), _) => connections.is_under_way().then(|| connections.waitable()),
             (State::Stream { reader: Half::Used(reader), .. }, Side::Read) => reader.under_way(),
             (State::Stream { writer: Half::Used(writer), .. }, Side::Write) => writer.under_way(),
+            (State::Stream { reader: Half::HandedOver(end), .. }, Side::Read)
+            | (State::Stream { writer: Half::HandedOver(end), .. }, Side::Write) => {
+                end.is_under_way().then(|| end.waitable())
+            }
             (State::Stdin(reader), _) => reader.under_way(),
             (State::Stdio(writer), _) => writer.under_way(),
             (State::Other(other), side) => other.under_way(side),

@@ -9,8 +9,10 @@ use wasip3::sockets::types::{
 };
 
 use super::call::Call;
-use super::stream::{Reader, Writer};
-use super::{Half, Source, State, abi};
+use super::abi::{self, SocketEnd};
+use super::stream::{self, Reader, Writer};
+use super::{Half, Source, State};
+use crate::sys::Side;
 
 /// Bytes gathered into one write. The host takes no list of buffers, and a call a buffer costs more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -218,6 +220,49 @@ impl Source {
 
     fn become_(&self, state: State) {
         self.state.replace(state);
+    }
+}
+
+// ---- two streams ----
+
+/// Has the host move what `from` receives to `to`, if neither of these directions has been used.
+pub(crate) fn hand_over(from: &Source, to: &Source) -> bool {
+    let state = &mut *from.state.borrow_mut();
+    // There and back on one connection.
+    if std::ptr::eq(from, to) {
+        let State::Stream { reader, writer, socket } = state else { return false };
+        return connect(reader, socket, writer, socket);
+    }
+    match (state, &mut *to.state.borrow_mut()) {
+        (State::Stream { reader, socket: from, .. }, State::Stream { writer, socket: to, .. }) => {
+            connect(reader, from, writer, to)
+        }
+        _ => false,
+    }
+}
+
+fn connect(
+    reader: &mut Half<Reader<SocketEnd>>,
+    from: &TcpSocket,
+    writer: &mut Half<Writer<SocketEnd>>,
+    to: &TcpSocket,
+) -> bool {
+    let unused = matches!((&*reader, &*writer), (Half::Unused, Half::Unused));
+    if unused {
+        let (received, sent) = abi::forward(from, to);
+        (*reader, *writer) = (Half::HandedOver(received), Half::HandedOver(sent));
+    }
+    unused
+}
+
+/// How what was handed over has ended, on this side of a stream.
+pub(crate) fn try_handed_over(source: &Source, side: Side) -> io::Result<()> {
+    match (&mut *source.state.borrow_mut(), side) {
+        (State::Stream { reader: Half::HandedOver(end), .. }, Side::Read)
+        | (State::Stream { writer: Half::HandedOver(end), .. }, Side::Write) => {
+            stream::verdict(end).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+        }
+        _ => Ok(()),
     }
 }
 

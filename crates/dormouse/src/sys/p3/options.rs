@@ -6,6 +6,7 @@ use wasip3::sockets::types::ErrorCode;
 
 use super::{Source, net};
 use crate::sys::Setting;
+use crate::sys::wasi::nodelay;
 
 impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
@@ -28,7 +29,6 @@ impl Source {
                 Setting::HopLimit => hops().and_then(|hops| tcp.set_hop_limit(hops)),
                 Setting::ReceiveBuffer => tcp.set_receive_buffer_size(value),
                 Setting::SendBuffer => tcp.set_send_buffer_size(value),
-                Setting::NoDelay => return unsupported(),
             }
         };
         result.map_err(net::error)
@@ -52,10 +52,19 @@ impl Source {
                 Setting::HopLimit => tcp.get_hop_limit().map(u64::from),
                 Setting::ReceiveBuffer => tcp.get_receive_buffer_size(),
                 Setting::SendBuffer => tcp.get_send_buffer_size(),
-                Setting::NoDelay => return unsupported(),
             }
         };
         result.map_err(net::error)
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket()?;
+        nodelay::set(nodelay)
+    }
+
+    pub(crate) fn nodelay(&self) -> io::Result<bool> {
+        self.socket()?;
+        nodelay::get()
     }
 }
 

@@ -31,7 +31,7 @@ impl End for StdioEnd {
 }
 
 /// Asks how the stream has ended; `None` if the host does not know yet.
-fn verdict<E: End>(end: &mut Mailbox<E>) -> Option<io::Result<()>> {
+pub(super) fn verdict<E: End>(end: &mut Mailbox<E>) -> Option<io::Result<()>> {
     let moved = if end.is_under_way() { end.try_finish() } else { end.start() };
     moved?;
     Some(end.take().map_or(Ok(()), E::result))

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 
 use super::{Descriptor, Source, World, host};
+use crate::sys::{Side, more};
 
 macro_rules! either {
     ($(fn $call:ident(&self $(, $arg:ident: $kind:ty)*) -> $out:ty;)*) => {
@@ -95,5 +96,20 @@ impl Source {
             Source::Host(source) => source.is_pending(),
             Source::Sim(_) => false,
         }
+    }
+}
+
+/// A simulated host moves no bytes by itself.
+pub(crate) fn hand_over(from: &Source, to: &Source) -> bool {
+    match (from, to) {
+        (Source::Host(from), Source::Host(to)) => more::hand_over(from, to),
+        _ => false,
+    }
+}
+
+pub(crate) fn try_handed_over(of: &Source, side: Side) -> io::Result<()> {
+    match of {
+        Source::Host(of) => more::try_handed_over(of, side),
+        Source::Sim(_) => Ok(()),
     }
 }

@@ -25,7 +25,7 @@ pub(super) use hook::{Listener, watched};
 pub use run::{WORLD, run_main};
 #[cfg(target_env = "p2")]
 pub(super) use run::was_called;
-pub(super) use open::{Incoming, Outgoing, listen, receive, send, stderr, stdin, stdout};
+pub(super) use open::{Incoming, Outgoing, forward, listen, receive, send, stderr, stdin, stdout};
 pub(super) use read::{Bytes, Connections, Mailbox, Readable, SocketEnd, StdioEnd};
 pub(super) use write::Outbox;
 

@@ -10,6 +10,14 @@ use super::write::Outbox;
 /// How much of what comes is read before anybody asks for it.
 const MAILBOX: usize = 512;
 
+#[link(wasm_import_module = "wasi:sockets/types@0.3.2")]
+unsafe extern "C" {
+    #[link_name = "[method]tcp-socket.receive"]
+    fn tcp_receive(socket: u32, result: *mut [u32; 2]);
+    #[link_name = "[method]tcp-socket.send"]
+    fn tcp_send(socket: u32, data: u32) -> u32;
+}
+
 /// Begins to listen.
 pub(in crate::sys::p3) fn listen(socket: &TcpSocket) -> Result<Mailbox<Connections>, ErrorCode> {
     #[link(wasm_import_module = "wasi:sockets/types@0.3.2")]
@@ -34,11 +42,6 @@ pub(in crate::sys::p3) type Outgoing<E> = (Outbox, Mailbox<E>);
 
 /// What a connection receives. Once for each socket.
 pub(in crate::sys::p3) fn receive(socket: &TcpSocket) -> Incoming<SocketEnd> {
-    #[link(wasm_import_module = "wasi:sockets/types@0.3.2")]
-    unsafe extern "C" {
-        #[link_name = "[method]tcp-socket.receive"]
-        fn tcp_receive(socket: u32, result: *mut [u32; 2]);
-    }
     let mut ends = [0; 2];
     // SAFETY: the host writes two handles that are ours.
     unsafe {
@@ -49,14 +52,19 @@ pub(in crate::sys::p3) fn receive(socket: &TcpSocket) -> Incoming<SocketEnd> {
 
 /// What a connection sends. Once for each socket.
 pub(in crate::sys::p3) fn send(socket: &TcpSocket) -> Outgoing<SocketEnd> {
-    #[link(wasm_import_module = "wasi:sockets/types@0.3.2")]
-    unsafe extern "C" {
-        #[link_name = "[method]tcp-socket.send"]
-        fn tcp_send(socket: u32, data: u32) -> u32;
-    }
     let (outbox, data) = Outbox::new();
     // SAFETY: the readable end is given away; what comes back is a handle that is ours.
     (outbox, unsafe { Mailbox::new(tcp_send(socket.handle(), data), 1) })
+}
+
+/// Has the host move all that one connection receives to another, and tells how each of them has ended.
+pub(in crate::sys::p3) fn forward(from: &TcpSocket, to: &TcpSocket) -> (Mailbox<SocketEnd>, Mailbox<SocketEnd>) {
+    let mut ends = [0; 2];
+    // SAFETY: the host writes two handles that are ours. The first is given away at once.
+    unsafe {
+        tcp_receive(from.handle(), &raw mut ends);
+        (Mailbox::new(ends[1], 1), Mailbox::new(tcp_send(to.handle(), ends[0]), 1))
+    }
 }
 
 /// Standard input.
