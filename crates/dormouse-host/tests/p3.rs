@@ -250,6 +250,38 @@ fn every_host_call_is_counted_by_name_and_built_ins_are_host_calls() {
 }
 
 #[test]
+fn a_built_in_that_is_reached_by_a_table_in_an_inner_component_is_counted() {
+    // As wit-component has those that need a memory: one module puts them into a table, another calls what is there.
+    let bytes = assemble(
+        r#"(component
+          (component $inner
+            (core func $new (canon waitable-set.new))
+            (core module $table (table (export "t") 1 funcref))
+            (core instance $table (instantiate $table))
+            (core module $fill
+              (import "" "0" (func $f (result i32)))
+              (import "" "t" (table 1 funcref))
+              (elem (i32.const 0) func $f))
+            (core instance (instantiate $fill
+              (with "" (instance (export "t" (table $table "t")) (export "0" (func $new))))))
+            (core module $main
+              (import "" "t" (table 1 funcref))
+              (type $new (func (result i32)))
+              (func (export "run") (result i32)
+                (drop (call_indirect (type $new) (i32.const 0)))
+                (i32.eqz (call_indirect (type $new) (i32.const 0)))))
+            (core instance $i (instantiate $main (with "" (instance $table))))
+            (func $run async (result (result)) (canon lift (core func $i "run")))
+            (export "run" (func $run)))
+          (instance $inner (instantiate $inner))
+          (export "wasi:cli/run@0.3.0" (instance $inner)))"#,
+    );
+    let trace = Trace::new();
+    assert_eq!(Run::new(&program(&bytes)).trace(trace.clone()).start().unwrap().code, 0);
+    assert_eq!(trace.counts().iter().collect::<Vec<_>>(), [("waitable-set.new", 2)]);
+}
+
+#[test]
 fn counts_can_be_read_while_the_program_runs() {
     let trace = Trace::new();
     let program = program(&runs(&format!(
