@@ -18,30 +18,50 @@ pub fn run() -> Result {
         "building the runner, dormouse (wasmtime is in it: some minutes the first time)",
         &["-p", "dormouse-host"],
     )?;
-    for target in setup::TARGETS {
+    run_step(
+        "building the example ticker_echo natively",
+        &["-p", "dormouse", "--example", "ticker_echo", "--release"],
+    )?;
+    for guest in &setup::GUESTS {
+        let args = guest.args()?;
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         run_step(
-            &format!("building the example ticker_echo for {target}"),
-            &["-p", "dormouse", "--example", "ticker_echo", "--target", target, "--release"],
+            &format!("building the example ticker_echo for {}", guest.name),
+            &[&["-p", "dormouse", "--example", "ticker_echo", "--release"], &args[..]].concat(),
         )?;
     }
-    show("wasm32-wasip2", "--allow-listen", "here the program opens its listener itself")?;
-    show("wasm32-wasip1", "--listen", "the same program, for which the runner opens the listener")?;
-    say("both clients were served while the ticker ticked, on one thread inside a WebAssembly module, on each target");
+    native()?;
+    for guest in &setup::GUESTS {
+        match guest.name {
+            "wasip1" => show(guest, "--listen", "the runner opens the listener")?,
+            _ => show(guest, "--allow-listen", "the program opens its listener itself")?,
+        }
+    }
+    say(
+        "one source, four builds: on each both clients were served while the ticker ticked, on one thread, and under WASI inside \
+         a WebAssembly module",
+    );
     Ok(())
 }
 
-/// The server for this target, started with this option, and its two clients.
-fn show(target: &str, option: &str, remark: &str) -> Result {
-    say(&format!("dormouse run {option} 127.0.0.1:0 ticker_echo.wasm    # {target}: {remark}"));
-    let wasm = target_dir()?.join(target).join("release/examples/ticker_echo.wasm");
-    let server = Command::new(target_dir()?.join("debug/dormouse"))
-        .args(["run", option, "127.0.0.1:0"])
-        .arg(&wasm)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut server = Server(server.map_err(|error| format!("cannot start the runner just built: {error}"))?);
+/// The server as a program of this machine.
+fn native() -> Result {
+    say("ticker_echo 127.0.0.1:0    # native: the same program, to develop and to test on");
+    let mut command = Command::new(target_dir()?.join("release/examples/ticker_echo"));
+    serve(command.arg("127.0.0.1:0"))
+}
+
+/// The server as a guest, started with this option.
+fn show(guest: &setup::Guest, option: &str, remark: &str) -> Result {
+    say(&format!("dormouse run {option} 127.0.0.1:0 ticker_echo.wasm    # {}: {remark}", guest.name));
+    let mut command = Command::new(target_dir()?.join("debug/dormouse"));
+    serve(command.args(["run", option, "127.0.0.1:0"]).arg(guest.examples()?.join("ticker_echo.wasm")))
+}
+
+/// The server and its two clients.
+fn serve(command: &mut Command) -> Result {
+    let server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut server = Server(server.map_err(|error| format!("cannot start what has just been built: {error}"))?);
     let lines = lines_of(server.0.stdout.take().ok_or("the server has no output")?);
     let said = lines_of(server.0.stderr.take().ok_or("the server has no standard error")?);
     let heard = next(&lines, &said)?;

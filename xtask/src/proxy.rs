@@ -52,10 +52,12 @@ pub fn smoke() -> Result {
 }
 
 /// The contenders, in the order of the table. Ratios are to the last.
-const NAMES: [&str; 5] = [RUNNER, WASMTIME, "native", SOCAT, "loop of std"];
+const NAMES: [&str; 7] = [RUNNER_P2, RUNNER_P3, WASMTIME_P2, WASMTIME_P3, "native", SOCAT, "loop of std"];
 
-const RUNNER: &str = "dormouse run, wasip2";
-const WASMTIME: &str = "wasmtime run, wasip2";
+const RUNNER_P2: &str = "dormouse run, wasip2";
+const RUNNER_P3: &str = "dormouse run, wasip3";
+const WASMTIME_P2: &str = "wasmtime run, wasip2";
+const WASMTIME_P3: &str = "wasmtime run, wasip3";
 const SOCAT: &str = "socat";
 
 fn compare(mib: usize, rounds: usize) -> Result {
@@ -64,7 +66,11 @@ fn compare(mib: usize, rounds: usize) -> Result {
     for example in ["proxy", "echo"] {
         let native = ["-p", "dormouse", "--example", example, "--release"];
         build(&format!("building {example} natively"), &native)?;
-        build(&format!("building {example} for wasip2"), &[&native[..], &["--target", "wasm32-wasip2"]].concat())?;
+        for guest in [guest(RUNNER_P2), guest(RUNNER_P3)] {
+            let args = guest.args()?;
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            build(&format!("building {example} for {}", guest.name), &[&native[..], &args[..]].concat())?;
+        }
     }
     let names: Vec<&str> = NAMES.into_iter().filter(|name| is_there(name)).collect();
 
@@ -121,10 +127,16 @@ fn median(mut of: Vec<f64>) -> f64 {
 
 // ---- those who are compared ----
 
-/// Two are not ours, and a machine may have none of them: then they are left out.
+/// What a contender runs.
+fn guest(name: &str) -> &'static setup::Guest {
+    let which = if matches!(name, RUNNER_P3 | WASMTIME_P3) { "wasip3" } else { "wasip2" };
+    setup::GUESTS.iter().find(|guest| guest.name == which).expect("it is in the list")
+}
+
+/// Some are not ours, and a machine may have none of them: then they are left out.
 fn is_there(name: &str) -> bool {
     let mut command = match name {
-        WASMTIME => Command::new("wasmtime"),
+        WASMTIME_P2 | WASMTIME_P3 => Command::new("wasmtime"),
         SOCAT => Command::new("socat"),
         _ => return true,
     };
@@ -184,16 +196,14 @@ fn start(name: &str, role: Role, target: &str) -> Result<Server> {
     };
     let built = target_dir()?;
     let mut command = match name {
-        RUNNER | WASMTIME => {
-            let mut command = match name {
-                RUNNER => Command::new(built.join("debug/dormouse")),
-                _ => Command::new("wasmtime"),
+        RUNNER_P2 | RUNNER_P3 | WASMTIME_P2 | WASMTIME_P3 => {
+            let ours = matches!(name, RUNNER_P2 | RUNNER_P3);
+            let mut command = if ours { Command::new(built.join("debug/dormouse")) } else { Command::new("wasmtime") };
+            match ours {
+                true => command.args(["run", "--allow-net", "--max-memory", MEMORY]),
+                false => command.args(["run", "-Sinherit-network"]),
             };
-            match name {
-                RUNNER => command.args(["run", "--allow-net", "--max-memory", MEMORY]),
-                _ => command.args(["run", "-Sinherit-network"]),
-            };
-            command.arg(built.join(format!("wasm32-wasip2/release/examples/{example}.wasm")));
+            command.arg(guest(name).examples()?.join(format!("{example}.wasm")));
             command
         }
         "native" => Command::new(built.join("release/examples").join(example)),

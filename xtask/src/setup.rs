@@ -6,7 +6,42 @@ use std::process::{Command, Stdio};
 use crate::{Result, cargo, run, say, target_dir};
 
 /// What guests are built for.
-pub const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-wasip2"];
+pub struct Guest {
+    /// As the target is called, or will be.
+    pub name: &'static str,
+    pub target: &'static str,
+    features: Option<&'static str>,
+}
+
+/// All of them. Rust 1.95 has no standard library for wasm32-wasip3, and builds for WASI 0.3 with that of wasip2.
+pub const GUESTS: [Guest; 3] = [
+    Guest { name: "wasip1", target: "wasm32-wasip1", features: None },
+    Guest { name: "wasip2", target: "wasm32-wasip2", features: None },
+    Guest { name: "wasip3", target: "wasm32-wasip2", features: Some("p3") },
+];
+
+impl Guest {
+    /// What cargo is told.
+    pub fn args(&self) -> Result<Vec<String>> {
+        let mut args = vec!["--target".to_owned(), self.target.to_owned()];
+        if let Some(features) = self.features {
+            let dir = self.target_dir()?.to_string_lossy().into_owned();
+            args.extend(["--features".to_owned(), features.to_owned(), "--target-dir".to_owned(), dir]);
+        }
+        Ok(args)
+    }
+
+    /// The examples, built for release.
+    pub fn examples(&self) -> Result<PathBuf> {
+        Ok(self.target_dir()?.join(self.target).join("release/examples"))
+    }
+
+    /// In a directory of its own, if it has the names of what is built for the same target without features.
+    fn target_dir(&self) -> Result<PathBuf> {
+        let dir = target_dir()?;
+        Ok(self.features.map_or(dir.clone(), |features| dir.join(features)))
+    }
+}
 
 /// The version that the tests have been run on.
 const WASMI: &str = "2.0.0";
@@ -24,7 +59,7 @@ pub fn all() -> Result {
 
 /// Fetches the wasm targets' standard libraries, unless they are there.
 pub fn targets() -> Result {
-    TARGETS.iter().try_for_each(|target| fetch(target))
+    GUESTS.iter().try_for_each(|guest| fetch(guest.target))
 }
 
 fn fetch(target: &str) -> Result {

@@ -12,6 +12,7 @@ pub fn run() -> Result {
     step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step("the guest crate's own tests, inside a wasip2 guest", "test -p dormouse --target wasm32-wasip2")?;
+    guest_step("and inside a guest of WASI 0.3", "test -p dormouse --lib --tests", &setup::GUESTS[2])?;
     // Not its examples in the docs, which bind: wasip1 has no call for that.
     step("and inside a wasip1 guest", "test -p dormouse --target wasm32-wasip1 --lib --tests")?;
     step("and natively, without a simulated host", "test -p dormouse")?;
@@ -21,11 +22,11 @@ pub fn run() -> Result {
     mutants::run()?;
     miri::run()?;
     fuzz::all()?;
-    for target in setup::TARGETS {
-        step(
-            &format!("lints of the guest crates on {target}"),
-            &format!("clippy --quiet -p dormouse -p conformance --all-targets --target {target} -- -D warnings"),
-        )?;
+    for guest in &setup::GUESTS {
+        let what = format!("lints of the guest crates on {}", guest.name);
+        let mut lints = command("clippy --quiet -p dormouse -p conformance --all-targets");
+        lints.args(guest.args()?).args(["--", "-D", "warnings"]);
+        crate::run(&what, lints)?;
     }
     step("lints of everything", "clippy --quiet --workspace --all-targets -- -D warnings")?;
     step(
@@ -54,6 +55,12 @@ pub fn on_wasmi() -> Result {
 
 fn step(what: &str, args: &str) -> Result {
     crate::run(what, command(args))
+}
+
+fn guest_step(what: &str, args: &str, guest: &setup::Guest) -> Result {
+    let mut command = command(args);
+    command.args(guest.args()?);
+    crate::run(what, command)
 }
 
 fn command(args: &str) -> Command {

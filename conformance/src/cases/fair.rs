@@ -9,7 +9,7 @@ use dormouse::time::{Instant, interval, sleep};
 use dormouse::{io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::place::{listen, listen_inside, listen_outside};
+use super::place::{listen, listen_inside, listen_outside, pair};
 use super::serve_echo;
 
 /// Two tasks that always yield, beside an echo server and a timer.
@@ -126,6 +126,52 @@ pub async fn copy_both_ways() {
     let (there, back) = proxy.await.unwrap().unwrap();
     assert_eq!(drain.await.unwrap().unwrap(), there);
     assert_eq!(back, 101);
+}
+
+/// Two connections are forwarded to each other, one that has been read from already, and one to itself: byte-exact, to the end
+/// of each direction.
+pub async fn forwarded() {
+    for read_before in [false, true] {
+        let ((mut left, left_inner), (right, right_inner)) = (pair().await, pair().await);
+        if read_before {
+            left.write_all(b"?").await.unwrap();
+            let mut byte = [0];
+            (&left_inner).read_exact(&mut byte).await.unwrap();
+        }
+        let proxy = spawn(async move {
+            let both = (left_inner.forward(&right_inner), right_inner.forward(&left_inner));
+            let (there, back) = futures_lite::future::zip(both.0, both.1).await;
+            there.and(back)
+        });
+        let sent: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let expected = sent.clone();
+        let echo = spawn(async move {
+            io::copy(&right, &right).await.unwrap();
+            right.close().unwrap();
+        });
+        let (reader, mut writer) = left.split();
+        let mut back = Vec::new();
+        let sending = async {
+            writer.write_all(&sent).await.unwrap();
+            writer.close().await.unwrap();
+        };
+        let mut reader = reader;
+        let receiving = async { reader.read_to_end(&mut back).await.unwrap() };
+        futures_lite::future::zip(sending, receiving).await;
+        assert!(back == expected, "{} bytes came back changed", back.len());
+        echo.await.unwrap();
+        proxy.await.unwrap().unwrap();
+    }
+
+    let (mut near, far) = pair().await;
+    let mirror = spawn(async move { far.forward(&far).await });
+    near.write_all(b"there and back").await.unwrap();
+    let mut back = [0; 14];
+    near.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"there and back");
+    AsyncWriteExt::close(&mut near).await.unwrap();
+    assert_eq!(near.read(&mut back).await.unwrap(), 0, "the end comes back, too");
+    mirror.await.unwrap().unwrap();
 }
 
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.

@@ -144,6 +144,7 @@ cases! {
     fair::ticker_under_load,
     fair::always_ready_io,
     fair::copy_both_ways,
+    fair::forwarded,
     fair::unread_stdout,
     task::nothing_can_wake_it,
     task::abort_parked,

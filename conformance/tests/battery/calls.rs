@@ -2,7 +2,7 @@
 
 use dormouse_host::Counts;
 
-use crate::drivers::{Backend, Subject, p2};
+use crate::drivers::{Backend, Subject, p2, p3};
 use crate::{echo, pattern};
 
 /// Host calls for `rounds` round trips of 64 bytes on one quiet connection.
@@ -36,6 +36,11 @@ const ON_P1: u64 = 3;
 /// Read, ask how much may be written, write, read in vain, poll.
 const ON_P2: u64 = 5;
 
+/// Read, write, wait: a read goes on by itself.
+const ON_P3: u64 = 3;
+
+const ON: [(Backend, u64); 3] = [(Backend::P1, ON_P1), (Backend::P2, ON_P2), (Backend::P3, ON_P3)];
+
 #[test]
 fn a_quiet_echo_makes_at_most_3_host_calls_on_p1() {
     let calls = calls_for(Backend::P1, "echo", 500);
@@ -51,8 +56,16 @@ fn a_quiet_echo_makes_at_most_5_host_calls_on_p2() {
 }
 
 #[test]
+fn a_quiet_echo_makes_at_most_3_calls_of_functions_and_built_ins_on_p3() {
+    let calls = calls_for(Backend::P3, "echo", 500);
+    assert!(calls.total() <= ON_P3 * 500 + EDGE, "{calls}");
+    assert!(calls.polls() <= 500 + 1, "{calls}");
+    assert!(calls.get("stream.read") >= 499 && calls.get("stream.write") >= 499, "{calls}");
+}
+
+#[test]
 fn a_pending_timer_adds_no_host_call_to_an_echo() {
-    for (on, each) in [(Backend::P1, ON_P1), (Backend::P2, ON_P2)] {
+    for (on, each) in ON {
         let calls = calls_for(on, "echo_with_a_timer", 500);
         assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
     }
@@ -60,7 +73,7 @@ fn a_pending_timer_adds_no_host_call_to_an_echo() {
 
 #[test]
 fn who_is_parked_and_polled_for_another_reason_makes_no_host_call() {
-    for (on, each) in [(Backend::P1, ON_P1), (Backend::P2, ON_P2)] {
+    for (on, each) in ON {
         let calls = calls_for(on, "echo_beside_a_parked_read", 500);
         assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
     }
@@ -68,7 +81,7 @@ fn who_is_parked_and_polled_for_another_reason_makes_no_host_call() {
 
 #[test]
 fn idle_connections_add_no_host_call_to_an_echo() {
-    for (on, each) in [(Backend::P1, ON_P1), (Backend::P2, ON_P2)] {
+    for (on, each) in ON {
         let calls = calls_beside(100, on, "echo", 500);
         assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
     }
@@ -76,7 +89,7 @@ fn idle_connections_add_no_host_call_to_an_echo() {
 
 #[test]
 fn a_deadline_that_moves_with_every_message_adds_no_host_call_to_an_echo() {
-    for (on, each) in [(Backend::P1, ON_P1), (Backend::P2, ON_P2)] {
+    for (on, each) in ON {
         let calls = calls_for(on, "echo_with_a_deadline", 500);
         assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
     }
@@ -87,6 +100,7 @@ fn an_idle_timeout_adds_the_reading_of_the_clock_to_an_echo_and_nothing_else() {
     for (on, each, clock) in [
         (Backend::P1, ON_P1, "wasi_snapshot_preview1.clock_time_get"),
         (Backend::P2, ON_P2, "wasi:clocks/monotonic-clock.now"),
+        (Backend::P3, ON_P3, "wasi:clocks/monotonic-clock.now"),
     ] {
         let calls = calls_for(on, "echo_with_an_idle_timeout", 500);
         assert!(calls.get(clock) >= 499, "{on:?}: {calls}");
@@ -106,10 +120,22 @@ fn ten_thousand_sleepers_share_the_hosts_clock_on_p2() {
 }
 
 #[test]
-fn addresses_that_the_policy_refuses_are_permission_denied_on_p2() {
-    let mut subject = p2::start("refused_by_policy", p2::Net::Denied);
-    let (code, lines, stderr) = subject.end();
-    assert_eq!((code, &lines[..]), (0, &["bind: PermissionDenied".into(), "connect: PermissionDenied".into()][..]));
-    assert!(stderr.contains("--allow-listen 127.0.0.1:0"), "{stderr}");
-    assert!(stderr.contains("--allow-connect 127.0.0.1:9"), "{stderr}");
+fn ten_thousand_sleepers_share_the_hosts_clock_on_p3() {
+    let mut subject = Backend::P3.start("ten_thousand_sleepers");
+    subject.ends_well();
+    let counts = subject.counts();
+    let timers = counts.get("wasi:clocks/monotonic-clock.wait-until");
+    assert!(timers > 0 && timers < 1000, "one timer serves all that are due by then: {counts}");
+}
+
+#[test]
+fn addresses_that_the_policy_refuses_are_permission_denied() {
+    for mut subject in
+        [p2::start("refused_by_policy", p2::Net::Denied), p3::start("refused_by_policy", p2::Net::Denied)]
+    {
+        let (code, lines, stderr) = subject.end();
+        assert_eq!((code, &lines[..]), (0, &["bind: PermissionDenied".into(), "connect: PermissionDenied".into()][..]));
+        assert!(stderr.contains("--allow-listen 127.0.0.1:0"), "{stderr}");
+        assert!(stderr.contains("--allow-connect 127.0.0.1:9"), "{stderr}");
+    }
 }

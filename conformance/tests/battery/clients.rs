@@ -201,6 +201,26 @@ fn names_are_resolved_by_the_example_that_does_it() {
     }
 }
 
+/// On WASI 0.3 alone: two versions of wit-bindgen, and its `spawn_local`.
+#[test]
+fn futures_of_wit_bindgen_wait_beside_ours() {
+    let mut subject = p2::run(&load(&Wasi::P3.example("wasip3_futures")), &[], p2::Net::Denied);
+    let expected = [
+        "an hour in five milliseconds: deadline has elapsed",
+        "in order: spawned by wit-bindgen, wasip3 0.7, wasip3 0.10",
+    ];
+    assert_eq!(subject.ends_well(), expected);
+}
+
+/// An async function that wit-bindgen exports, on its executor, enters ours and leaves it again.
+#[test]
+fn a_component_that_is_called_may_block_on() {
+    let mut subject = p2::run(&load(&Wasi::P3.called()), &[], p2::Net::Allowed);
+    assert_eq!(subject.line(), "outside: no Dormouse runtime is running: call it inside dormouse::block_on");
+    echo(&mut Subject::connect(subject.addr()), &pattern(1000));
+    assert_eq!(subject.ends_well(), ["inside: 1000 bytes", "afterwards"]);
+}
+
 #[test]
 fn nc_hears_what_it_says_to_the_udp_echo_server() {
     for server in example_that_connects("udp_echo", &[]) {

@@ -158,8 +158,8 @@ pub fn options_of_streams_are_what_was_set(on: Backend) -> &'static str {
     let (expected, cell) = match on {
         Backend::Native => ("nodelay", "✓"),
         // Our runner has it always on, and says so.
-        Backend::P2 => ("always nodelay", "✓, always nodelay"),
-        Backend::StingyP2 | Backend::P3 => ("no nodelay", "✓ but for nodelay"),
+        Backend::P2 | Backend::P3 => ("always nodelay", "✓, always nodelay"),
+        Backend::StingyP2 => ("no nodelay", "✓ but for nodelay"),
         _ => ("unsupported", "says `Unsupported`"),
     };
     assert_eq!(on.start("options_of_streams").ends_well(), [expected]);

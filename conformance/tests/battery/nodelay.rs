@@ -31,9 +31,13 @@ fn other_end_has_nodelay(near: &TcpStream) -> bool {
 
 #[test]
 fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not() {
-    for (on, expected) in
-        [(Backend::P1, true), (Backend::ContraryP1, true), (Backend::P2, true), (Backend::StingyP2, false)]
-    {
+    for (on, expected) in [
+        (Backend::P1, true),
+        (Backend::ContraryP1, true),
+        (Backend::P2, true),
+        (Backend::P3, true),
+        (Backend::StingyP2, false),
+    ] {
         let subject = on.start("echo");
         let mut stream = Subject::connect(subject.addr());
         echo(&mut stream, b"accepted");
@@ -43,8 +47,10 @@ fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not()
 
 #[test]
 fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
-    let program = load(&Wasi::P2.example("client"));
-    for (net, expected) in [(p2::Net::Allowed, true), (p2::Net::Stingy, false)] {
+    let [on_p2, on_p3] = [Wasi::P2, Wasi::P3].map(|wasi| load(&wasi.example("client")));
+    for (program, net, expected) in
+        [(&on_p2, p2::Net::Allowed, true), (&on_p3, p2::Net::Allowed, true), (&on_p2, p2::Net::Stingy, false)]
+    {
         for addr in ["127.0.0.1:0", "[::1]:0"] {
             let listener = match TcpListener::bind(addr) {
                 Ok(listener) => listener,
@@ -55,7 +61,7 @@ fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
                 }
             };
             let addr = listener.local_addr().unwrap().to_string();
-            let mut client = p2::run(&program, &[&addr, "hello"], net);
+            let mut client = p2::run(program, &[&addr, "hello"], net);
             let (mut stream, _) = listener.accept().unwrap();
             let mut line = String::new();
             BufReader::new(&stream).read_line(&mut line).unwrap();
@@ -71,7 +77,7 @@ fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
 /// `cargo xtask proxy`.
 #[test]
 fn eight_clients_at_once_hear_64_kibibytes_on_sockets_that_have_nodelay() {
-    for on in [Backend::P1, Backend::P2] {
+    for on in [Backend::P1, Backend::P2, Backend::P3] {
         let subject = on.start("echo");
         let addr = subject.addr();
         std::thread::scope(|scope| {

@@ -7,6 +7,7 @@ use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Resource, ResourceType};
 use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
 
+use crate::nodelay;
 use crate::p2::State;
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -45,11 +46,46 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 /// Adds what WASI 0.3 offers to what 0.2 does.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
+    // Shadowing is allowed already.
+    open_without_delay(linker)?;
     if counting {
-        // Shadowing is allowed already.
         count_drops(linker)?;
     }
     Ok(())
+}
+
+fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use sockets::types::{ErrorCode, Host as _, HostTcpSocket, IpAddressFamily, TcpSocket};
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    let mut types = linker.instance(versioned!("wasi:sockets/types"))?;
+    types.func_wrap("[static]tcp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
+        let state = store.data_mut();
+        // The span that counts is in the function which this one replaces.
+        state.count("wasi:sockets/types.[static]tcp-socket.create");
+        let nodelay = state.nodelay;
+        let mut sockets = state.sockets();
+        let created = match nodelay {
+            true => nodelay::create(
+                &mut sockets,
+                |sockets| sockets.create(family),
+                |sockets, socket: &Resource<TcpSocket>, interval| {
+                    let (socket, interval) = (Resource::new_borrow(socket.rep()), interval.as_nanos() as u64);
+                    sockets.set_keep_alive_interval(socket, interval).is_ok()
+                },
+            ),
+            false => HostTcpSocket::create(&mut sockets, family).map(|socket| (socket, true)),
+        };
+        Ok((match created {
+            Ok((socket, true)) => Ok(socket),
+            // The program has been told that none delays.
+            Ok((socket, false)) => {
+                HostTcpSocket::drop(&mut sockets, socket)?;
+                Err(ErrorCode::Other(Some("TCP_NODELAY cannot be set on the new socket".into())))
+            }
+            Err(error) => Err(sockets.convert_error_code(error)?),
+        },))
+    })
 }
 
 /// Finds the `run` of a command, and looks whether it is one.

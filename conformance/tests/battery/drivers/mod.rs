@@ -309,6 +309,11 @@ impl Wasi {
         self.build(&["--package", "conformance", "--bin", "battery"]).join("battery.wasm")
     }
 
+    /// An example of ours: a component without a `main`.
+    pub fn called(self) -> PathBuf {
+        self.build(&["--package", "conformance", "--example", "called"]).join("examples/called.wasm")
+    }
+
     /// An example of the guest crate.
     pub fn example(self, name: &str) -> PathBuf {
         let built = self.build(&["--package", "dormouse", "--example", name]);
