@@ -73,3 +73,9 @@ pub use dormouse_macros::main;
 pub use dormouse_macros::test;
 pub use runtime::{EXIT_STALLED, block_on, try_block_on};
 pub use task::{JoinHandle, spawn};
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    crate::export_main!();
+}

@@ -9,6 +9,8 @@ use std::time::Duration;
 use dormouse::time::{sleep, timeout};
 use dormouse::{block_on, spawn, try_block_on};
 
+dormouse::export_main!();
+
 #[test]
 fn one_future_needs_no_task() {
     assert_eq!(block_on(ready(1)), 1);

@@ -8,6 +8,8 @@ use dormouse::signal::ctrl_c;
 use dormouse::time::timeout;
 use dormouse::{block_on, spawn};
 
+dormouse::export_main!();
+
 #[test]
 fn ctrl_c_is_heard_by_all_who_wait_and_by_nobody_before_it_comes() {
     block_on(async {

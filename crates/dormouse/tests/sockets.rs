@@ -9,6 +9,8 @@ use dormouse::block_on;
 use dormouse::io::AsyncRead;
 use dormouse::net::{TcpListener, TcpStream};
 
+dormouse::export_main!();
+
 #[test]
 fn handles_outlive_the_block_on_that_made_them() {
     let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
