@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `wasm32-wasip1` | `poll_oneoff` over a list of subscriptions |
 //! | `wasm32-wasip2` | `wasi:io/poll.poll` over a list of pollables |
+//! | `wasm32-wasip2` with the feature `p3`, `wasm32-wasip3` | `waitable-set.wait` of WASI 0.3 |
 //! | Linux, macOS, Windows | the `polling` crate |
 //!
 //! # Where things are
@@ -24,6 +25,13 @@
 //!
 //! Sockets, files and standard streams speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension
 //! methods of `futures-lite` and `futures-util` work on them.
+//!
+//! # WASI 0.3
+//! The feature `p3` builds a program for it; the source stays as it is. Where `fn main` has no [`main`] attribute and calls
+//! [`block_on`] itself, it needs one more line, [`export_main!`]. Futures of the crate `wasip3`, and of any bindings that
+//! wit-bindgen generates, can be awaited in tasks, and `wit_bindgen::spawn_local` spawns them once a task has been spawned by
+//! [`spawn`]. In a component that is called rather than run, an exported `async fn` may call [`block_on`]; Dormouse's own futures
+//! need that, and say so outside of it.
 //!
 //! # One thread
 //! Everything of Dormouse stays on the thread that made it: futures and handles need not be, and are not, `Send`.
