@@ -1,23 +1,42 @@
 //! No delay. WASI has no TCP_NODELAY, so the runner sets it on every TCP socket that a component opens, and tells the program
-//! so with the environment variable [`VARIABLE`]. What a listener accepts inherits it on Linux (tcp(7)), elsewhere that is not
-//! known: there nothing is set and nothing told.
+//! so with the environment variable [`VARIABLE`]. What a listener accepts inherits it on Linux, as a test asserts; elsewhere that
+//! is not known, and there nothing is set and nothing told.
 //!
 //! wasmtime-wasi keeps its descriptors to itself (48.0.8, p2/tcp.rs), so ours is looked for: first where the system puts the
 //! next one, then everywhere, since another thread may have opened or closed one at that moment. It is known by an option that
 //! WASI does have. The keepalive interval is set through wasmtime-wasi to a number that no other search has, and then back: the
 //! descriptor that shows both is the one.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 /// `1` if every TCP socket of the program has TCP_NODELAY.
 pub(crate) const VARIABLE: &str = "DORMOUSE_TCP_NODELAY";
 
 /// Whether what is accepted is known to inherit TCP_NODELAY from the listener.
-pub(crate) const INHERITED: bool = cfg!(target_os = "linux");
+const INHERITED: bool = cfg!(target_os = "linux");
+
+/// Whether every TCP socket can have TCP_NODELAY here: tried with one. What plays Linux may not have all of its options, and then
+/// no descriptor would be found.
+pub(crate) fn works() -> bool {
+    INHERITED && opened(|| ()).is_ok_and(|(_, found)| found)
+}
+
+/// A socket of ours, opened as one of wasmtime-wasi's is, after something else.
+fn opened(before: impl FnOnce()) -> io::Result<(Socket, bool)> {
+    create(
+        &mut (),
+        |()| {
+            before();
+            Socket::new(Domain::IPV4, Type::STREAM, None)
+        },
+        |(), socket, interval| socket.set_tcp_keepalive(&TcpKeepalive::new().with_interval(interval)).is_ok(),
+    )
+}
 
 /// Has `create` open a TCP socket, and sets TCP_NODELAY on it; false if it was not found. `set_interval` sets the keepalive
 /// interval of the socket.
@@ -48,7 +67,7 @@ fn look_at(fd: RawFd, is_it: impl FnOnce(BorrowedFd) -> bool) -> Option<bool> {
 }
 
 /// The descriptor that the system gives out next, and the keepalive interval that a new socket has.
-fn next() -> std::io::Result<(RawFd, Duration)> {
+fn next() -> io::Result<(RawFd, Duration)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     Ok((socket.as_raw_fd(), socket.tcp_keepalive_interval()?))
 }
@@ -77,27 +96,11 @@ fn open() -> impl Iterator<Item = RawFd> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::atomic::AtomicBool;
     use std::thread;
 
     use super::*;
-
-    /// As an embedder of wasmtime would have it.
-    fn opened(before: impl FnOnce()) -> io::Result<(Socket, bool)> {
-        create(
-            &mut (),
-            |()| {
-                before();
-                Socket::new(Domain::IPV4, Type::STREAM, None)
-            },
-            |(), socket, interval| {
-                let keepalive = socket2::TcpKeepalive::new().with_interval(interval);
-                socket.set_tcp_keepalive(&keepalive).is_ok()
-            },
-        )
-    }
 
     #[test]
     fn a_socket_has_no_delay_and_else_the_options_of_a_new_one() {

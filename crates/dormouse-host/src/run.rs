@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         let (program, trace, limits) = (self.program, self.trace.clone(), Limits::new(self.max_memory));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        let nodelay = nodelay::INHERITED && !self.nagle;
+        let nodelay = !self.nagle && nodelay::works();
         if nodelay {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
