@@ -204,7 +204,8 @@ fn names_are_resolved_by_the_example_that_does_it() {
 /// On WASI 0.3 alone: two versions of wit-bindgen, and its `spawn_local`.
 #[test]
 fn futures_of_wit_bindgen_wait_beside_ours() {
-    let mut subject = p2::run(&load(&Wasi::P3.example("wasip3_futures")), &[], p2::Net::Denied);
+    let wasm = Wasi::P3.example_with("wasip3_futures", &["--features", "p3-spawn"]);
+    let mut subject = p2::run(&load(&wasm), &[], p2::Net::Denied);
     let expected = [
         "an hour in five milliseconds: deadline has elapsed",
         "in order: spawned by wit-bindgen, wasip3 0.7, wasip3 0.10",

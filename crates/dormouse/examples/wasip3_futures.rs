@@ -1,5 +1,5 @@
 //! Futures of the `wasip3` crate, and of any other bindings that wit-bindgen generates, beside those of Dormouse. For WASI
-//! 0.3 alone: `cargo run --target wasm32-wasip2 --features p3 --example wasip3_futures`.
+//! 0.3 alone: `cargo run --target wasm32-wasip2 --features p3-spawn --example wasip3_futures`.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -29,8 +29,8 @@
 //! # WASI 0.3
 //! The feature `p3` builds a program for it; the source stays as it is. Where `fn main` has no [`main`] attribute and calls
 //! [`block_on`] itself, it needs one more line, [`export_main!`]. Futures of the crate `wasip3`, and of any bindings that
-//! wit-bindgen generates, can be awaited in tasks, and `wit_bindgen::spawn_local` spawns them once a task has been spawned by
-//! [`spawn`]. In a component that is called rather than run, an exported `async fn` may call [`block_on`]; Dormouse's own futures
+//! wit-bindgen generates, can be awaited in tasks; with the feature `p3-spawn`, `wit_bindgen::spawn_local` spawns them, once a task
+//! has been spawned by [`spawn`]. In a component that is called rather than run, an exported `async fn` may call [`block_on`]; Dormouse's own futures
 //! need that, and say so outside of it.
 //!
 //! # One thread

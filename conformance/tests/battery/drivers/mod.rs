@@ -316,7 +316,12 @@ impl Wasi {
 
     /// An example of the guest crate.
     pub fn example(self, name: &str) -> PathBuf {
-        let built = self.build(&["--package", "dormouse", "--example", name]);
+        self.example_with(name, &[])
+    }
+
+    /// One that needs a feature.
+    pub fn example_with(self, name: &str, features: &[&str]) -> PathBuf {
+        let built = self.build(&[&["--package", "dormouse", "--example", name], features].concat());
         built.join("examples").join(name).with_extension("wasm")
     }
 }

@@ -33,7 +33,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | `enter()` | the program begins to run, until the `Entered` is dropped; an error if the host cannot wait |
-//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to |
+//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; with the feature `p3-spawn` |
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
 //! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
 //! | `try_handed_over(of, side)` | how that has ended |
@@ -83,7 +83,9 @@ pub(crate) mod sim;
 #[cfg(not(feature = "sim"))]
 pub(crate) use host::{Notifier, Poller, Source, clock};
 pub(crate) use host::{THREADS, spawn_local};
-pub(crate) use more::{Entered, enter, exit, set_spawn};
+#[cfg(feature = "p3-spawn")]
+pub(crate) use more::set_spawn;
+pub(crate) use more::{Entered, enter, exit};
 #[cfg(not(feature = "sim"))]
 pub(crate) use more::{hand_over, try_handed_over};
 #[cfg(feature = "sim")]

@@ -1,7 +1,6 @@
 //! What most hosts need not be told, and cannot do.
 
 use std::io;
-use std::pin::Pin;
 pub(crate) use std::process::exit;
 
 use super::{Side, host};
@@ -12,7 +11,8 @@ pub(crate) fn enter() -> io::Result<Entered> {
     Ok(Entered)
 }
 
-pub(crate) fn set_spawn(_spawn: fn(Pin<Box<dyn Future<Output = ()>>>)) {}
+#[cfg(feature = "p3-spawn")]
+pub(crate) fn set_spawn(_spawn: fn(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {}
 
 pub(crate) fn hand_over(_from: &host::Source, _to: &host::Source) -> bool {
     false

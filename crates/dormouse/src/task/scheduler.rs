@@ -65,6 +65,7 @@ impl Scheduler {
         });
         CURRENT.with(|current| current.replace(Some(Rc::clone(&scheduler))));
         runtime::install(Rc::clone(&scheduler) as Rc<dyn Tasks>);
+        #[cfg(feature = "p3-spawn")]
         sys::set_spawn(|future| super::spawn(future).detach());
         scheduler
     }

@@ -1,4 +1,5 @@
-//! The list of subscriptions is what the host is given: see [`Watched`]. Place 0 is the clock's.
+//! The list of subscriptions is what the host is given: see [`Watched`]. Here all of them are, always: our runner looks at a byte for
+//! each.
 //!
 //! Hosts differ, and what they get wrong is only ever a wake too many, an event too few, or an error:
 //! * some report all descriptors when one is ready (wasi-common, sync), some return early with nothing (WasmEdge);
@@ -12,7 +13,7 @@ use super::abi::{self, Due, Errno, Event, Subscription};
 use super::{Kind, Notifier, Source, clock, descriptor};
 use crate::io::error;
 use crate::reactor::Key;
-use crate::sys::wasi::{CLOCK, Watched};
+use crate::sys::wasi::watched::{CLOCK, SOCKETS, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
 
 /// How long to sleep where a host cannot wait for sockets, in nanoseconds.
@@ -98,7 +99,7 @@ impl Poller {
                 let when = when.as_nanos();
                 if self.knows_absolute_time {
                     self.watched.list[CLOCK] = abi::clock(Due::At(when));
-                    match abi::poll(&self.watched.list, events) {
+                    match abi::poll(&self.watched.list[CLOCK..], events) {
                         Err(wasip1::ERRNO_NOTSUP | wasip1::ERRNO_INVAL | wasip1::ERRNO_NOSYS) => {
                             self.knows_absolute_time = false;
                         }
@@ -111,7 +112,7 @@ impl Poller {
             Until::Forever => {
                 // A host fails, or returns at once, if it is to wait for nothing. The runtime does not ask for it.
                 assert!(self.armed() > 0, "an endless wait on nothing");
-                CLOCK + 1
+                SOCKETS
             }
         };
         abi::poll(&self.watched.list[from..], events)
@@ -160,7 +161,7 @@ impl Poller {
         events: &mut Vec<Event>,
     ) -> io::Result<bool> {
         let mut refused = Vec::new();
-        for place in CLOCK + 1..self.watched.list.len() {
+        for place in SOCKETS..self.watched.list.len() {
             let alone = [abi::clock(Due::After(0)), self.watched.list[place]];
             if let Err(errno) = abi::poll(&alone, events) {
                 refused.extend(self.watched.owner(place).map(|owner| (owner, errno)));
@@ -192,7 +193,7 @@ impl Poller {
             Err(errno) => return Err(cannot_wait(errno)),
         }
         while self.armed() > 0 {
-            let Some(owner) = self.watched.owner(self.armed()) else { break };
+            let Some(owner) = self.watched.owner(self.watched.list.len() - 1) else { break };
             self.watched.take_out(owner.side, owner.key);
             ready.push(owner);
         }

@@ -33,7 +33,9 @@ use std::rc::Rc;
 use wasip3::sockets::types::TcpSocket;
 
 pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
-pub(crate) use abi::{Entered, set_spawn};
+pub(crate) use abi::Entered;
+#[cfg(feature = "p3-spawn")]
+pub(crate) use abi::set_spawn;
 #[cfg(target_env = "p2")]
 pub use abi::{WORLD, run_main};
 pub(crate) use net::{hand_over, try_handed_over};

@@ -3,12 +3,12 @@
 mod abi;
 #[cfg(not(target_env = "p1"))]
 pub(super) mod nodelay;
+#[cfg(all(target_env = "p2", not(feature = "p3")))]
+pub(super) mod review;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-mod watched;
+pub(super) mod watched;
 
 pub(crate) use abi::spawn_local;
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(super) use watched::{CLOCK, Watched};
 
 pub(crate) const THREADS: bool = false;
 

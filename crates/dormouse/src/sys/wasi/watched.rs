@@ -1,59 +1,102 @@
-//! The list that the host is given, kept between waits and edited: arming pushes an entry, disarming moves the last one
-//! into its place.
+//! The list that the host is given, kept between waits and edited: arming pushes an entry, disarming closes the gap.
 //!
 //! ```text
-//!   list    │ clock │ p7 │ p3 │ p9 │      place 0 is the clock's, left out when nobody waits for it
-//!   owners  │       │ k2 │ k5 │ k2 │      whose it is, place by place
+//!   list    │ review │ clock │ p7 │ p3 │ p9 │ p1 │ p4 │ …    the first two are no sockets: see below
+//!   owners  │        │       │ k2 │ k5 │ k2 │ k9 │ k6 │ …    whose it is, place by place
+//!                            ├── busy ──┤├── quiet ──────
 //! ```
+//!
+//! Who has been armed lately is busy; who has been waiting for two reviews is quiet (`review.rs`). The host is given a part of the
+//! list from the review's place or the clock's, or from the first socket's, to the end of the busy ones or of the list.
 
 use crate::reactor::Key;
 use crate::sys::{Ready, Side};
 
-pub(in crate::sys) const CLOCK: usize = 0;
+/// Where the clock of the next review is.
+#[cfg_attr(target_env = "p1", allow(dead_code))]
+pub(in crate::sys) const REVIEW: usize = 0;
+/// Where the clock of the earliest timer is.
+pub(in crate::sys) const CLOCK: usize = 1;
+/// Where the sockets begin.
+pub(in crate::sys) const SOCKETS: usize = 2;
+
 const NOWHERE: u32 = 0;
 
 pub(in crate::sys) struct Watched<T> {
-    /// What the host takes: the clock's entry, and then those of the sides that are armed.
+    /// What the host takes.
     pub(in crate::sys) list: Vec<T>,
-    owners: Vec<(Key, Side)>,
+    owners: Vec<Owner>,
     /// By index of the key: where its sides are in `list`.
     places: Vec<[u32; 2]>,
+    /// Where the quiet ones begin.
+    quiet: usize,
+    /// How many reviews there have been.
+    reviews: u32,
 }
 
-impl<T> Watched<T> {
-    /// Nobody's entry; `clock` is whatever stands there until there is a clock.
-    pub(in crate::sys) fn new(clock: T) -> Self {
-        let nobody = (Key { index: u32::MAX, generation: 0 }, Side::Read);
-        Watched { list: vec![clock], owners: vec![nobody], places: Vec::new() }
+#[derive(Clone, Copy)]
+struct Owner {
+    ready: Ready,
+    /// How many reviews there had been when it was armed.
+    #[cfg_attr(target_env = "p1", allow(dead_code))]
+    since: u32,
+}
+
+impl<T: Copy> Watched<T> {
+    /// Nobody's entry; `nothing` is whatever stands in the first places until there is something.
+    pub(in crate::sys) fn new(nothing: T) -> Self {
+        let nobody = Ready { key: Key { index: u32::MAX, generation: 0 }, side: Side::Read };
+        let owners = vec![Owner { ready: nobody, since: 0 }; SOCKETS];
+        Watched { list: vec![nothing; SOCKETS], owners, places: Vec::new(), quiet: SOCKETS, reviews: 0 }
     }
 
     pub(in crate::sys) fn is_armed(&self, side: Side, key: Key) -> bool {
         self.places.get(key.index as usize).is_some_and(|sides| sides[side as usize] != NOWHERE)
     }
 
-    /// Adds the entry of a side that is not armed.
+    /// Adds the entry of a side that is not armed, behind the busy ones.
     pub(in crate::sys) fn push(&mut self, side: Side, key: Key, entry: T) {
         let index = key.index as usize;
         if index >= self.places.len() {
             self.places.resize(index + 1, [NOWHERE; 2]);
         }
-        self.places[index][side as usize] = self.list.len() as u32;
+        let place = self.list.len();
         self.list.push(entry);
-        self.owners.push((key, side));
+        self.owners.push(Owner { ready: Ready { key, side }, since: self.reviews });
+        self.places[index][side as usize] = place as u32;
+        self.swap(self.quiet, place);
+        self.quiet += 1;
     }
 
     /// Takes a side's entry out, if it has one.
     #[inline(never)]
     pub(in crate::sys) fn take_out(&mut self, side: Side, key: Key) {
         let Some(sides) = self.places.get_mut(key.index as usize) else { return };
-        let place = std::mem::replace(&mut sides[side as usize], NOWHERE) as usize;
+        let mut place = std::mem::replace(&mut sides[side as usize], NOWHERE) as usize;
         if place == NOWHERE as usize {
             return;
         }
-        self.list.swap_remove(place);
-        self.owners.swap_remove(place);
-        if let Some(&(moved, side)) = self.owners.get(place) {
-            self.places[moved.index as usize][side as usize] = place as u32;
+        if place < self.quiet {
+            self.quiet -= 1;
+            self.swap(place, self.quiet);
+            place = self.quiet;
+        }
+        let last = self.list.len() - 1;
+        self.swap(place, last);
+        self.list.pop();
+        self.owners.pop();
+        // The swaps have noted where it went.
+        self.places[key.index as usize][side as usize] = NOWHERE;
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        if a != b {
+            self.list.swap(a, b);
+            self.owners.swap(a, b);
+            for place in [a, b] {
+                let Ready { key, side } = self.owners[place].ready;
+                self.places[key.index as usize][side as usize] = place as u32;
+            }
         }
     }
 
@@ -66,12 +109,36 @@ impl<T> Watched<T> {
 
     /// Whose entry is in this place of the list.
     pub(in crate::sys) fn owner(&self, place: usize) -> Option<Ready> {
-        let &(key, side) = self.owners.get(place)?;
-        Some(Ready { key, side })
+        self.owners.get(place).filter(|_| place >= SOCKETS).map(|owner| owner.ready)
     }
 
     /// How many sides are armed.
     pub(in crate::sys) fn armed(&self) -> usize {
-        self.list.len() - 1
+        self.list.len() - SOCKETS
+    }
+
+    /// Where the quiet ones begin.
+    #[cfg(not(target_env = "p1"))]
+    pub(in crate::sys) fn quiet(&self) -> usize {
+        self.quiet
+    }
+
+    /// Calls quiet who has been waiting since before the last review.
+    #[cfg(not(target_env = "p1"))]
+    pub(in crate::sys) fn review(&mut self) {
+        let mut place = SOCKETS;
+        while place < self.quiet {
+            if self.owners[place].since < self.reviews {
+                self.quiet -= 1;
+                self.swap(place, self.quiet);
+            } else {
+                place += 1;
+            }
+        }
+        self.reviews = self.reviews.wrapping_add(1);
+        if self.reviews == 0 {
+            // All are as young as can be.
+            self.owners.iter_mut().for_each(|owner| owner.since = 0);
+        }
     }
 }

@@ -8,7 +8,6 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::pin::Pin;
 use std::ptr;
 
 use super::Waitable;
@@ -41,7 +40,16 @@ struct Vtable {
 // SAFETY: nothing in it changes, and its pointer is null.
 unsafe impl Sync for Task {}
 
-static VTABLE: Vtable = Vtable { register, unregister, clone, drop, spawn: Some(spawn) };
+static VTABLE: Vtable = Vtable {
+    register,
+    unregister,
+    clone,
+    drop,
+    #[cfg(feature = "p3-spawn")]
+    spawn: Some(spawn::spawn),
+    #[cfg(not(feature = "p3-spawn"))]
+    spawn: None,
+};
 static TASK: Task = Task { version: 3, task: ptr::null_mut(), register, unregister, vtable: &VTABLE };
 
 thread_local! {
@@ -68,22 +76,31 @@ unsafe extern "C" fn clone(task: *mut c_void) -> *mut c_void {
 
 unsafe extern "C" fn drop(_: *mut c_void) {}
 
-/// Starts a task.
-pub(crate) type Spawn = fn(Pin<Box<dyn Future<Output = ()>>>);
+#[cfg(feature = "p3-spawn")]
+mod spawn {
+    use std::cell::Cell;
+    use std::ffi::c_void;
+    
+    /// Starts a task.
+    type Spawn = fn(Pin<Box<dyn Future<Output = ()>>>);
 
-thread_local! {
-    static SPAWN: Cell<Option<Spawn>> = const { Cell::new(None) };
+    thread_local! {
+        static SPAWN: Cell<Option<Spawn>> = const { Cell::new(None) };
+    }
+
+    /// How `wit_bindgen::spawn_local` spawns. Told by the first task, so that who has none links no scheduler.
+    pub(crate) fn set_spawn(spawn: Spawn) {
+        SPAWN.set(Some(spawn));
+    }
+
+    pub(super) unsafe fn spawn(_: *mut c_void, future: Box<dyn Future<Output = ()>>) {
+        let spawn = SPAWN.get().expect("spawn_local of wit-bindgen needs a scheduler: dormouse::spawn a task first");
+        spawn(Box::into_pin(future));
+    }
 }
 
-/// How `wit_bindgen::spawn_local` spawns. Told by the first task, so that who has none links no scheduler.
-pub(crate) fn set_spawn(spawn: Spawn) {
-    SPAWN.set(Some(spawn));
-}
-
-unsafe fn spawn(_: *mut c_void, future: Box<dyn Future<Output = ()>>) {
-    let spawn = SPAWN.get().expect("spawn_local of wit-bindgen needs a scheduler: dormouse::spawn a task first");
-    spawn(Box::into_pin(future));
-}
+#[cfg(feature = "p3-spawn")]
+pub(crate) use spawn::set_spawn;
 
 unsafe extern "C" {
     /// Gives the executor of the moment and puts another in its place.

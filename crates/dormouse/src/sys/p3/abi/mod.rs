@@ -19,7 +19,9 @@ mod read;
 mod run;
 mod write;
 
-pub(crate) use hook::{Entered, set_spawn};
+pub(crate) use hook::Entered;
+#[cfg(feature = "p3-spawn")]
+pub(crate) use hook::set_spawn;
 pub(super) use hook::{Listener, watched};
 #[cfg(target_env = "p2")]
 pub use run::{WORLD, run_main};

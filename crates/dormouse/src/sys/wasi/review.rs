@@ -1,0 +1,136 @@
+//! Who waits, when the list is long: the few that were busy lately at each wait, and all of them from time to time.
+//!
+//! The host looks at every entry of the list that it is given (half a microsecond each in wasmtime 48), so with thousands of
+//! idle connections a wait is all but waiting. Instead:
+//!
+//! ```text
+//!        ├──────────── period ───────────┤
+//!   ║▓▓▓▓▓▓▓║▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│║▓▓▓▓▓▓▓║▪│▪│▪ …      ▓ all of them, without waiting: a review
+//!   review     waits for the busy ones                        ▪ the busy ones, and the clock of the next review
+//! ```
+//!
+//! * The period is nine times what the last review took, and at least [`SHORTEST`]. So reviews take a tenth of the time at
+//!   the most, and nobody waits longer than ten reviews and two turns, or two milliseconds and two turns if that is more.
+//! * Who is armed is busy, and is called quiet by the second review that finds it still waiting.
+//! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up.
+//! * A list shorter than [`LONG`] is given whole, always.
+
+use super::watched::{CLOCK, REVIEW, SOCKETS, Watched};
+use crate::sys::Ready;
+
+/// From how many entries on there are reviews.
+pub(in crate::sys) const LONG: usize = 128;
+
+/// The shortest time from one review to the next, in nanoseconds.
+pub(in crate::sys) const SHORTEST: u64 = 1_000_000;
+
+/// What reviews may take of the time: one part in this many.
+pub(in crate::sys) const SHARE: u64 = 10;
+
+/// What a host is asked for.
+pub(in crate::sys) trait Host {
+    type Entry: Copy;
+    /// A clock that is in the list for as long as this lives.
+    type Alarm;
+    fn now(&mut self) -> u64;
+    fn alarm(&mut self, nanos: u64) -> Self::Alarm;
+    fn entry(alarm: &Self::Alarm) -> Self::Entry;
+    /// Waits until one is ready, and tells the places of those that are. The list is not empty.
+    fn poll(&mut self, list: &[Self::Entry], ready: &mut Vec<u32>);
+}
+
+/// A list of which the busy part is waited for.
+pub(in crate::sys) struct Reviewed<H: Host> {
+    pub(in crate::sys) watched: Watched<H::Entry>,
+    /// Rings when the next review is due. None while the list is short, and after a period in which nothing happened.
+    next: Option<H::Alarm>,
+    period: u64,
+    /// Something has happened since the last review.
+    happened: bool,
+    /// Where the host writes what is ready.
+    fired: Vec<u32>,
+}
+
+impl<H: Host> Reviewed<H> {
+    pub(in crate::sys) fn new(nothing: H::Entry) -> Self {
+        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: true, fired: Vec::new() }
+    }
+
+    /// Waits until somebody is ready, or the clock, if there is one. True if the clock is.
+    pub(in crate::sys) fn wait(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
+        if self.watched.armed() < LONG {
+            self.next = None;
+            return self.wait_for_all(host, clock, ready);
+        }
+        if self.next.is_none() && self.happened {
+            self.next = Some(host.alarm(self.period));
+        }
+        let Some(next) = &self.next else {
+            // All was quiet; whatever this brings is something that happens.
+            self.happened = true;
+            return self.wait_for_all(host, clock, ready);
+        };
+        // The list begins with the alarm. Without a clock it is there twice.
+        self.watched.list[REVIEW] = H::entry(next);
+        self.watched.list[CLOCK] = clock.unwrap_or(H::entry(next));
+        host.poll(&self.watched.list[..self.watched.quiet()], &mut self.fired);
+        if self.fired.contains(&(REVIEW as u32)) {
+            return self.review(host, clock, ready);
+        }
+        self.happened = true;
+        self.report(0, clock.is_some(), ready)
+    }
+
+    fn wait_for_all(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
+        let from = match clock {
+            Some(clock) => {
+                self.watched.list[CLOCK] = clock;
+                CLOCK
+            }
+            None => SOCKETS,
+        };
+        host.poll(&self.watched.list[from..], &mut self.fired);
+        self.report(from, clock.is_some(), ready)
+    }
+
+    /// Looks at all of them, and if nothing has happened for a period waits for all of them.
+    fn review(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
+        if self.watched.quiet() < self.watched.list.len() {
+            let before = host.now();
+            // The alarm, which has rung, keeps it from waiting.
+            host.poll(&self.watched.list, &mut self.fired);
+            self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
+        }
+        self.next = None;
+        let first = ready.len();
+        let clock_fired = self.report(0, clock.is_some(), ready);
+        self.watched.review();
+        let happens = clock_fired || ready.len() > first;
+        if happens || std::mem::take(&mut self.happened) {
+            self.happened = happens;
+            if happens {
+                return clock_fired;
+            }
+            // Nothing now, but something since the last review: one more period.
+            self.next = Some(host.alarm(self.period));
+        }
+        self.wait(host, clock, ready)
+    }
+
+    /// Passes on what the host has reported of the list from this place on, and takes it out. True if the clock was among it.
+    fn report(&mut self, from: usize, clock: bool, ready: &mut Vec<Ready>) -> bool {
+        let mut clock_fired = false;
+        let first = ready.len();
+        for &index in &self.fired {
+            match from + index as usize {
+                CLOCK => clock_fired = clock,
+                // A host that reports what was not asked is not believed.
+                place => ready.extend(self.watched.owner(place)),
+            }
+        }
+        for &Ready { key, side } in &ready[first..] {
+            self.watched.take_out(side, key);
+        }
+        clock_fired
+    }
+}

@@ -1,0 +1,12 @@
+//! The long list of wasip2, on a host of the test's and in its time: the very text of `sys/wasi/review.rs` and `watched.rs`.
+#![cfg(not(target_family = "wasm"))]
+
+mod sys;
+
+mod reactor {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Key {
+        pub index: u32,
+        pub generation: u32,
+    }
+}

@@ -1,0 +1,253 @@
+//! What the two files find around them, and the tests, which have to be where they can be seen from.
+
+#[path = "../../src/sys/wasi/review.rs"]
+mod review;
+#[path = "../../src/sys/wasi/watched.rs"]
+mod watched;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::reactor::Key;
+use review::{Host, LONG, Reviewed, SHARE, SHORTEST};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Read = 0,
+    #[allow(dead_code)]
+    Write = 1,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    pub key: Key,
+    pub side: Side,
+}
+
+/// What wasmtime takes for each entry of a list, in nanoseconds.
+const EACH: u64 = 450;
+/// And what a program takes for each socket that is ready.
+const SERVED: u64 = 4_000;
+/// From these numbers on an entry is a clock.
+const CLOCKS: u32 = 1 << 24;
+
+const NEVER: u64 = u64::MAX;
+
+/// xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// When each socket and each clock is ready, and what time it is.
+struct World {
+    now: u64,
+    sockets: Vec<u64>,
+    clocks: Vec<u64>,
+    /// Of the lists that polls were given.
+    entries: u64,
+    polls: u64,
+}
+
+impl World {
+    fn of(&self, entry: u32) -> u64 {
+        match entry.checked_sub(CLOCKS) {
+            Some(clock) => self.clocks[clock as usize],
+            None => self.sockets[entry as usize],
+        }
+    }
+}
+
+struct Simulated(Rc<RefCell<World>>);
+
+impl Host for Simulated {
+    type Entry = u32;
+    type Alarm = u32;
+
+    fn now(&mut self) -> u64 {
+        self.0.borrow().now
+    }
+
+    fn alarm(&mut self, nanos: u64) -> u32 {
+        let mut world = self.0.borrow_mut();
+        let due = world.now + nanos;
+        world.clocks.push(due);
+        CLOCKS + world.clocks.len() as u32 - 1
+    }
+
+    fn entry(alarm: &u32) -> u32 {
+        *alarm
+    }
+
+    fn poll(&mut self, list: &[u32], ready: &mut Vec<u32>) {
+        let mut world = self.0.borrow_mut();
+        assert!(!list.is_empty(), "a host traps on an empty list");
+        world.polls += 1;
+        world.entries += list.len() as u64;
+        world.now += EACH * list.len() as u64;
+        ready.clear();
+        let earliest = list.iter().map(|&entry| world.of(entry)).min().expect("not empty");
+        assert_ne!(earliest, NEVER, "nothing would ever happen");
+        if earliest > world.now {
+            // It sleeps, and looks at all of them again.
+            world.now = earliest + EACH * list.len() as u64;
+        }
+        ready.extend((0..list.len() as u32).filter(|&place| world.of(list[place as usize]) <= world.now));
+    }
+}
+
+/// A program with a long list.
+struct Program {
+    world: Rc<RefCell<World>>,
+    list: Reviewed<Simulated>,
+    random: Random,
+}
+
+impl Program {
+    fn new(sockets: usize, seed: u64) -> Program {
+        let world = World { now: 1, sockets: vec![NEVER; sockets], clocks: Vec::new(), entries: 0, polls: 0 };
+        let mut list = Reviewed::new(0);
+        (0..sockets as u32).for_each(|index| list.watched.push(Side::Read, key(index), index));
+        Program { world: Rc::new(RefCell::new(world)), list, random: Random(seed * 2 + 1) }
+    }
+
+    /// Waits, and serves who is ready: each is ready again after what `again` says. Who they were, and how long each has waited.
+    fn turn(&mut self, mut again: impl FnMut(&mut Random, u32) -> u64) -> Vec<(u32, u64)> {
+        let mut ready = Vec::new();
+        self.list.wait(&mut Simulated(Rc::clone(&self.world)), None, &mut ready);
+        let mut served = Vec::new();
+        for Ready { key, side } in ready {
+            let mut world = self.world.borrow_mut();
+            assert!(!self.list.watched.is_armed(side, key), "what is reported is armed no more");
+            let due = world.sockets[key.index as usize];
+            assert!(due <= world.now, "it is not ready");
+            served.push((key.index, world.now - due));
+            world.now += SERVED;
+            let after = again(&mut self.random, key.index);
+            world.sockets[key.index as usize] = world.now.saturating_add(after);
+            drop(world);
+            self.list.watched.push(side, key, key.index);
+        }
+        served
+    }
+
+    fn now(&self) -> u64 {
+        self.world.borrow().now
+    }
+}
+
+fn key(index: u32) -> Key {
+    Key { index, generation: 0 }
+}
+
+/// No idle connection waits longer than is said, whatever the busy ones do, and they have nine tenths of the time.
+#[test]
+fn the_bound_holds_and_the_share_for_every_seed() {
+    for seed in 0..10 {
+        for (busy, idle) in [(1, 200), (10, 1_000), (50, 1_000), (50, 10_000), (300, 3_000)] {
+            let mut program = Program::new(busy + idle, seed);
+            let quiet = |random: &mut Random| 1_000_000 + random.below(400_000_000);
+            for index in 0..busy + idle {
+                let due = if index < busy { 0 } else { quiet(&mut program.random) };
+                program.world.borrow_mut().sockets[index] = due;
+            }
+            let all = EACH * (busy + idle + watched::SOCKETS) as u64;
+            let (mut worst, mut echoes, mut turn) = (0, 0, 0);
+            while program.now() < 300_000_000 {
+                let served = program.turn(|random, index| {
+                    // The busy ones are at times quiet, too.
+                    if (index as usize) < busy && random.below(1_000) > 0 {
+                        random.below(20_000)
+                    } else {
+                        quiet(random)
+                    }
+                });
+                echoes += served.iter().filter(|(index, _)| (*index as usize) < busy).count();
+                // Serving them, and looking at the busy ones twice.
+                turn = turn.max(SERVED * served.len() as u64 + 2 * EACH * program.list.watched.quiet() as u64);
+                worst = served.iter().map(|&(_, waited)| waited).fold(worst, u64::max);
+            }
+            let bound = (SHARE * all).max(2 * SHORTEST) + 2 * turn;
+            assert!(worst <= bound, "seed {seed}, {busy} busy, {idle} idle: {worst} ns, and {bound} is said");
+            assert!(echoes > 0);
+        }
+    }
+}
+
+/// What busy connections get beside thousands of idle ones is what they get without them, but for a tenth and the few entries.
+#[test]
+fn idle_connections_take_a_tenth_at_the_most() {
+    let rate = |idle: usize| {
+        let mut program = Program::new(50 + idle, 7);
+        (0..50).for_each(|index| program.world.borrow_mut().sockets[index] = 0);
+        let mut echoes = 0;
+        while program.now() < 2_000_000_000 {
+            echoes += program.turn(|random, _| random.below(2_000)).len();
+        }
+        echoes as f64
+    };
+    let alone = rate(0);
+    for idle in [200, 1_000, 10_000] {
+        let part = rate(idle) / alone;
+        assert!(part > 0.85, "beside {idle} idle ones: {part:.2} of the rate without");
+    }
+}
+
+/// Nothing happens for an hour: nobody wakes up, and then it is noticed at once.
+#[test]
+fn an_idle_program_does_not_wake_up() {
+    let mut program = Program::new(1_000, 3);
+    const HOUR: u64 = 3_600_000_000_000;
+    program.world.borrow_mut().sockets[500] = HOUR;
+    let served = program.turn(|_, _| NEVER - HOUR);
+    assert_eq!(served.len(), 1);
+    assert!(served[0].1 <= 2 * EACH * 1_002, "it waited {} ns", served[0].1);
+    assert!(program.world.borrow().polls < 10, "{} polls", program.world.borrow().polls);
+}
+
+/// A short list is given whole, and no clock is made for it.
+#[test]
+fn a_short_list_is_given_whole() {
+    let mut program = Program::new(LONG - 1, 5);
+    program.world.borrow_mut().sockets.iter_mut().for_each(|due| *due = 0);
+    for _ in 0..100 {
+        program.turn(|random, _| random.below(100_000));
+    }
+    let world = program.world.borrow();
+    assert_eq!((world.entries, world.clocks.len()), (world.polls * (LONG as u64 - 1), 0));
+}
+
+/// Arming and disarming in any order keeps the list, and who is where.
+#[test]
+fn the_list_is_right_after_any_changes() {
+    for seed in 0..50 {
+        let mut random = Random(seed * 2 + 1);
+        let mut watched = watched::Watched::new(0);
+        let mut armed = std::collections::BTreeSet::new();
+        for step in 0..2_000 {
+            let index = random.below(200) as u32;
+            match random.below(5) {
+                0 | 1 if armed.insert(index) => watched.push(Side::Read, key(index), index),
+                2 | 3 => {
+                    watched.take_out(Side::Read, key(index));
+                    armed.remove(&index);
+                }
+                4 if step % 10 == 0 => watched.review(),
+                _ => {}
+            }
+            assert!((watched::SOCKETS..=watched.list.len()).contains(&watched.quiet()));
+            let listed: std::collections::BTreeSet<_> = watched.list[watched::SOCKETS..].iter().copied().collect();
+            assert_eq!((listed, watched.armed()), (armed.clone(), armed.len()));
+            for place in watched::SOCKETS..watched.list.len() {
+                assert_eq!(watched.owner(place).map(|owner| owner.key), Some(key(watched.list[place])));
+            }
+            assert!((0..200).all(|index| watched.is_armed(Side::Read, key(index)) == armed.contains(&index)));
+        }
+    }
+}
