@@ -80,6 +80,7 @@ unsafe extern "C" fn drop(_: *mut c_void) {}
 mod spawn {
     use std::cell::Cell;
     use std::ffi::c_void;
+    use std::pin::Pin;
     
     /// Starts a task.
     type Spawn = fn(Pin<Box<dyn Future<Output = ()>>>);
