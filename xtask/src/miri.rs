@@ -13,7 +13,11 @@ pub fn run() -> Result {
         say(&format!("the Miri step was not run: {why}"));
         return Ok(());
     }
-    test("the unsafe code of the guest crate, under Miri", &["--lib", "--test", "abi"], "-Zmiri-strict-provenance")?;
+    test(
+        "the unsafe code of the guest crate, under Miri",
+        &["--lib", "--test", "abi", "--test", "abi_p3"],
+        "-Zmiri-strict-provenance",
+    )?;
     // Not tests/runtime.rs: Miri's epoll is edge-triggered only, and `polling` uses another. A simulation needs none.
     // Trees, because async-task looks at a whole future through a shared reference (4.7.1, src/runnable.rs, `Checked`),
     // which stacks forbid if the future borrows from itself.

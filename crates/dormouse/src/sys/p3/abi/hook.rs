@@ -14,7 +14,8 @@ use super::Waitable;
 use crate::sys::p3::set;
 
 type Callback = unsafe extern "C" fn(data: *mut c_void, code: u32);
-type Register = unsafe extern "C" fn(task: *mut c_void, waitable: u32, callback: Callback, data: *mut c_void) -> *mut c_void;
+type Register =
+    unsafe extern "C" fn(task: *mut c_void, waitable: u32, callback: Callback, data: *mut c_void) -> *mut c_void;
 type Unregister = unsafe extern "C" fn(task: *mut c_void, waitable: u32) -> *mut c_void;
 
 /// `wasip3_task` of version 3.
@@ -81,7 +82,7 @@ mod spawn {
     use std::cell::Cell;
     use std::ffi::c_void;
     use std::pin::Pin;
-    
+
     /// Starts a task.
     type Spawn = fn(Pin<Box<dyn Future<Output = ()>>>);
 

@@ -2,7 +2,7 @@
 //! backend.
 //!
 //! A read or write that the host cannot do at once goes on by itself, into memory that it keeps a pointer to. So whatever
-//! is lent for long is owned by [`Mailbox`] or [`Outbox`], in a box, and is let go only after the host has said that it is
+//! is lent for long is owned by [`Mailbox`] or [`Outbox`], on the heap, and is let go only after the host has said that it is
 //! through: by an event, or because it was told to stop. The caller's memory is lent for the length of a call: what is not
 //! done by then is stopped.
 //!
@@ -23,12 +23,12 @@ pub(crate) use hook::Entered;
 #[cfg(feature = "p3-spawn")]
 pub(crate) use hook::set_spawn;
 pub(super) use hook::{Listener, watched};
-#[cfg(target_env = "p2")]
-pub use run::{WORLD, run_main};
-#[cfg(target_env = "p2")]
-pub(super) use run::was_called;
 pub(super) use open::{Incoming, Outgoing, forward, listen, receive, send, stderr, stdin, stdout};
 pub(super) use read::{Bytes, Connections, Mailbox, Readable, SocketEnd, StdioEnd};
+#[cfg(target_env = "p2")]
+pub(super) use run::was_called;
+#[cfg(target_env = "p2")]
+pub use run::{WORLD, run_main};
 pub(super) use write::Outbox;
 
 use super::set;

@@ -31,7 +31,11 @@ pub(in crate::sys::p3) fn listen(socket: &TcpSocket) -> Result<Mailbox<Connectio
     unsafe {
         tcp_listen(socket.handle(), result.as_mut_ptr());
         let result = result.assume_init();
-        if result.is_err == 0 { Ok(Mailbox::new(result.case.as_ptr().cast::<u32>().read(), 1)) } else { Err(SocketEnd::open(result).unwrap_err()) }
+        if result.is_err == 0 {
+            Ok(Mailbox::new(result.case.assume_init(), 1))
+        } else {
+            Err(SocketEnd::open(result).unwrap_err())
+        }
     }
 }
 
@@ -105,4 +109,3 @@ pub(in crate::sys::p3) fn stderr() -> Outgoing<StdioEnd> {
     // SAFETY: as for `send`.
     (outbox, unsafe { Mailbox::new(write_via_stream(data), 1) })
 }
-

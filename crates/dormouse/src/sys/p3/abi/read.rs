@@ -112,16 +112,13 @@ pub(in crate::sys::p3) enum SocketEnd {}
 #[repr(C)]
 pub(in crate::sys::p3) struct SocketResult {
     pub(super) is_err: u8,
-    pub(super) case: MaybeUninit<Aligned>,
-    is_some: MaybeUninit<Aligned>,
+    /// One byte of it, or the handle of a stream.
+    pub(super) case: MaybeUninit<u32>,
+    /// One byte of it.
+    is_some: MaybeUninit<u32>,
     start: MaybeUninit<*mut u8>,
     len: MaybeUninit<usize>,
 }
-
-/// A case, where what follows it is aligned to four bytes.
-#[repr(C, align(4))]
-#[derive(Clone, Copy)]
-pub(super) struct Aligned(u8);
 
 const _: () = assert!(size_of::<SocketResult>() == 8 + 3 * size_of::<usize>());
 
@@ -169,8 +166,8 @@ impl Readable for SocketEnd {
 }
 
 /// # Safety
-/// The host has written the case. It has not written the bytes after it, so it is looked at as a byte.
-unsafe fn case(case: &MaybeUninit<Aligned>) -> u8 {
+/// The host has written the first byte. The others it need not have.
+unsafe fn case(case: &MaybeUninit<u32>) -> u8 {
     // SAFETY: as the caller promises.
     unsafe { *case.as_ptr().cast::<u8>() }
 }
@@ -206,11 +203,12 @@ impl Readable for StdioEnd {
     }
 }
 
-/// The readable end of a stream or future, and a box in which the host puts what comes.
+/// The readable end of a stream or future, and memory in which the host puts what comes.
 pub(in crate::sys::p3) struct Mailbox<R: Readable> {
     handle: u32,
-    /// The host has a pointer to this while a read is under way.
-    letters: Box<[MaybeUninit<R::Letter>]>,
+    /// The host has a pointer to these while a read is under way. No `Box`, whose contents nobody else may point to when it
+    /// moves.
+    letters: Vec<MaybeUninit<R::Letter>>,
     /// Written by the host and not yet taken.
     filled: Range<usize>,
     under_way: bool,
@@ -221,7 +219,7 @@ impl<R: Readable> Mailbox<R> {
     /// # Safety
     /// The handle is a readable end of this type, and nobody else's.
     pub(super) unsafe fn new(handle: u32, room: usize) -> Self {
-        let letters = Box::new_uninit_slice(room);
+        let letters = Vec::from(Box::new_uninit_slice(room));
         Mailbox { handle, letters, filled: 0..0, under_way: false, kind: PhantomData }
     }
 
@@ -241,7 +239,7 @@ impl<R: Readable> Mailbox<R> {
     /// Begins to read into the mailbox, which is empty. `None`: the read is under way, and will be an event.
     pub(in crate::sys::p3) fn start(&mut self) -> Option<Moved> {
         assert!(!self.under_way && self.filled.is_empty(), "one read at a time");
-        // SAFETY: the box and its room stay until the read is through, which is when `under_way` is false again.
+        // SAFETY: the letters stay where they are until the read is through, which is when `under_way` is false again.
         let code = unsafe { R::read(self.handle, self.letters.as_mut_ptr().cast(), self.letters.len()) };
         if code == BLOCKED {
             self.under_way = true;
@@ -319,4 +317,3 @@ impl Mailbox<Bytes> {
         Moved::new(code)
     }
 }
-
