@@ -210,12 +210,11 @@ impl<E: End> Writer<E> {
         if self.state == Phase::Ending {
             return self.end.is_under_way().then(|| self.end.waitable());
         }
-        if !self.outbox.is_under_way() {
-            if let Some(moved) = self.outbox.start() {
+        if !self.outbox.is_under_way()
+            && let Some(moved) = self.outbox.start() {
                 self.note(moved);
                 return None;
             }
-        }
         Some(self.outbox.waitable())
     }
 }

@@ -18,6 +18,8 @@ type Register =
     unsafe extern "C" fn(task: *mut c_void, waitable: u32, callback: Callback, data: *mut c_void) -> *mut c_void;
 type Unregister = unsafe extern "C" fn(task: *mut c_void, waitable: u32) -> *mut c_void;
 
+type Spawn = unsafe fn(task: *mut c_void, future: Box<dyn Future<Output = ()>>);
+
 /// `wasip3_task` of version 3.
 #[repr(C)]
 struct Task {
@@ -35,7 +37,7 @@ struct Vtable {
     unregister: Unregister,
     clone: unsafe extern "C" fn(task: *mut c_void) -> *mut c_void,
     drop: unsafe extern "C" fn(task: *mut c_void),
-    spawn: Option<unsafe fn(task: *mut c_void, future: Box<dyn Future<Output = ()>>)>,
+    spawn: Option<Spawn>,
 }
 
 // SAFETY: nothing in it changes, and its pointer is null.
