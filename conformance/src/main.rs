@@ -5,6 +5,7 @@
 //! wasip1, then whatever the case says. It ends with exit code 0, or panics.
 
 mod cases;
+mod counting;
 
 use std::process::ExitCode;
 

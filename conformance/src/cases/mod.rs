@@ -6,6 +6,7 @@ mod fair;
 mod files;
 mod handles;
 mod load;
+mod memory;
 mod moving;
 mod net;
 mod nettest;
@@ -146,6 +147,7 @@ cases! {
     fair::copy_both_ways,
     fair::forwarded,
     fair::unread_stdout,
+    memory::allocations_of_a_thousand_echoes,
     task::nothing_can_wake_it,
     task::abort_parked,
     task::results,

@@ -16,7 +16,8 @@ use crate::differences::{
     datagrams_over_ipv6_are_those_over_ipv4, datagrams_that_fail_say_why,
     deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4, names_are_looked_up,
     options_of_listeners_are_handed_on, options_of_streams_are_what_was_set, peek_works_or_says_unsupported,
-    shutting_reading_down_ends_every_read_and_no_write, the_wildcard_of_ipv6_is_ipv6_alone_on_wasi,
+    reading_and_writing_allocate_nothing, shutting_reading_down_ends_every_read_and_no_write,
+    the_wildcard_of_ipv6_is_ipv6_alone_on_wasi,
 };
 use crate::drivers::{Backend, Subject};
 use crate::{echo, pattern};
@@ -107,6 +108,7 @@ battery! {
         io_that_is_always_ready_starves_nobody with peers,
         a_two_way_copy_is_fair_to_both_directions is copy_both_ways with peers,
         what_is_forwarded_arrives_to_the_end is forwarded with peers,
+        reading_and_writing_allocate_nothing with peers,
         a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
         a_parked_task_can_be_aborted is abort_parked with peers,
         tasks_give_results_in_turn is results,

@@ -179,3 +179,18 @@ pub fn a_listener_of_the_hosts_is_found_by_its_name(on: Backend) -> &'static str
     assert_eq!(on.start("named_listeners").ends_well(), [expected]);
     cell
 }
+
+pub fn reading_and_writing_allocate_nothing(on: Backend) -> &'static str {
+    let lines = on.start("allocations_of_a_thousand_echoes").ends_well();
+    let allocations: u64 = lines[0].parse().expect("it prints a number");
+    let does = match on {
+        Backend::Sim => "a simulated network does",
+        Backend::ContraryP1 => "asking who is to blame does",
+        _ => {
+            assert_eq!(allocations, 0, "in a thousand echoes");
+            return "✓";
+        }
+    };
+    assert_ne!(allocations, 0);
+    does
+}
