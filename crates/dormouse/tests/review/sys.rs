@@ -6,10 +6,12 @@ mod review;
 mod watched;
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use crate::reactor::Key;
 use review::{Host, LONG, Reviewed, SHARE, SHORTEST};
+use watched::Watched;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -64,18 +66,23 @@ impl World {
     }
 }
 
-struct Simulated(Rc<RefCell<World>>);
+struct Simulated {
+    world: Rc<RefCell<World>>,
+    /// The places of those that are ready.
+    fired: Vec<usize>,
+}
 
 impl Host for Simulated {
     type Entry = u32;
     type Alarm = u32;
+    type Error = Infallible;
 
     fn now(&mut self) -> u64 {
-        self.0.borrow().now
+        self.world.borrow().now
     }
 
     fn alarm(&mut self, nanos: u64) -> u32 {
-        let mut world = self.0.borrow_mut();
+        let mut world = self.world.borrow_mut();
         let due = world.now + nanos;
         world.clocks.push(due);
         CLOCKS + world.clocks.len() as u32 - 1
@@ -85,20 +92,33 @@ impl Host for Simulated {
         *alarm
     }
 
-    fn poll(&mut self, list: &[u32], ready: &mut Vec<u32>) {
-        let mut world = self.0.borrow_mut();
+    fn poll(&mut self, list: &[u32]) -> Result<(), Infallible> {
+        let mut world = self.world.borrow_mut();
         assert!(!list.is_empty(), "a host traps on an empty list");
         world.polls += 1;
         world.entries += list.len() as u64;
         world.now += EACH * list.len() as u64;
-        ready.clear();
         let earliest = list.iter().map(|&entry| world.of(entry)).min().expect("not empty");
         assert_ne!(earliest, NEVER, "nothing would ever happen");
         if earliest > world.now {
             // It sleeps, and looks at all of them again.
             world.now = earliest + EACH * list.len() as u64;
         }
-        ready.extend((0..list.len() as u32).filter(|&place| world.of(list[place as usize]) <= world.now));
+        self.fired = (0..list.len()).filter(|&place| world.of(list[place]) <= world.now).collect();
+        Ok(())
+    }
+
+    fn rang(&self) -> bool {
+        self.fired.contains(&watched::REVIEW)
+    }
+
+    fn report(&mut self, from: usize, watched: &mut Watched<u32>, ready: &mut Vec<Ready>) -> bool {
+        let fired = self.fired.iter().map(|place| from + place);
+        let first = ready.len();
+        ready.extend(fired.clone().filter_map(|place| watched.owner(place)));
+        let clock_fired = fired.into_iter().any(|place| place == watched::CLOCK);
+        ready[first..].iter().for_each(|ready| watched.take_out(ready.side, ready.key));
+        clock_fired
     }
 }
 
@@ -120,7 +140,8 @@ impl Program {
     /// Waits, and serves who is ready: each is ready again after what `again` says. Who they were, and how long each has waited.
     fn turn(&mut self, mut again: impl FnMut(&mut Random, u32) -> u64) -> Vec<(u32, u64)> {
         let mut ready = Vec::new();
-        self.list.wait(&mut Simulated(Rc::clone(&self.world)), None, &mut ready);
+        let mut host = Simulated { world: Rc::clone(&self.world), fired: Vec::new() };
+        let Ok(_) = self.list.wait(&mut host, None, &mut ready);
         let mut served = Vec::new();
         for Ready { key, side } in ready {
             let mut world = self.world.borrow_mut();

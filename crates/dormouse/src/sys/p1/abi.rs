@@ -24,6 +24,14 @@ pub(super) enum Due {
     After(u64),
 }
 
+/// What tells the alarm of the next review from other clocks, in what comes back with their event.
+pub(super) const ALARM: u64 = 1;
+
+/// A clock that rings at this reading of it, and is told from others.
+pub(super) fn alarm(when: u64) -> Subscription {
+    Subscription { userdata: ALARM, ..clock(Due::At(when)) }
+}
+
 pub(super) fn clock(due: Due) -> Subscription {
     let (timeout, flags) = match due {
         Due::At(when) => (when, wasip1::SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME),

@@ -1,5 +1,4 @@
-//! The list of subscriptions is what the host is given: see [`Watched`]. Here all of them are, always: our runner looks at a byte for
-//! each.
+//! The list of subscriptions is what the host is given, all of it or the busy part: see [`Reviewed`].
 //!
 //! Hosts differ, and what they get wrong is only ever a wake too many, an event too few, or an error:
 //! * some report all descriptors when one is ready (wasi-common, sync), some return early with nothing (WasmEdge);
@@ -13,19 +12,86 @@ use super::abi::{self, Due, Errno, Event, Subscription};
 use super::{Kind, Notifier, Source, clock, descriptor};
 use crate::io::error;
 use crate::reactor::Key;
-use crate::sys::wasi::watched::{CLOCK, SOCKETS, Watched};
+use crate::sys::wasi::review::{Host, Reviewed};
+use crate::sys::wasi::watched::{SOCKETS, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
 
 /// How long to sleep where a host cannot wait for sockets, in nanoseconds.
 const NAP: u64 = 5_000_000;
 
 pub(crate) struct Poller {
-    watched: Watched<Subscription>,
+    list: Reviewed<Wasi>,
+    host: Wasi,
+    /// Whether the host can wait for sockets; `None` before there was one.
+    waits_for_sockets: Option<bool>,
+}
+
+struct Wasi {
     events: Vec<Event>,
     /// A clock's subscription may name a point in time.
     knows_absolute_time: bool,
-    /// Whether the host can wait for sockets; `None` before there was one.
-    waits_for_sockets: Option<bool>,
+}
+
+impl Host for Wasi {
+    type Entry = Subscription;
+    /// When it rings.
+    type Alarm = u64;
+    type Error = Errno;
+
+    fn has_alarms(&self) -> bool {
+        self.knows_absolute_time
+    }
+
+    fn now(&mut self) -> u64 {
+        clock::now()
+    }
+
+    fn alarm(&mut self, nanos: u64) -> u64 {
+        self.now() + nanos
+    }
+
+    fn entry(alarm: &u64) -> Subscription {
+        abi::alarm(*alarm)
+    }
+
+    fn poll(&mut self, list: &[Subscription]) -> Result<(), Errno> {
+        abi::poll(list, &mut self.events)
+    }
+
+    fn rang(&self) -> bool {
+        self.events.iter().any(|event| event.type_ == wasip1::EVENTTYPE_CLOCK && event.userdata == abi::ALARM)
+    }
+
+    fn report(&mut self, _from: usize, watched: &mut Watched<Subscription>, ready: &mut Vec<Ready>) -> bool {
+        let mut clock_fired = false;
+        for event in &self.events {
+            if event.type_ == wasip1::EVENTTYPE_CLOCK {
+                clock_fired |= event.userdata != abi::ALARM;
+                continue;
+            }
+            let side = if event.userdata & 1 == 0 { Side::Read } else { Side::Write };
+            let index = (event.userdata >> 1) as u32;
+            let hung_up = event.fd_readwrite.flags & wasip1::EVENTRWFLAGS_FD_READWRITE_HANGUP != 0;
+            fire(watched, index, side, event.error, ready);
+            if hung_up {
+                // Both sides have something to hear.
+                let other = if side == Side::Read { Side::Write } else { Side::Read };
+                fire(watched, index, other, wasip1::ERRNO_SUCCESS, ready);
+            }
+        }
+        clock_fired
+    }
+}
+
+/// Reports a side, if it is armed: a host that reports what was not asked, or twice, is not believed.
+fn fire(watched: &mut Watched<Subscription>, index: u32, side: Side, errno: Errno, ready: &mut Vec<Ready>) {
+    let Some(place) = watched.place(index, side) else { return };
+    let Some(owner) = watched.owner(place) else { return };
+    if let Some(fd) = abi::descriptor_of(&watched.list[place]).filter(|_| errno != wasip1::ERRNO_SUCCESS) {
+        descriptor::refused(fd, side, errno);
+    }
+    watched.take_out(side, owner.key);
+    ready.push(owner);
 }
 
 impl Wait for Poller {
@@ -33,53 +99,45 @@ impl Wait for Poller {
     type Notifier = Notifier;
 
     fn new() -> io::Result<Self> {
-        Ok(Poller {
-            watched: Watched::new(abi::clock(Due::After(0))),
-            events: Vec::new(),
-            knows_absolute_time: true,
-            waits_for_sockets: None,
-        })
+        let host = Wasi { events: Vec::new(), knows_absolute_time: true };
+        Ok(Poller { list: Reviewed::new(abi::clock(Due::After(0))), host, waits_for_sockets: None })
     }
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
-        if self.watched.is_armed(side, key) {
+        if self.list.watched.is_armed(side, key) {
             return Ok(());
         }
         let fd = source.raw()?;
         if source.kind == Kind::Socket && self.waits_for_sockets.is_none() {
             self.waits_for_sockets = Some(can_wait_for(fd));
         }
-        self.watched.push(side, key, abi::readiness(fd, side, userdata(side, key)));
+        self.list.watched.push(side, key, abi::readiness(fd, side, userdata(side, key)));
         Ok(())
     }
 
     fn disarm(&mut self, side: Side, key: Key) {
-        self.watched.take_out(side, key);
+        self.list.watched.take_out(side, key);
     }
 
     fn remove(&mut self, key: Key) {
-        self.watched.take_out(Side::Read, key);
-        self.watched.take_out(Side::Write, key);
+        self.list.watched.take_out(Side::Read, key);
+        self.list.watched.take_out(Side::Write, key);
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
         if self.waits_for_sockets == Some(false) && self.armed() > 0 {
             return self.nap(until, ready);
         }
-        let mut events = std::mem::take(&mut self.events);
-        let waited = self.call(until, &mut events);
-        let waited = match waited {
-            Ok(()) => Ok(self.report(&events, ready)),
+        match self.call(until, ready) {
+            Ok(clock_fired) => Ok(clock_fired),
             Err(wasip1::ERRNO_INTR) => Ok(false),
-            Err(errno) if self.armed() > 0 => self.find_refused(errno, until, ready, &mut events),
+            Err(errno) if self.armed() > 0 => self.find_refused(errno, until, ready),
             Err(errno) => Err(cannot_wait(errno)),
-        };
-        self.events = events;
-        waited
+        }
     }
 
     fn armed(&self) -> usize {
-        self.watched.armed()
+        self.list.watched.armed()
     }
 
     fn notifier(&self) -> Notifier {
@@ -89,65 +147,28 @@ impl Wait for Poller {
 
 impl Poller {
     /// The one call that waits.
-    fn call(&mut self, until: Until, events: &mut Vec<Event>) -> Result<(), Errno> {
-        let from = match until {
-            Until::Now => {
-                self.watched.list[CLOCK] = abi::clock(Due::After(0));
-                CLOCK
-            }
-            Until::At(when) => {
-                let when = when.as_nanos();
-                if self.knows_absolute_time {
-                    self.watched.list[CLOCK] = abi::clock(Due::At(when));
-                    match abi::poll(&self.watched.list[CLOCK..], events) {
-                        Err(wasip1::ERRNO_NOTSUP | wasip1::ERRNO_INVAL | wasip1::ERRNO_NOSYS) => {
-                            self.knows_absolute_time = false;
-                        }
-                        result => return result,
-                    }
+    fn call(&mut self, until: Until, ready: &mut Vec<Ready>) -> Result<bool, Errno> {
+        // A host fails, or returns at once, if it is to wait for nothing. The runtime does not ask for it.
+        assert!(until != Until::Forever || self.armed() > 0, "an endless wait on nothing");
+        if self.host.knows_absolute_time {
+            let clock = match until {
+                Until::Now => Some(Due::After(0)),
+                Until::At(when) => Some(Due::At(when.as_nanos())),
+                Until::Forever => None,
+            };
+            match self.list.wait(&mut self.host, clock.map(abi::clock), ready) {
+                Err(wasip1::ERRNO_NOTSUP | wasip1::ERRNO_INVAL | wasip1::ERRNO_NOSYS) => {
+                    self.host.knows_absolute_time = false;
                 }
-                self.watched.list[CLOCK] = abi::clock(Due::After(when.saturating_sub(clock::now())));
-                CLOCK
+                result => return result,
             }
-            Until::Forever => {
-                // A host fails, or returns at once, if it is to wait for nothing. The runtime does not ask for it.
-                assert!(self.armed() > 0, "an endless wait on nothing");
-                SOCKETS
-            }
+        }
+        let clock = match until {
+            Until::Now => Some(0),
+            Until::At(when) => Some(when.as_nanos().saturating_sub(clock::now())),
+            Until::Forever => None,
         };
-        abi::poll(&self.watched.list[from..], events)
-    }
-
-    /// Passes on what the host has reported. True if the clock was among it.
-    fn report(&mut self, events: &[Event], ready: &mut Vec<Ready>) -> bool {
-        let mut clock_fired = false;
-        for event in events {
-            if event.type_ == wasip1::EVENTTYPE_CLOCK {
-                clock_fired = true;
-                continue;
-            }
-            let side = if event.userdata & 1 == 0 { Side::Read } else { Side::Write };
-            let index = (event.userdata >> 1) as u32;
-            let hung_up = event.fd_readwrite.flags & wasip1::EVENTRWFLAGS_FD_READWRITE_HANGUP != 0;
-            self.fire(index, side, event.error, ready);
-            if hung_up {
-                // Both sides have something to hear.
-                let other = if side == Side::Read { Side::Write } else { Side::Read };
-                self.fire(index, other, wasip1::ERRNO_SUCCESS, ready);
-            }
-        }
-        clock_fired
-    }
-
-    /// Reports a side, if it is armed: a host that reports what was not asked, or twice, is not believed.
-    fn fire(&mut self, index: u32, side: Side, errno: Errno, ready: &mut Vec<Ready>) {
-        let Some(place) = self.watched.place(index, side) else { return };
-        let Some(owner) = self.watched.owner(place) else { return };
-        if let Some(fd) = abi::descriptor_of(&self.watched.list[place]).filter(|_| errno != wasip1::ERRNO_SUCCESS) {
-            descriptor::refused(fd, side, errno);
-        }
-        self.watched.take_out(side, owner.key);
-        ready.push(owner);
+        self.list.wait(&mut self.host, clock.map(Due::After).map(abi::clock), ready)
     }
 
     /// The host has refused to wait for all together. Asks about each by itself, and reports those that it refuses; should
@@ -158,23 +179,23 @@ impl Poller {
         why: Errno,
         until: Until,
         ready: &mut Vec<Ready>,
-        events: &mut Vec<Event>,
     ) -> io::Result<bool> {
+        let watched = &self.list.watched;
         let mut refused = Vec::new();
-        for place in SOCKETS..self.watched.list.len() {
-            let alone = [abi::clock(Due::After(0)), self.watched.list[place]];
-            if let Err(errno) = abi::poll(&alone, events) {
-                refused.extend(self.watched.owner(place).map(|owner| (owner, errno)));
+        for place in SOCKETS..watched.list.len() {
+            let alone = [abi::clock(Due::After(0)), watched.list[place]];
+            if let Err(errno) = self.host.poll(&alone) {
+                refused.extend(watched.owner(place).map(|owner| (owner, errno)));
             }
         }
-        if refused.len() == self.armed() && abi::poll(&[abi::clock(Due::After(0))], events).is_err() {
+        if refused.len() == self.armed() && self.host.poll(&[abi::clock(Due::After(0))]).is_err() {
             return Err(cannot_wait(why));
         }
         if refused.is_empty() {
             return self.nap(until, ready);
         }
         for (Ready { key, side }, errno) in refused {
-            self.fire(key.index, side, errno, ready);
+            fire(&mut self.list.watched, key.index, side, errno, ready);
         }
         Ok(false)
     }
@@ -193,8 +214,8 @@ impl Poller {
             Err(errno) => return Err(cannot_wait(errno)),
         }
         while self.armed() > 0 {
-            let Some(owner) = self.watched.owner(self.watched.list.len() - 1) else { break };
-            self.watched.take_out(owner.side, owner.key);
+            let Some(owner) = self.list.watched.owner(self.list.watched.list.len() - 1) else { break };
+            self.list.watched.take_out(owner.side, owner.key);
             ready.push(owner);
         }
         Ok(true)

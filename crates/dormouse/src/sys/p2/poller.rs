@@ -3,6 +3,7 @@
 //! The clock pollable stays while the earliest deadline does. When the earliest deadline moves later it stays too: it
 //! fires early once, and the next wait gets a new one.
 
+use std::convert::Infallible;
 use std::io;
 
 use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
@@ -12,19 +13,26 @@ use super::abi::{self, RawPollable};
 use super::{Notifier, Source, budget, clock};
 use crate::reactor::Key;
 use crate::sys::wasi::review::{Host, Reviewed};
+use crate::sys::wasi::watched::{CLOCK, REVIEW, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
 use crate::time::Instant;
 
 pub(crate) struct Poller {
     list: Reviewed<Wasi>,
+    host: Wasi,
     clock: Option<(Instant, Pollable)>,
 }
 
-struct Wasi;
+#[derive(Default)]
+struct Wasi {
+    /// Where the host writes what is ready.
+    fired: Vec<u32>,
+}
 
 impl Host for Wasi {
     type Entry = RawPollable;
     type Alarm = Pollable;
+    type Error = Infallible;
 
     fn now(&mut self) -> u64 {
         clock::now()
@@ -38,9 +46,39 @@ impl Host for Wasi {
         alarm.handle()
     }
 
-    fn poll(&mut self, list: &[RawPollable], ready: &mut Vec<u32>) {
-        abi::poll(list, ready);
-        budget::spend(budget::FIRED * ready.len() as u32);
+    fn poll(&mut self, list: &[RawPollable]) -> Result<(), Infallible> {
+        abi::poll(list, &mut self.fired);
+        budget::spend(budget::FIRED * self.fired.len() as u32);
+        Ok(())
+    }
+
+    fn rang(&self) -> bool {
+        self.fired.contains(&(REVIEW as u32))
+    }
+
+    fn report(&mut self, from: usize, watched: &mut Watched<RawPollable>, ready: &mut Vec<Ready>) -> bool {
+        let mut clock_fired = false;
+        let first = ready.len();
+        for &index in &self.fired {
+            match from + index as usize {
+                CLOCK => clock_fired = true,
+                // A host that reports what was not asked is not believed.
+                place => ready.extend(watched.owner(place)),
+            }
+        }
+        for &Ready { key, side } in &ready[first..] {
+            watched.take_out(side, key);
+        }
+        clock_fired
+    }
+}
+
+impl Poller {
+    fn wait_with(&mut self, clock: Option<RawPollable>, ready: &mut Vec<Ready>) -> bool {
+        match self.list.wait(&mut self.host, clock, ready) {
+            Ok(clock_fired) => clock_fired,
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -49,7 +87,7 @@ impl Wait for Poller {
     type Notifier = Notifier;
 
     fn new() -> io::Result<Self> {
-        Ok(Poller { list: Reviewed::new(0), clock: None })
+        Ok(Poller { list: Reviewed::new(0), host: Wasi::default(), clock: None })
     }
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
@@ -76,7 +114,7 @@ impl Wait for Poller {
                 // Fresh each time: wasmtime yields to its own tasks only at the first poll of a clock pollable that is
                 // past (wasmtime-wasi 48.0.8, p2/host/clocks.rs, `Deadline::Past`; wasmtime #13085, #13507).
                 let past = subscribe_instant(0);
-                let fired = self.list.wait(&mut Wasi, Some(past.handle()), ready);
+                let fired = self.wait_with(Some(past.handle()), ready);
                 budget::refresh();
                 Ok(fired)
             }
@@ -85,7 +123,7 @@ impl Wait for Poller {
                     self.clock = Some((when, subscribe_instant(when.as_nanos())));
                 }
                 let clock = self.clock.as_ref().map(|(_, pollable)| pollable.handle());
-                let fired = self.list.wait(&mut Wasi, clock, ready);
+                let fired = self.wait_with(clock, ready);
                 if fired {
                     self.clock = None;
                 }
@@ -94,7 +132,7 @@ impl Wait for Poller {
             Until::Forever => {
                 // A host traps on an empty list (wasi-io #67). The runtime does not ask for it.
                 assert!(self.armed() > 0, "an endless wait on nothing");
-                Ok(self.list.wait(&mut Wasi, None, ready))
+                Ok(self.wait_with(None, ready))
             }
         }
     }

@@ -3,7 +3,7 @@
 mod abi;
 #[cfg(not(target_env = "p1"))]
 pub(super) mod nodelay;
-#[cfg(all(target_env = "p2", not(feature = "p3")))]
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(super) mod review;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(super) mod watched;

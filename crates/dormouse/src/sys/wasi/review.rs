@@ -32,11 +32,20 @@ pub(in crate::sys) trait Host {
     type Entry: Copy;
     /// A clock that is in the list for as long as this lives.
     type Alarm;
+    type Error;
+    /// Whether there can be alarms.
+    fn has_alarms(&self) -> bool {
+        true
+    }
     fn now(&mut self) -> u64;
     fn alarm(&mut self, nanos: u64) -> Self::Alarm;
     fn entry(alarm: &Self::Alarm) -> Self::Entry;
-    /// Waits until one is ready, and tells the places of those that are. The list is not empty.
-    fn poll(&mut self, list: &[Self::Entry], ready: &mut Vec<u32>);
+    /// Waits until one is ready. The list is not empty.
+    fn poll(&mut self, list: &[Self::Entry]) -> Result<(), Self::Error>;
+    /// Whether the alarm is ready, in a list that began with it.
+    fn rang(&self) -> bool;
+    /// Takes those that are ready out, of a list that began at this place, and passes them on. True if the clock is ready.
+    fn report(&mut self, from: usize, watched: &mut Watched<Self::Entry>, ready: &mut Vec<Ready>) -> bool;
 }
 
 /// A list of which the busy part is waited for.
@@ -47,41 +56,69 @@ pub(in crate::sys) struct Reviewed<H: Host> {
     period: u64,
     /// Something has happened since the last review.
     happened: bool,
-    /// Where the host writes what is ready.
-    fired: Vec<u32>,
 }
 
 impl<H: Host> Reviewed<H> {
     pub(in crate::sys) fn new(nothing: H::Entry) -> Self {
-        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: true, fired: Vec::new() }
+        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: true }
     }
 
     /// Waits until somebody is ready, or the clock, if there is one. True if the clock is.
-    pub(in crate::sys) fn wait(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
-        if self.watched.armed() < LONG {
+    pub(in crate::sys) fn wait(
+        &mut self,
+        host: &mut H,
+        clock: Option<H::Entry>,
+        ready: &mut Vec<Ready>,
+    ) -> Result<bool, H::Error> {
+        loop {
+            if self.watched.armed() < LONG || !host.has_alarms() {
+                self.next = None;
+                return self.wait_for_all(host, clock, ready);
+            }
+            if self.next.is_none() && self.happened {
+                self.next = Some(host.alarm(self.period));
+            }
+            let Some(next) = &self.next else {
+                // All was quiet; whatever this brings is something that happens.
+                self.happened = true;
+                return self.wait_for_all(host, clock, ready);
+            };
+            // The list begins with the alarm. Without a clock it is there twice.
+            self.watched.list[REVIEW] = H::entry(next);
+            self.watched.list[CLOCK] = clock.unwrap_or(H::entry(next));
+            host.poll(&self.watched.list[..self.watched.quiet()])?;
+            if !host.rang() {
+                self.happened = true;
+                return Ok(host.report(REVIEW, &mut self.watched, ready) && clock.is_some());
+            }
+            if self.watched.quiet() < self.watched.list.len() {
+                let before = host.now();
+                // The alarm, which has rung, keeps it from waiting.
+                host.poll(&self.watched.list)?;
+                self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
+            }
             self.next = None;
-            return self.wait_for_all(host, clock, ready);
+            let first = ready.len();
+            let clock_fired = host.report(REVIEW, &mut self.watched, ready) && clock.is_some();
+            self.watched.review();
+            let happens = clock_fired || ready.len() > first;
+            if happens {
+                self.happened = true;
+                return Ok(clock_fired);
+            }
+            // Nothing now. If something has happened since the last review, one more period; else all are waited for.
+            if std::mem::take(&mut self.happened) {
+                self.next = Some(host.alarm(self.period));
+            }
         }
-        if self.next.is_none() && self.happened {
-            self.next = Some(host.alarm(self.period));
-        }
-        let Some(next) = &self.next else {
-            // All was quiet; whatever this brings is something that happens.
-            self.happened = true;
-            return self.wait_for_all(host, clock, ready);
-        };
-        // The list begins with the alarm. Without a clock it is there twice.
-        self.watched.list[REVIEW] = H::entry(next);
-        self.watched.list[CLOCK] = clock.unwrap_or(H::entry(next));
-        host.poll(&self.watched.list[..self.watched.quiet()], &mut self.fired);
-        if self.fired.contains(&(REVIEW as u32)) {
-            return self.review(host, clock, ready);
-        }
-        self.happened = true;
-        self.report(0, clock.is_some(), ready)
     }
 
-    fn wait_for_all(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
+    fn wait_for_all(
+        &mut self,
+        host: &mut H,
+        clock: Option<H::Entry>,
+        ready: &mut Vec<Ready>,
+    ) -> Result<bool, H::Error> {
         let from = match clock {
             Some(clock) => {
                 self.watched.list[CLOCK] = clock;
@@ -89,48 +126,7 @@ impl<H: Host> Reviewed<H> {
             }
             None => SOCKETS,
         };
-        host.poll(&self.watched.list[from..], &mut self.fired);
-        self.report(from, clock.is_some(), ready)
-    }
-
-    /// Looks at all of them, and if nothing has happened for a period waits for all of them.
-    fn review(&mut self, host: &mut H, clock: Option<H::Entry>, ready: &mut Vec<Ready>) -> bool {
-        if self.watched.quiet() < self.watched.list.len() {
-            let before = host.now();
-            // The alarm, which has rung, keeps it from waiting.
-            host.poll(&self.watched.list, &mut self.fired);
-            self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
-        }
-        self.next = None;
-        let first = ready.len();
-        let clock_fired = self.report(0, clock.is_some(), ready);
-        self.watched.review();
-        let happens = clock_fired || ready.len() > first;
-        if happens || std::mem::take(&mut self.happened) {
-            self.happened = happens;
-            if happens {
-                return clock_fired;
-            }
-            // Nothing now, but something since the last review: one more period.
-            self.next = Some(host.alarm(self.period));
-        }
-        self.wait(host, clock, ready)
-    }
-
-    /// Passes on what the host has reported of the list from this place on, and takes it out. True if the clock was among it.
-    fn report(&mut self, from: usize, clock: bool, ready: &mut Vec<Ready>) -> bool {
-        let mut clock_fired = false;
-        let first = ready.len();
-        for &index in &self.fired {
-            match from + index as usize {
-                CLOCK => clock_fired = clock,
-                // A host that reports what was not asked is not believed.
-                place => ready.extend(self.watched.owner(place)),
-            }
-        }
-        for &Ready { key, side } in &ready[first..] {
-            self.watched.take_out(side, key);
-        }
-        clock_fired
+        host.poll(&self.watched.list[from..])?;
+        Ok(host.report(from, &mut self.watched, ready))
     }
 }

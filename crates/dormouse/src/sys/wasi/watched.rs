@@ -13,7 +13,6 @@ use crate::reactor::Key;
 use crate::sys::{Ready, Side};
 
 /// Where the clock of the next review is.
-#[cfg_attr(target_env = "p1", allow(dead_code))]
 pub(in crate::sys) const REVIEW: usize = 0;
 /// Where the clock of the earliest timer is.
 pub(in crate::sys) const CLOCK: usize = 1;
@@ -38,7 +37,6 @@ pub(in crate::sys) struct Watched<T> {
 struct Owner {
     ready: Ready,
     /// How many reviews there had been when it was armed.
-    #[cfg_attr(target_env = "p1", allow(dead_code))]
     since: u32,
 }
 
@@ -118,13 +116,11 @@ impl<T: Copy> Watched<T> {
     }
 
     /// Where the quiet ones begin.
-    #[cfg(not(target_env = "p1"))]
     pub(in crate::sys) fn quiet(&self) -> usize {
         self.quiet
     }
 
     /// Calls quiet who has been waiting since before the last review.
-    #[cfg(not(target_env = "p1"))]
     pub(in crate::sys) fn review(&mut self) {
         let mut place = SOCKETS;
         while place < self.quiet {
