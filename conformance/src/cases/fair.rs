@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dormouse::task::yield_now;
-use dormouse::time::{Instant, interval, sleep};
+use dormouse::time::{Instant, interval, sleep, sleep_until};
 use dormouse::{io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -46,6 +46,27 @@ pub async fn ticker_under_load() {
         let (conn, _) = listener.accept().await.expect("accept");
         spawn(async move { io::copy(&conn, &conn).await });
     }
+}
+
+/// A task that always sleeps until a time that has passed, beside two ends of a connection.
+pub async fn sleeps_that_are_over() {
+    let (mut near, far) = pair().await;
+    let echo = spawn(async move { io::copy(&far, &far).await });
+    let past = Instant::now();
+    let sleeper = spawn(async move {
+        loop {
+            sleep_until(past).await;
+        }
+    });
+    for round in 0..100 {
+        near.write_all(&[round; 3]).await.unwrap();
+        let mut back = [0; 3];
+        near.read_exact(&mut back).await.unwrap();
+        assert_eq!(back, [round; 3]);
+    }
+    sleeper.abort();
+    near.close().unwrap();
+    assert_eq!(echo.await.unwrap().unwrap(), 300);
 }
 
 /// A stream that always has something to read must not keep its task running for ever.

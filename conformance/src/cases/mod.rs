@@ -143,6 +143,7 @@ cases! {
     udp::both_families,
     fair::busy_task_and_io,
     fair::ticker_under_load,
+    fair::sleeps_that_are_over,
     fair::always_ready_io,
     fair::copy_both_ways,
     fair::forwarded,
@@ -154,6 +155,7 @@ cases! {
     task::dropped_at_the_end,
     time::ten_thousand_sleepers,
     time::timeouts,
+    time::slept_through,
     time::echo_with_a_timer,
 }
 

@@ -9,7 +9,7 @@ use dormouse::spawn;
 use dormouse::time::{Instant, interval, sleep, sleep_until, timeout, timeout_at};
 use futures_lite::StreamExt;
 
-use super::place::listen;
+use super::place::{listen, pair};
 use super::serve_echo;
 
 pub async fn ten_thousand_sleepers() {
@@ -71,4 +71,20 @@ pub async fn echo_with_a_timer() {
         sleep(Duration::from_secs(3600)).await;
     });
     serve_echo(listen().await).await
+}
+
+/// A deadline has passed before it is waited for, and so has a later one that is waited for already: what comes after both of
+/// them comes in its time.
+pub async fn slept_through() {
+    let start = Instant::now();
+    let later = spawn(sleep_until(start + Duration::from_millis(20)));
+    // That is waited for, beside something that comes first.
+    pair().await;
+    let earlier = start + Duration::from_millis(10);
+    // The program is busy. In a simulation that takes no time.
+    std::thread::sleep(Duration::from_millis(40));
+    sleep_until(earlier).await;
+    sleep(Duration::from_millis(10)).await;
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    later.await.unwrap();
 }

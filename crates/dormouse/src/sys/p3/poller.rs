@@ -79,19 +79,17 @@ impl Wait for Poller {
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
-        match until {
-            Until::Now => {
-                // What has come meanwhile becomes an event only when the host has its turn.
-                abi::thread_yield();
-                set::poll(ready);
-            }
-            Until::At(when) if !self.set_timer(when) => {
-                set::poll(ready);
-                return Ok(true);
-            }
-            Until::At(_) | Until::Forever => set::wait(ready),
+        let passed = matches!(until, Until::At(when) if !self.set_timer(when));
+        if passed || until == Until::Now {
+            // What has come meanwhile becomes an event only when the host has its turn, and deadlines that have passed may follow
+            // one another without end.
+            abi::thread_yield();
+            set::poll(ready);
+        } else {
+            set::wait(ready);
         }
-        Ok(self.timers_fired())
+        // Those of later deadlines may have fired, too, and one that has is not to be relied on.
+        Ok(self.timers_fired() || passed)
     }
 
     fn armed(&self) -> usize {
