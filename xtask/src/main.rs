@@ -1,5 +1,6 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | proxy`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | proxy | bench`.
 
+mod bench;
 mod demo;
 mod fuzz;
 mod miri;
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
   fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size    prints the sizes of the example components, and fails if one is over its budget
   proxy   passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
+  bench   measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
+          [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
   mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         ["proxy", "--loop"] => proxy::std_loop(None),
         ["proxy", "--loop", target] => proxy::std_loop(Some(target)),
         ["proxy", mib] => proxy::run(Some(mib)),
+        ["bench", "draw"] => bench::draw(),
+        ["bench", ref args @ ..] => bench::run(args),
         ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

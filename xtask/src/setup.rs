@@ -10,7 +10,7 @@ pub struct Guest {
     /// As the target is called, or will be.
     pub name: &'static str,
     pub target: &'static str,
-    features: Option<&'static str>,
+    pub features: Option<&'static str>,
 }
 
 /// All of them. Rust 1.95 has no standard library for wasm32-wasip3, and builds for WASI 0.3 with that of wasip2.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, cargo, fuzz, miri, mutants, proxy, report, setup, size};
+use crate::{Result, bench, cargo, fuzz, miri, mutants, proxy, report, setup, size};
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -10,6 +10,8 @@ pub fn run() -> Result {
     setup::clients()?;
     step("format", "fmt --all --check")?;
     step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
+    step("format of the benchmark", "fmt --manifest-path bench/Cargo.toml --all --check")?;
+    step("and of those it compares with", "fmt --manifest-path bench/peers/Cargo.toml --all --check")?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step("the guest crate's own tests, inside a wasip2 guest", "test -p dormouse --target wasm32-wasip2")?;
     guest_step("and inside a guest of WASI 0.3", "test -p dormouse --lib --tests", &setup::GUESTS[2])?;
@@ -35,6 +37,7 @@ pub fn run() -> Result {
     )?;
     size::run()?;
     proxy::smoke()?;
+    bench::smoke()?;
     println!("everything passes");
     Ok(())
 }

@@ -1,0 +1,168 @@
+//! The benchmark: builds the servers of `bench/`, ours and those of others, and has `bench/load` measure them and draw the report.
+//!
+//! What is built is in directories of its own, `target/bench`. The others' programs are in a workspace of their own too, so that
+//! nobody needs their dependencies to test.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Result, cargo, root, say, setup, target_dir};
+
+/// As built for speed, and as built for size.
+const PROFILES: [&str; 2] = ["release", "small"];
+
+/// Where Debian's wasi-libc has the libraries for wasip2.
+const WASI_LIBC: &str = "/usr/lib/wasm32-wasip2";
+
+/// `cargo xtask bench`.
+pub fn run(args: &[&str]) -> Result {
+    let (mut wasmtime, mut libc) = (None, None);
+    let (mut is_quick, mut is_partial) = (false, false);
+    let mut rest = Vec::new();
+    let mut args = args.iter();
+    while let Some(&arg) = args.next() {
+        if arg == "--quick" {
+            is_quick = true;
+            continue;
+        }
+        let value = *args.next().ok_or(format!("{arg} needs a value"))?;
+        match arg {
+            "--wasmtime" => wasmtime = Some(PathBuf::from(value)),
+            "--wasi-libc" => libc = Some(PathBuf::from(value)),
+            "--only" | "--peers" | "--rounds" | "--seconds" => rest.extend([arg, value]),
+            _ => return Err(format!("{arg} is no option of bench")),
+        }
+        is_partial |= arg == "--peers";
+    }
+    if is_quick {
+        return quick(&rest);
+    }
+    ours(&PROFILES)?;
+    others(libc.as_deref())?;
+    // What is of some servers only is no report.
+    let report = if is_partial { built()?.join("report") } else { root().join("bench/report") };
+    let mut command = load(&rest)?;
+    command.arg("--report").arg(&report);
+    match wasmtime.or_else(stock) {
+        Some(wasmtime) => drop(command.arg("--wasmtime").arg(wasmtime)),
+        None => say("there is no `wasmtime` command (or name it with --wasmtime): our runner only"),
+    }
+    crate::run("measuring", command)?;
+    println!("the report is {}", report.join("README.md").display());
+    Ok(())
+}
+
+/// That all of it works, on ours alone. Nothing is asserted but that what comes back is what was sent.
+pub fn smoke() -> Result {
+    quick(&["--peers", "dormouse"])
+}
+
+fn quick(rest: &[&str]) -> Result {
+    ours(&PROFILES[..1])?;
+    let mut command = load(rest)?;
+    command.arg("--quick");
+    crate::run("the benchmark, in short", command)
+}
+
+/// Draws the report again.
+pub fn draw() -> Result {
+    build("bench", "building the load", &["-p", "bench-load", "--release"], &built()?)?;
+    let mut command = Command::new(built()?.join("release/bench-load"));
+    command.arg("draw").arg("--report").arg(root().join("bench/report"));
+    crate::run("drawing the report", command)
+}
+
+fn load(rest: &[&str]) -> Result<Command> {
+    let mut command = Command::new(built()?.join("release/bench-load"));
+    command.arg("run").arg("--programs").arg(built()?).arg("--dormouse").arg(target_dir()?.join("debug/dormouse"));
+    command.args(rest).current_dir(root());
+    Ok(command)
+}
+
+// ---- what is measured ----
+
+fn ours(profiles: &[&str]) -> Result {
+    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
+    setup::targets()?;
+    build("bench", "building the load and the native servers", &["--release"], &built()?)?;
+    for guest in setup::GUESTS {
+        for profile in profiles {
+            let mut args = vec!["-p", "bench-ours", "--profile", profile, "--target", guest.target];
+            let mut dir = built()?;
+            if let Some(features) = guest.features {
+                args.extend(["--features", features]);
+                dir = dir.join(features);
+            }
+            build("bench", &format!("building our servers for {}, {profile}", guest.name), &args, &dir)?;
+        }
+    }
+    Ok(())
+}
+
+fn others(libc: Option<&Path>) -> Result {
+    let dir = built()?;
+    let peers = |what: &str, args: &[&str]| build("bench/peers", &format!("building {what}"), args, &dir);
+    peers("tokio's and the loop by hand, natively", &["--release", "-p", "bench-tokio", "-p", "bench-hand"])?;
+    let libc = libc.or(Some(Path::new(WASI_LIBC))).filter(|libc| libc.join("libc.a").is_file());
+    for profile in PROFILES {
+        let wasip1 = ["-p", "bench-hand", "--profile", profile, "--target", "wasm32-wasip1"];
+        peers(&format!("the loop by hand for wasip1, {profile}"), &wasip1)?;
+        let wasip2 = [
+            "-p",
+            "bench-hand",
+            "-p",
+            "bench-wstd",
+            "-p",
+            "bench-wasip3",
+            "--profile",
+            profile,
+            "--target",
+            "wasm32-wasip2",
+        ];
+        peers(&format!("the loops by hand, wstd's and wasip3's, {profile}"), &wasip2)?;
+        let Some(libc) = libc else { continue };
+        let mut command = command(
+            "bench/peers",
+            &["-p", "bench-tokio", "--profile", profile, "--target", "wasm32-wasip2"],
+            &dir.join("tokio"),
+        );
+        command.env("RUSTFLAGS", linked_with(libc));
+        crate::run(&format!("building tokio's for wasip2, {profile}"), command)?;
+    }
+    if libc.is_none() {
+        say(&format!(
+            "tokio is left out on wasip2: it needs a wasi-libc of 2026-04 or later, since its first accept fails with that of Rust 1.95. \
+             Debian's package wasi-libc of forky has one ({WASI_LIBC}); or name its directory with --wasi-libc"
+        ));
+    }
+    Ok(())
+}
+
+/// With another libc than rustc's own. The flag `tokio_unstable` is what tokio wants for sockets on WASI.
+fn linked_with(libc: &Path) -> String {
+    let libc = libc.display();
+    format!("--cfg tokio_unstable -Clink-self-contained=no -Lnative={libc} -Clink-arg={libc}/crt1-command.o")
+}
+
+fn build(workspace: &str, what: &str, args: &[&str], target_dir: &Path) -> Result {
+    crate::run(what, command(workspace, args, target_dir))
+}
+
+fn command(workspace: &str, args: &[&str], target_dir: &Path) -> Command {
+    let mut command = cargo(&["build", "--quiet", "--manifest-path"]);
+    command.arg(root().join(workspace).join("Cargo.toml")).args(args).arg("--target-dir").arg(target_dir);
+    command
+}
+
+fn built() -> Result<PathBuf> {
+    Ok(target_dir()?.join("bench"))
+}
+
+/// The `wasmtime` command on the path.
+fn stock() -> Option<PathBuf> {
+    let found = env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("wasmtime")).find(|path| path.is_file())?;
+    let mut command = Command::new(&found);
+    let quiet = command.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success()).then_some(found)
+}
