@@ -58,6 +58,14 @@ pub fn smoke() -> Result {
     quick(&["--peers", "dormouse"])
 }
 
+/// Of the load; the others' servers need what others have written.
+pub fn lint() -> Result {
+    let mut command =
+        cargo(&["clippy", "--quiet", "--manifest-path", "bench/Cargo.toml", "--all-targets", "--target-dir"]);
+    command.arg(built()?).args(["--", "-D", "warnings"]);
+    crate::run("lints of the benchmark", command)
+}
+
 fn quick(rest: &[&str]) -> Result {
     ours(&PROFILES[..1])?;
     let mut command = load(rest)?;
@@ -100,33 +108,33 @@ fn ours(profiles: &[&str]) -> Result {
     Ok(())
 }
 
+/// Programs are named, since each is for its targets alone.
 fn others(libc: Option<&Path>) -> Result {
     let dir = built()?;
-    let peers = |what: &str, args: &[&str]| build("bench/peers", &format!("building {what}"), args, &dir);
-    peers("tokio's and the loop by hand, natively", &["--release", "-p", "bench-tokio", "-p", "bench-hand"])?;
+    let peers = |what: &str, profile: &str, target: &[&str], names: &[&str]| {
+        let names = names.iter().flat_map(|name| ["--bin", name]);
+        let args: Vec<&str> = ["--profile", profile].into_iter().chain(target.iter().copied()).chain(names).collect();
+        build("bench/peers", &format!("building {what}, {profile}"), &args, &dir)
+    };
+    peers(
+        "tokio's and the loop by hand, natively",
+        PROFILES[0],
+        &[],
+        &["tokio-echo", "tokio-more", "hand-native-echo"],
+    )?;
     let libc = libc.or(Some(Path::new(WASI_LIBC))).filter(|libc| libc.join("libc.a").is_file());
     for profile in PROFILES {
-        let wasip1 = ["-p", "bench-hand", "--profile", profile, "--target", "wasm32-wasip1"];
-        peers(&format!("the loop by hand for wasip1, {profile}"), &wasip1)?;
-        let wasip2 = [
-            "-p",
-            "bench-hand",
-            "-p",
-            "bench-wstd",
-            "-p",
-            "bench-wasip3",
-            "--profile",
+        peers("the loop by hand for wasip1", profile, &["--target", "wasm32-wasip1"], &["hand-p1-echo"])?;
+        let others = ["hand-p2-echo", "hand-p3-echo", "wstd-echo", "wstd-more", "wasip3-echo", "wasip3-more"];
+        peers(
+            "the loops by hand for wasip2 and WASI 0.3, wstd's and wasip3's",
             profile,
-            "--target",
-            "wasm32-wasip2",
-        ];
-        peers(&format!("the loops by hand, wstd's and wasip3's, {profile}"), &wasip2)?;
+            &["--target", "wasm32-wasip2"],
+            &others,
+        )?;
         let Some(libc) = libc else { continue };
-        let mut command = command(
-            "bench/peers",
-            &["-p", "bench-tokio", "--profile", profile, "--target", "wasm32-wasip2"],
-            &dir.join("tokio"),
-        );
+        let args = ["-p", "bench-tokio", "--profile", profile, "--target", "wasm32-wasip2"];
+        let mut command = command("bench/peers", &args, &dir.join("tokio"));
         command.env("RUSTFLAGS", linked_with(libc));
         crate::run(&format!("building tokio's for wasip2, {profile}"), command)?;
     }

@@ -37,6 +37,7 @@ pub fn run() -> Result {
     )?;
     size::run()?;
     proxy::smoke()?;
+    bench::lint()?;
     bench::smoke()?;
     println!("everything passes");
     Ok(())

@@ -27,7 +27,7 @@ const CHURNERS: usize = 8;
 const STALLED: usize = 10;
 
 /// In how many parts the slice of `stalled` is counted.
-pub const PARTS: usize = 48;
+const PARTS: usize = 40;
 
 /// How a server is kept busy.
 pub enum Load {
@@ -196,10 +196,10 @@ impl Echo {
         let mut events = Events::with_capacity(1024);
         while waiting > 0 {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                if let Some(at_end) = at_end.take() {
-                    at_end();
-                }
+            if left.is_zero()
+                && let Some(at_end) = at_end.take()
+            {
+                at_end();
             }
             let timeout = if left.is_zero() { PATIENCE } else { left };
             self.poll.poll(&mut events, Some(timeout))?;

@@ -20,7 +20,7 @@ pub struct Column {
     pub show: fn(f64) -> String,
 }
 
-const LEFT: f64 = 215.0;
+const LEFT: f64 = 262.0;
 const ROW: f64 = 21.0;
 const TOP: f64 = 84.0;
 const INK: &str = "#1f2430";
@@ -87,7 +87,7 @@ impl Page {
 
 /// Rows with their groups to the left; each column has a scale of its own.
 pub fn bars(title: &str, subtitle: &str, columns: &[Column], rows: &[Row]) -> String {
-    let width = 940.0;
+    let width = 980.0;
     let each = (width - LEFT - 20.0) / columns.len() as f64;
     let full = each - 86.0;
     let groups = rows.windows(2).filter(|pair| pair[0].group != pair[1].group).count() as f64;
@@ -96,9 +96,14 @@ pub fn bars(title: &str, subtitle: &str, columns: &[Column], rows: &[Row]) -> St
     for (n, column) in columns.iter().enumerate() {
         page.word(LEFT + n as f64 * each, TOP - 8.0, &column.title, INK, "start", "font-weight=\"600\"");
     }
+    // What is far longer than most is cut, so that the others can be told from each other.
     let most: Vec<f64> = (0..columns.len())
         .map(|n| {
-            rows.iter().filter_map(|row| Some(row.bars[n].as_ref()?.as_ref().ok()?.0)).fold(f64::MIN_POSITIVE, f64::max)
+            let values = rows.iter().filter_map(|row| Some(row.bars[n].as_ref()?.as_ref().ok()?.0));
+            let mut values: Vec<f64> = values.collect();
+            values.sort_by(f64::total_cmp);
+            let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
+            values.into_iter().filter(|value| *value <= middle * 5.0).fold(f64::MIN_POSITIVE, f64::max)
         })
         .collect();
     let mut y = TOP;
@@ -128,7 +133,10 @@ pub fn bars(title: &str, subtitle: &str, columns: &[Column], rows: &[Row]) -> St
                         row.color,
                         if row.pale { 0.45 } else { 1.0 },
                     );
-                    if high > low {
+                    if *value > most[n] * 1.12 {
+                        let x = x + full * 0.94;
+                        page.path(&[(x - 3.0, y + ROW), (x + 5.0, y)], "#ffffff", 4.0, false);
+                    } else if high > low {
                         page.line((x + at(*low), y + ROW / 2.0), (x + at(*high), y + ROW / 2.0), INK, 1.2);
                     }
                     let text = (columns[n].show)(*value);
@@ -160,12 +168,12 @@ pub struct Curve {
 
 /// Panels of lines beside each other, from 0 to `top`.
 pub fn lines(title: &str, subtitle: &str, names: &[&str], panels: &[(String, Vec<Curve>)], top: f64) -> String {
-    let (width, height) = (940.0, 400.0);
+    let (width, height) = (980.0, 400.0);
     let each = (width - 30.0) / panels.len() as f64;
     let (up, down) = (TOP + 14.0, height - 60.0);
     let mut page = Page::new(width, height, title, subtitle);
     for (n, (panel, curves)) in panels.iter().enumerate() {
-        let (left, right) = (20.0 + n as f64 * each + 34.0, 20.0 + (n + 1) as f64 * each - 112.0);
+        let (left, right) = (20.0 + n as f64 * each + 34.0, 20.0 + (n + 1) as f64 * each - 126.0);
         let x = |at: usize| left + (right - left) * at as f64 / (names.len() - 1) as f64;
         let y = |value: f64| down - (down - up) * (value / top).min(1.03);
         page.word(left, TOP, panel, INK, "start", "font-weight=\"600\"");
@@ -221,7 +229,7 @@ pub struct Range {
 }
 
 pub fn ranges(title: &str, subtitle: &str, rows: &[Range]) -> String {
-    let width = 940.0;
+    let width = 980.0;
     let groups = rows.windows(2).filter(|pair| pair[0].group != pair[1].group).count() as f64;
     let height = TOP + rows.len() as f64 * ROW + groups * 10.0 + 56.0;
     let mut page = Page::new(width, height, title, subtitle);
@@ -277,8 +285,8 @@ pub struct Strip {
 
 pub fn strips(title: &str, subtitle: &str, strips: &[Strip], since: f64) -> String {
     let across = 4;
-    let width = 940.0;
-    let (each, tall) = ((width - 40.0) / across as f64, 118.0);
+    let width = 980.0;
+    let (each, tall) = ((width - 40.0) / across as f64, 124.0);
     let height = TOP + strips.len().div_ceil(across) as f64 * tall + 8.0;
     let mut page = Page::new(width, height, title, subtitle);
     for (n, strip) in strips.iter().enumerate() {

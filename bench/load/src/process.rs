@@ -61,7 +61,7 @@ pub enum Place {
     Anywhere,
     /// On the last processor, which is the load's.
     Last,
-    /// On all but that one.
+    /// On all but that one, if there is another.
     Others,
 }
 

@@ -1,6 +1,4 @@
 //! An echo server by hand on epoll: level-triggered, a read and a write for each event.
-#![cfg_attr(not(target_os = "linux"), no_main)]
-#![cfg(target_os = "linux")]
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,6 +1,4 @@
 //! An echo server by hand on `poll_oneoff`, with the listener that the host has opened as descriptor 3. The subscriptions are kept.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p1")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p1"))]
 
 use std::collections::HashMap;
 

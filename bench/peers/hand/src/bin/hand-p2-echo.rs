@@ -1,6 +1,4 @@
 //! An echo server by hand on `wasi:io/poll`: pollables are kept, and a stream is read until it is empty, which saves a poll.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 
 use wasip2::io::poll::{Pollable, poll};
 use wasip2::io::streams::{InputStream, OutputStream};

@@ -1,7 +1,5 @@
 //! An echo server by hand on the built-ins of the component model: one set, in which waitables stay; one read under way for each
 //! connection, into memory that is its own; writes are done at once, or are an event.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 #![no_main]
 
 use std::collections::HashMap;

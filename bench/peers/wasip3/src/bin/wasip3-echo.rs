@@ -1,6 +1,4 @@
 //! An echo server by hand with the wasip3 crate, on wit-bindgen's executor.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 #![no_main]
 
 use wasip3::exports::cli::run::Guest;

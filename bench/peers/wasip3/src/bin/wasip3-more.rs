@@ -1,6 +1,4 @@
 //! What `ours-more` does, with the wasip3 crate; tasks cannot be joined there.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 #![no_main]
 
 use std::time::Instant;

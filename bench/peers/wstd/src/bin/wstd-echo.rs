@@ -1,6 +1,4 @@
 //! An echo server on wstd, as its example is.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 
 use wstd::io;
 use wstd::iter::AsyncIterator;

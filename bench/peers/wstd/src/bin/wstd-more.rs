@@ -1,6 +1,4 @@
 //! What `ours-more` does, on wstd.
-#![cfg_attr(not(all(target_os = "wasi", target_env = "p2")), no_main)]
-#![cfg(all(target_os = "wasi", target_env = "p2"))]
 
 use wstd::io::{self, AsyncRead, AsyncWrite};
 use wstd::iter::AsyncIterator;
