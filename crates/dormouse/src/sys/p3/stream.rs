@@ -207,8 +207,11 @@ impl<E: End> Writer<E> {
 
     /// What is to be waited for, if there is no room: the write that is under way, or an empty one.
     pub(super) fn under_way(&mut self) -> Option<Waitable> {
-        if self.state == Phase::Ending {
-            return self.end.is_under_way().then(|| self.end.waitable());
+        match self.state {
+            Phase::Open => {}
+            Phase::Ending => return self.end.is_under_way().then(|| self.end.waitable()),
+            // An empty write would be one, too, and a host traps at that.
+            Phase::Ended => return None,
         }
         if !self.outbox.is_under_way()
             && let Some(moved) = self.outbox.start() {
