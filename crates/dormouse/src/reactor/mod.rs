@@ -208,6 +208,7 @@ impl Reactor {
             }
             waited
         };
+        sys::tell();
         self.wake(wakers);
         if chores {
             events.iter().for_each(|event| self.run_chore(event.key));

@@ -33,6 +33,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | `enter()` | the program begins to run, until the `Entered` is dropped; an error if the host cannot wait |
+//! | `tell()` | wakes who is none of ours and waits in the same set, after each `wait`, when nothing is borrowed |
 //! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; with the feature `p3-spawn` |
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
 //! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
@@ -85,7 +86,7 @@ pub(crate) use host::{Notifier, Poller, Source, clock};
 pub(crate) use host::{THREADS, spawn_local};
 #[cfg(feature = "p3-spawn")]
 pub(crate) use more::set_spawn;
-pub(crate) use more::{Entered, enter, exit};
+pub(crate) use more::{Entered, enter, exit, tell};
 #[cfg(not(feature = "sim"))]
 pub(crate) use more::{hand_over, try_handed_over};
 #[cfg(feature = "sim")]

@@ -11,6 +11,8 @@ pub(crate) fn enter() -> io::Result<Entered> {
     Ok(Entered)
 }
 
+pub(crate) fn tell() {}
+
 #[cfg(feature = "p3-spawn")]
 pub(crate) fn set_spawn(_spawn: fn(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {}
 

@@ -113,6 +113,11 @@ pub(crate) fn enter() -> io::Result<Entered> {
     Ok(entered)
 }
 
+/// Tells a future of others what the last wait has brought for it.
+pub(crate) fn tell() {
+    set::tell();
+}
+
 /// Ends the program. std's goes through WASI 0.2, where the code can be 0 or 1.
 pub(crate) fn exit(code: i32) -> ! {
     wasip3::cli::exit::exit_with_code(code as u8);

@@ -11,7 +11,13 @@ use crate::sys::{Ready, Side};
 
 thread_local! {
     static SET: Set = const {
-        Set { set: Cell::new(None), known: RefCell::new(Vec::new()), due: RefCell::new(Vec::new()), awaited: Cell::new(0) }
+        Set {
+            set: Cell::new(None),
+            known: RefCell::new(Vec::new()),
+            due: RefCell::new(Vec::new()),
+            awaited: Cell::new(0),
+            untold: Cell::new(None),
+        }
     };
 }
 
@@ -24,6 +30,8 @@ struct Set {
     due: RefCell<Vec<Ready>>,
     /// How many sides are armed, and how many futures of others wait.
     awaited: Cell<usize>,
+    /// A future of others that is to be told, and what.
+    untold: Cell<Option<(Listener, u32)>>,
 }
 
 /// What is known of a waitable.
@@ -181,12 +189,22 @@ pub(super) fn wait(ready: &mut Vec<Ready>) {
     }
 }
 
-/// Takes all events that have come.
+/// Takes all events that have come, up to the first that a future of others is to be told.
 pub(super) fn poll(ready: &mut Vec<Ready>) {
     report_due(ready);
     let set = SET.with(Set::waitable_set);
-    while let Some(event) = set.poll() {
+    while SET.with(|set| set.untold.get().is_none())
+        && let Some(event) = set.poll()
+    {
         deliver(event, ready);
+    }
+}
+
+/// Tells the future that is to be told. Its waker is somebody else's code and may do anything, so nothing is borrowed; and
+/// nobody has run since the event was taken, who could have dropped the future.
+pub(super) fn tell() {
+    if let Some((listener, code)) = SET.with(|set| set.untold.take()) {
+        listener.hear(code);
     }
 }
 
@@ -212,6 +230,10 @@ fn deliver(event: abi::Event, ready: &mut Vec<Ready>) {
     if let Some(listener) = listener {
         // Its number may be another's when the future has heard.
         leave(event.waitable);
-        listener.hear(event.code);
+        if listener.is_ours() {
+            listener.hear(event.code);
+        } else {
+            SET.with(|set| set.untold.set(Some((listener, event.code))));
+        }
     }
 }

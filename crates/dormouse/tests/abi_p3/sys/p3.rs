@@ -41,6 +41,7 @@ const KEY: Key = Key { index: 3, generation: 1 };
 fn wait() -> bool {
     let mut ready = Vec::new();
     set::wait(&mut ready);
+    set::tell();
     ready.iter().any(|ready| ready.key == KEY)
 }
 

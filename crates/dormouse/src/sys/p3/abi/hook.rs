@@ -146,6 +146,11 @@ impl Listener {
         isize::from(!self.is_ours)
     }
 
+    /// Nobody is woken by it.
+    pub(in crate::sys::p3) fn is_ours(self) -> bool {
+        self.is_ours
+    }
+
     /// Tells the future what has happened.
     pub(in crate::sys::p3) fn hear(self, code: u32) {
         // SAFETY: who registered promises that the data is there until this is called or it unregisters, and each of both takes
