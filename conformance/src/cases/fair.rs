@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dormouse::task::yield_now;
-use dormouse::time::{Instant, interval, sleep, sleep_until};
+use dormouse::time::{Instant, interval, sleep, sleep_until, timeout};
 use dormouse::{io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
@@ -193,6 +193,30 @@ pub async fn forwarded() {
     AsyncWriteExt::close(&mut near).await.unwrap();
     assert_eq!(near.read(&mut back).await.unwrap(), 0, "the end comes back, too");
     mirror.await.unwrap().unwrap();
+}
+
+/// A forward that was given up before anything came is gone on with by the next one.
+pub async fn forwarded_again() {
+    let ((mut left, left_inner), (mut right, right_inner)) = (pair().await, pair().await);
+    assert!(timeout(Duration::from_millis(5), left_inner.forward(&right_inner)).await.is_err());
+    let ended = Rc::new(Cell::new(false));
+    let again = spawn({
+        let ended = Rc::clone(&ended);
+        async move {
+            left_inner.forward(&right_inner).await.unwrap();
+            ended.set(true);
+        }
+    });
+    for letter in b"again" {
+        left.write_all(&[*letter]).await.unwrap();
+        let mut byte = [0];
+        right.read_exact(&mut byte).await.unwrap();
+        assert_eq!(byte, [*letter]);
+        assert!(!ended.get(), "there is more to come");
+    }
+    AsyncWriteExt::close(&mut left).await.unwrap();
+    assert_eq!(right.read(&mut [0]).await.unwrap(), 0);
+    again.await.unwrap();
 }
 
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.

@@ -147,6 +147,7 @@ cases! {
     fair::always_ready_io,
     fair::copy_both_ways,
     fair::forwarded,
+    fair::forwarded_again,
     fair::unread_stdout,
     memory::allocations_of_a_thousand_echoes,
     task::nothing_can_wake_it,

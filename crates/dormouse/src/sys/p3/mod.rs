@@ -70,8 +70,8 @@ enum Half<T> {
     /// It begins when it is first used: there is one stream each for a socket.
     Unused,
     Used(T),
-    /// The host moves what comes, and tells here how that has ended.
-    HandedOver(Mailbox<SocketEnd>),
+    /// The host moves what comes, and tells here how that has ended; and there, for the other end.
+    HandedOver(Mailbox<SocketEnd>, Waitable),
     Ended,
 }
 
@@ -150,8 +150,8 @@ impl Source {
             (State::Listener(connections, _), _) => connections.is_under_way().then(|| connections.waitable()),
             (State::Stream { reader: Half::Used(reader), .. }, Side::Read) => reader.under_way(),
             (State::Stream { writer: Half::Used(writer), .. }, Side::Write) => writer.under_way(),
-            (State::Stream { reader: Half::HandedOver(end), .. }, Side::Read)
-            | (State::Stream { writer: Half::HandedOver(end), .. }, Side::Write) => {
+            (State::Stream { reader: Half::HandedOver(end, _), .. }, Side::Read)
+            | (State::Stream { writer: Half::HandedOver(end, _), .. }, Side::Write) => {
                 end.is_under_way().then(|| end.waitable())
             }
             (State::Stdin(reader), _) => reader.under_way(),

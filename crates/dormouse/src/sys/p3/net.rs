@@ -225,7 +225,8 @@ impl Source {
 
 // ---- two streams ----
 
-/// Has the host move what `from` receives to `to`, if neither of these directions has been used.
+/// Has the host move what `from` receives to `to`, if neither of these directions has been used; or it does
+/// so already.
 pub(crate) fn hand_over(from: &Source, to: &Source) -> bool {
     let state = &mut *from.state.borrow_mut();
     // There and back on one connection.
@@ -247,19 +248,26 @@ fn connect(
     writer: &mut Half<Writer<SocketEnd>>,
     to: &TcpSocket,
 ) -> bool {
-    let unused = matches!((&*reader, &*writer), (Half::Unused, Half::Unused));
-    if unused {
-        let (received, sent) = abi::forward(from, to);
-        (*reader, *writer) = (Half::HandedOver(received), Half::HandedOver(sent));
+    match (&*reader, &*writer) {
+        (Half::Unused, Half::Unused) => {
+            let (received, sent) = abi::forward(from, to);
+            let (here, there) = (received.waitable(), sent.waitable());
+            (*reader, *writer) = (Half::HandedOver(received, there), Half::HandedOver(sent, here));
+            true
+        }
+        // Who had asked for it has gone.
+        (Half::HandedOver(received, there), Half::HandedOver(sent, here)) => {
+            received.waitable() == *here && sent.waitable() == *there
+        }
+        _ => false,
     }
-    unused
 }
 
 /// How what was handed over has ended, on this side of a stream.
 pub(crate) fn try_handed_over(source: &Source, side: Side) -> io::Result<()> {
     match (&mut *source.state.borrow_mut(), side) {
-        (State::Stream { reader: Half::HandedOver(end), .. }, Side::Read)
-        | (State::Stream { writer: Half::HandedOver(end), .. }, Side::Write) => {
+        (State::Stream { reader: Half::HandedOver(end, _), .. }, Side::Read)
+        | (State::Stream { writer: Half::HandedOver(end, _), .. }, Side::Write) => {
             stream::verdict(end).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
         }
         _ => Ok(()),
