@@ -25,6 +25,9 @@ type Data = BTreeMap<String, Vec<Record>>;
 /// The bar of a server in a column.
 type BarOf<'a> = Box<dyn Fn(&str) -> Option<Bar> + 'a>;
 
+/// A column: its title, how its numbers are written, and its bars.
+type ColumnOf<'a> = (&'a str, fn(f64) -> String, BarOf<'a>);
+
 const CEILING: &str = "native/tokio";
 const IDLE: [&str; 3] = ["idle-1000", "idle-5000", "idle-10000"];
 
@@ -208,7 +211,7 @@ impl Report {
     }
 
     /// Columns of a title, how to write it, and what it is of a server.
-    fn table(&self, title: &str, subtitle: &str, columns: Vec<(&str, fn(f64) -> String, BarOf<'_>)>) -> String {
+    fn table(&self, title: &str, subtitle: &str, columns: Vec<ColumnOf<'_>>) -> String {
         let rows: Vec<Row> = self
             .servers()
             .into_iter()
