@@ -342,7 +342,11 @@ fn note(report: &Path, places: &Places, plan: &Plan) -> Result {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut text =
         format!("machine\t{}, {} cores, Linux {}\n", server::processor(), process::processors(), kernel.trim());
-    let _ = writeln!(text, "slices\t{} rounds of {} s", plan.rounds, plan.seconds);
+    let _ = writeln!(
+        text,
+        "slices\t{} rounds of {} s; at most 2 of timers and tasks, and 1 of {STALL} s beside stalled clients",
+        plan.rounds, plan.seconds
+    );
     let _ = writeln!(text, "rustc\t{}", server::version(Path::new("rustc"), "--version"));
     if let Some(wasmtime) = &places.wasmtime {
         let _ = writeln!(text, "wasmtime\t{}", server::version(wasmtime, "--version"));
