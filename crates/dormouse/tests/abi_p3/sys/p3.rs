@@ -215,6 +215,15 @@ fn letter(bytes: &[u8]) -> [u8; 20] {
     letter
 }
 
+/// What is stopped has brought nothing, and nothing is opened.
+#[test]
+fn a_verdict_that_has_not_come_may_go() {
+    let (mailbox, mut end) = incoming();
+    assert!(end.start().is_none());
+    drop((mailbox, end));
+    all_gone();
+}
+
 #[test]
 fn listening_gives_a_stream_of_connections_or_says_why_not() {
     let mut connections: Mailbox<Connections> = with_socket(abi::listen).unwrap();

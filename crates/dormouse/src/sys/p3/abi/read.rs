@@ -258,8 +258,9 @@ impl<R: Readable> Mailbox<R> {
     fn through(&mut self, code: u32) -> Moved {
         self.under_way = false;
         let mut moved = Moved::new(code);
-        if R::FUTURE && !moved.ended {
-            moved.count = 1;
+        if R::FUTURE {
+            // One, if it has been read to the end: 0 is that, and neither dropped nor stopped.
+            moved.count = usize::from(code == 0);
         }
         self.filled = 0..moved.count.min(self.letters.len());
         moved
