@@ -82,12 +82,16 @@ fn serve() -> Result<(), ()> {
     let mut conns: HashMap<u32, Box<Conn>> = HashMap::new();
     let mut of: HashMap<u32, u32> = HashMap::new();
     let mut next = Box::new(0);
+    // SAFETY: no memory is involved, and both handles are ours.
     unsafe { join(listener, set) };
+    // SAFETY: the box of one handle stays until the program ends.
     let mut code = unsafe { accept(listener, &raw mut *next, 1) };
     let mut payload = [0; 2];
     loop {
         while code != BLOCKED {
+            // SAFETY: the accept that is through has put a handle there, and it is taken once.
             let mut conn = Conn::new(unsafe { TcpSocket::from_handle(*next) });
+            // SAFETY: no memory is involved, and the handles are ours.
             unsafe {
                 join(conn.input, set);
                 join(conn.output, set);
@@ -96,8 +100,10 @@ fn serve() -> Result<(), ()> {
                 of.insert(conn.output, conn.input);
                 conns.insert(conn.input, conn);
             }
+            // SAFETY: as above.
             code = unsafe { accept(listener, &raw mut *next, 1) };
         }
+        // SAFETY: the host writes two numbers there and keeps no pointer.
         unsafe { set_wait(set, &raw mut payload) };
         let [waitable, event] = payload;
         if waitable == listener {
@@ -117,6 +123,7 @@ fn serve() -> Result<(), ()> {
 impl Conn {
     fn new(socket: TcpSocket) -> Box<Conn> {
         let mut received = [0; 2];
+        // SAFETY: the host writes two handles, which are ours; the readable end of the new stream is given away.
         unsafe {
             receive(socket.handle(), &raw mut received);
             let ends = stream();
@@ -149,9 +156,11 @@ impl Conn {
                 }
             }
             let next = if self.from < self.to {
+                // SAFETY: the bytes are in a box of the connection's, which is not dropped while a call is under way.
                 unsafe { write(self.output, self.buf.as_ptr().add(self.from), self.to - self.from) }
             } else {
                 (self.from, self.to) = (0, 0);
+                // SAFETY: as above.
                 unsafe { read(self.input, self.buf.as_mut_ptr(), SIZE) }
             };
             if next == BLOCKED {
@@ -164,7 +173,7 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        // Nothing is under way: the last call has said that the stream has ended.
+        // SAFETY: nothing is under way, since the last call has said that the stream has ended, and the handles are not used again.
         unsafe {
             drop_writable(self.output);
             drop_readable(self.input);
