@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dormouse::net::{Datagram, SocketAddr, TcpListener, UdpSocket, is_closed};
-use dormouse::time::{Instant, timeout};
+use dormouse::time::{Instant, sleep, timeout};
 use dormouse::{io, spawn, task::yield_now};
 use futures_lite::future::zip;
 
@@ -94,6 +94,21 @@ pub async fn datagrams_of_a_peer() {
     near.connect(stranger.local_addr().unwrap()).await.unwrap();
     stranger.send_to(b"now you", here).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), b"now you");
+
+    // What comes when nobody waits any more, and before its sender becomes the peer.
+    let Some((near, far, addr)) = two().await else { return };
+    let a_moment = Duration::from_millis(5);
+    assert!(timeout(a_moment, near.recv_from(&mut buf)).await.is_err());
+    far.send_to(b"early", near.local_addr().unwrap()).await.unwrap();
+    sleep(a_moment).await;
+    near.connect(addr).await.unwrap();
+    // wasip2 has new streams then, and it is lost with the old ones.
+    let lost = cfg!(all(target_os = "wasi", target_env = "p2", not(feature = "p3")));
+    let limit = if lost { a_moment } else { Duration::from_secs(5) };
+    match timeout(limit, near.recv(&mut buf)).await {
+        Ok(received) => assert_eq!((&buf[..received.unwrap()], lost), (&b"early"[..], false)),
+        Err(_) => assert!(lost, "it is not lost"),
+    }
 }
 
 /// Many go with one call and come with one, in order.

@@ -98,8 +98,12 @@ impl Source {
     /// Talks to this peer alone from now on, or, once bound, to all. The poller does not know the source now.
     pub(crate) fn connect_udp(&mut self, peer: Option<SocketAddr>) -> io::Result<()> {
         self.with_udp(|udp| {
-            // What it waits for would be of the other peer.
+            // What has come already is kept if it is of this peer. What is waited for would be of the other.
+            if let Some(Ok(datagram)) = udp.receiving.as_mut().and_then(Call::try_finish) {
+                udp.received = Some(datagram);
+            }
             udp.receiving = None;
+            udp.received.take_if(|(_, from)| peer.is_some_and(|peer| from_wasi(*from) != peer));
             match peer {
                 Some(peer) => udp.socket.connect(to_wasi(peer)).map_err(error),
                 None => Ok(()),
