@@ -13,11 +13,18 @@ pub fn run() -> Result {
     step("format of the benchmark", "fmt --manifest-path bench/Cargo.toml --all --check")?;
     step("and of those it compares with", "fmt --manifest-path bench/peers/Cargo.toml --all --check")?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
-    step("the guest crate's own tests, inside a wasip2 guest", "test -p dormouse --target wasm32-wasip2")?;
-    guest_step("and inside a guest of WASI 0.3", "test -p dormouse --lib --tests", &setup::GUESTS[2])?;
+    step(
+        "the guest crate's own tests, inside a wasip2 guest",
+        "test -p dormouse --features hyper,tokio-io --target wasm32-wasip2",
+    )?;
+    let p3 = &setup::GUESTS[2];
+    guest_step("and inside a guest of WASI 0.3", "test -p dormouse --features hyper,tokio-io --lib --tests", p3)?;
     // Not its examples in the docs, which bind: wasip1 has no call for that.
-    step("and inside a wasip1 guest", "test -p dormouse --target wasm32-wasip1 --lib --tests")?;
-    step("and natively, without a simulated host", "test -p dormouse")?;
+    step(
+        "and inside a wasip1 guest",
+        "test -p dormouse --features hyper,tokio-io --target wasm32-wasip1 --lib --tests",
+    )?;
+    step("and natively, without a simulated host", "test -p dormouse --features hyper,tokio-io")?;
     report::clear()?;
     step("all tests on this machine, and the battery on every backend", "test --workspace")?;
     report::write()?;
@@ -33,7 +40,7 @@ pub fn run() -> Result {
     step("lints of everything", "clippy --quiet --workspace --all-targets -- -D warnings")?;
     step(
         "the documentation",
-        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host --features dormouse/sim",
+        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
     )?;
     size::run()?;
     proxy::smoke()?;

@@ -38,6 +38,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod compat;
 pub mod fs;
 pub mod io;
 pub mod net;
@@ -52,6 +53,9 @@ pub mod sim;
 mod sys;
 pub mod task;
 pub mod time;
+
+#[cfg(feature = "hyper")]
+pub use compat::hyper;
 
 /// Runs an `async fn main` inside [`block_on`].
 ///

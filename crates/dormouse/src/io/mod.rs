@@ -14,6 +14,8 @@ pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
 pub(crate) use error::{closed, error, is_closed};
 
+#[cfg(feature = "send")]
+pub use crate::compat::on_thread::OnThread;
 pub use copy::{copy, copy_bidirectional};
 pub use stdin::{Stdin, stdin};
 pub use stdio::{Stderr, Stdout, stderr, stdout};
