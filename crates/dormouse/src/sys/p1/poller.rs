@@ -50,6 +50,10 @@ impl Host for Wasi {
         self.now() + nanos
     }
 
+    fn past(&mut self) -> u64 {
+        0
+    }
+
     fn entry(alarm: &u64) -> Subscription {
         abi::alarm(*alarm)
     }
@@ -62,7 +66,13 @@ impl Host for Wasi {
         self.events.iter().any(|event| event.type_ == wasip1::EVENTTYPE_CLOCK && event.userdata == abi::ALARM)
     }
 
-    fn report(&mut self, _from: usize, watched: &mut Watched<Subscription>, ready: &mut Vec<Ready>) -> bool {
+    fn report(
+        &mut self,
+        _from: usize,
+        _alarm: bool,
+        watched: &mut Watched<Subscription>,
+        ready: &mut Vec<Ready>,
+    ) -> bool {
         let mut clock_fired = false;
         for event in &self.events {
             if event.type_ == wasip1::EVENTTYPE_CLOCK {

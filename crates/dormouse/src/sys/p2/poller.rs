@@ -42,6 +42,10 @@ impl Host for Wasi {
         subscribe_duration(nanos)
     }
 
+    fn past(&mut self) -> Pollable {
+        subscribe_instant(0)
+    }
+
     fn entry(alarm: &Pollable) -> RawPollable {
         alarm.handle()
     }
@@ -56,19 +60,24 @@ impl Host for Wasi {
         self.fired.contains(&(REVIEW as u32))
     }
 
-    fn report(&mut self, from: usize, watched: &mut Watched<RawPollable>, ready: &mut Vec<Ready>) -> bool {
+    fn report(
+        &mut self,
+        from: usize,
+        alarm: bool,
+        watched: &mut Watched<RawPollable>,
+        ready: &mut Vec<Ready>,
+    ) -> bool {
         let mut clock_fired = false;
         let first = ready.len();
         for &index in &self.fired {
             match from + index as usize {
+                place if alarm && place == from => {}
                 CLOCK => clock_fired = true,
                 // A host that reports what was not asked is not believed.
                 place => ready.extend(watched.owner(place)),
             }
         }
-        for &Ready { key, side } in &ready[first..] {
-            watched.take_out(side, key);
-        }
+        watched.take_out_all(&ready[first..]);
         clock_fired
     }
 }

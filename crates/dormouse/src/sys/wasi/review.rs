@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!        ├──────────── period ───────────┤
-//!   ║▓▓▓▓▓▓▓║▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│║▓▓▓▓▓▓▓║▪│▪│▪ …      ▓ all of them, without waiting: a review
+//!   ║▓▓▓▓▓▓▓║▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│║▓▓▓▓▓▓▓║▪│▪│▪ …      ▓ the quiet ones, without waiting: a review
 //!   review     waits for the busy ones                        ▪ the busy ones, and the clock of the next review
 //! ```
 //!
@@ -39,13 +39,16 @@ pub(in crate::sys) trait Host {
     }
     fn now(&mut self) -> u64;
     fn alarm(&mut self, nanos: u64) -> Self::Alarm;
+    /// One that has rung.
+    fn past(&mut self) -> Self::Alarm;
     fn entry(alarm: &Self::Alarm) -> Self::Entry;
     /// Waits until one is ready. The list is not empty.
     fn poll(&mut self, list: &[Self::Entry]) -> Result<(), Self::Error>;
     /// Whether the alarm is ready, in a list that began with it.
     fn rang(&self) -> bool;
-    /// Takes those that are ready out, of a list that began at this place, and passes them on. True if the clock is ready.
-    fn report(&mut self, from: usize, watched: &mut Watched<Self::Entry>, ready: &mut Vec<Ready>) -> bool;
+    /// Takes those that are ready out, of a list that began at this place, or there with the alarm, and passes them on. True if
+    /// the clock is ready.
+    fn report(&mut self, from: usize, alarm: bool, watched: &mut Watched<Self::Entry>, ready: &mut Vec<Ready>) -> bool;
 }
 
 /// A list of which the busy part is waited for.
@@ -70,6 +73,19 @@ impl<H: Host> Reviewed<H> {
         clock: Option<H::Entry>,
         ready: &mut Vec<Ready>,
     ) -> Result<bool, H::Error> {
+        let stayed = self.watched.stayed();
+        if stayed > SOCKETS && self.watched.armed() >= LONG {
+            // They are asked about by themselves, at once: with the others, who may be ready again, they would not be told of again.
+            let past = host.past();
+            self.watched.list[REVIEW] = H::entry(&past);
+            self.watched.list[CLOCK] = clock.unwrap_or(H::entry(&past));
+            self.poll(host, REVIEW, stayed)?;
+            let clock_fired = host.report(REVIEW, true, &mut self.watched, ready) && clock.is_some();
+            if clock_fired || !ready.is_empty() {
+                self.happened = true;
+                return Ok(clock_fired);
+            }
+        }
         loop {
             if self.watched.armed() < LONG || !host.has_alarms() {
                 self.next = None;
@@ -86,23 +102,14 @@ impl<H: Host> Reviewed<H> {
             // The list begins with the alarm. Without a clock it is there twice.
             self.watched.list[REVIEW] = H::entry(next);
             self.watched.list[CLOCK] = clock.unwrap_or(H::entry(next));
-            host.poll(&self.watched.list[..self.watched.quiet()])?;
-            if !host.rang() {
-                self.happened = true;
-                return Ok(host.report(REVIEW, &mut self.watched, ready) && clock.is_some());
-            }
-            if self.watched.quiet() < self.watched.list.len() {
-                let before = host.now();
-                // The alarm, which has rung, keeps it from waiting.
-                host.poll(&self.watched.list)?;
-                self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
-            }
-            self.next = None;
+            self.poll(host, REVIEW, self.watched.quiet())?;
             let first = ready.len();
-            let clock_fired = host.report(REVIEW, &mut self.watched, ready) && clock.is_some();
-            self.watched.review();
-            let happens = clock_fired || ready.len() > first;
-            if happens {
+            let rang = host.rang();
+            let clock_fired = host.report(REVIEW, rang, &mut self.watched, ready) && clock.is_some();
+            if rang {
+                self.review(host, ready)?;
+            }
+            if clock_fired || !rang || ready.len() > first {
                 self.happened = true;
                 return Ok(clock_fired);
             }
@@ -111,6 +118,29 @@ impl<H: Host> Reviewed<H> {
                 self.next = Some(host.alarm(self.period));
             }
         }
+    }
+
+    fn poll(&mut self, host: &mut H, from: usize, to: usize) -> Result<(), H::Error> {
+        self.watched.polled = to;
+        host.poll(&self.watched.list[from..to])
+    }
+
+    /// Looks at the quiet ones. Of the busy ones something is heard at each wait.
+    fn review(&mut self, host: &mut H, ready: &mut Vec<Ready>) -> Result<(), H::Error> {
+        let Some(next) = self.next.take() else { return Ok(()) };
+        if self.watched.quiet() < self.watched.list.len() {
+            let before = host.now();
+            // The alarm, which has rung, keeps it from waiting. It is put before them, in the place of whoever is there.
+            let first = self.watched.quiet() - 1;
+            let other = std::mem::replace(&mut self.watched.list[first], H::entry(&next));
+            let polled = self.poll(host, first, self.watched.list.len());
+            self.watched.list[first] = other;
+            polled?;
+            self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
+            host.report(first, true, &mut self.watched, ready);
+        }
+        self.watched.review();
+        Ok(())
     }
 
     fn wait_for_all(
@@ -126,7 +156,7 @@ impl<H: Host> Reviewed<H> {
             }
             None => SOCKETS,
         };
-        host.poll(&self.watched.list[from..])?;
-        Ok(host.report(from, &mut self.watched, ready))
+        self.poll(host, from, self.watched.list.len())?;
+        Ok(host.report(from, false, &mut self.watched, ready))
     }
 }

@@ -9,6 +9,9 @@
 //! Who has been armed lately is busy; who has been waiting for two reviews is quiet (`review.rs`). The host is given a part of the
 //! list from the review's place or the clock's, or from the first socket's, to the end of the busy ones or of the list.
 
+#[cfg(not(target_env = "p1"))]
+use std::ops::RangeInclusive;
+
 use crate::reactor::Key;
 use crate::sys::{Ready, Side};
 
@@ -21,6 +24,14 @@ pub(in crate::sys) const SOCKETS: usize = 2;
 
 const NOWHERE: u32 = 0;
 
+/// A host that reports so many may have been out of budget for the rest (`p2/budget.rs`).
+#[cfg(not(target_env = "p1"))]
+const MANY: RangeInclusive<usize> = 64..=128;
+
+/// So often the rest is asked about by itself, one time after the other.
+#[cfg(not(target_env = "p1"))]
+const IN_A_ROW: u32 = 4;
+
 pub(in crate::sys) struct Watched<T> {
     /// What the host takes.
     pub(in crate::sys) list: Vec<T>,
@@ -31,6 +42,13 @@ pub(in crate::sys) struct Watched<T> {
     quiet: usize,
     /// How many reviews there have been.
     reviews: u32,
+    /// Up to where the list was given to the host the last time.
+    pub(in crate::sys) polled: usize,
+    /// See [`stayed`](Watched::stayed).
+    stayed: usize,
+    /// How many polls have reported many, one after the other.
+    #[cfg_attr(target_env = "p1", allow(dead_code))]
+    in_a_row: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +63,16 @@ impl<T: Copy> Watched<T> {
     pub(in crate::sys) fn new(nothing: T) -> Self {
         let nobody = Ready { key: Key { index: u32::MAX, generation: 0 }, side: Side::Read };
         let owners = vec![Owner { ready: nobody, since: 0 }; SOCKETS];
-        Watched { list: vec![nothing; SOCKETS], owners, places: Vec::new(), quiet: SOCKETS, reviews: 0 }
+        Watched {
+            list: vec![nothing; SOCKETS],
+            owners,
+            places: Vec::new(),
+            quiet: SOCKETS,
+            reviews: 0,
+            polled: SOCKETS,
+            stayed: SOCKETS,
+            in_a_row: 0,
+        }
     }
 
     pub(in crate::sys) fn is_armed(&self, side: Side, key: Key) -> bool {
@@ -87,6 +114,44 @@ impl<T: Copy> Watched<T> {
         self.places[key.index as usize][side as usize] = NOWHERE;
     }
 
+    /// Takes out the sides that a poll of the list up to [`polled`](Watched::polled) has reported. If those are [`MANY`] the others
+    /// stay in their order, and before all who are armed from now on: see [`stayed`](Watched::stayed).
+    #[cfg(not(target_env = "p1"))]
+    pub(in crate::sys) fn take_out_all(&mut self, sides: &[Ready]) {
+        self.stayed = SOCKETS;
+        self.in_a_row = if MANY.contains(&sides.len()) && self.in_a_row < IN_A_ROW { self.in_a_row + 1 } else { 0 };
+        if self.in_a_row == 0 {
+            return sides.iter().for_each(|&Ready { side, key }| self.take_out(side, key));
+        }
+        for &Ready { side, key } in sides {
+            self.places[key.index as usize][side as usize] = NOWHERE;
+        }
+        let (mut to, mut quiet) = (SOCKETS, self.quiet);
+        for place in SOCKETS..self.list.len() {
+            let Ready { key, side } = self.owners[place].ready;
+            let known = &mut self.places[key.index as usize][side as usize];
+            if *known == NOWHERE {
+                quiet -= usize::from(place < self.quiet);
+                continue;
+            }
+            *known = to as u32;
+            (self.list[to], self.owners[to]) = (self.list[place], self.owners[place]);
+            to += 1;
+            if place < self.polled {
+                self.stayed = to;
+            }
+        }
+        self.list.truncate(to);
+        self.owners.truncate(to);
+        self.quiet = quiet;
+    }
+
+    /// Up to where those are who were not reported though many were: the host may have been out of budget for them.
+    pub(in crate::sys) fn stayed(&self) -> usize {
+        // Hosts of wasip1 tell of all.
+        if cfg!(target_env = "p1") { SOCKETS } else { self.stayed.min(self.quiet) }
+    }
+
     fn swap(&mut self, a: usize, b: usize) {
         if a != b {
             self.list.swap(a, b);
@@ -119,7 +184,6 @@ impl<T: Copy> Watched<T> {
     pub(in crate::sys) fn quiet(&self) -> usize {
         self.quiet
     }
-
     /// Calls quiet who has been waiting since before the last review.
     pub(in crate::sys) fn review(&mut self) {
         let mut place = SOCKETS;
