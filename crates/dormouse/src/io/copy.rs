@@ -1,5 +1,6 @@
 //! From a reader to a writer.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -7,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// The buffer starts small, since most connections are quiet most of the time, and doubles each time a read fills it:
-/// wasmtime zeroes as much as is asked for at each read (wasmtime-wasi 48.0.8, p2/tcp.rs), but gives up to 64 KiB in one.
+/// What is asked for at first, and the double each time a read fills it: wasmtime zeroes as much as is asked for at each read
+/// (wasmtime-wasi 48.0.8, p2/tcp.rs), but gives up to 64 KiB in one.
 const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 64 * 1024;
 
@@ -16,6 +17,11 @@ const LARGEST: usize = 64 * 1024;
 /// direction which is always ready leaves something for the other one; and a reader and a writer that are not sockets,
 /// and so count nothing, let other tasks run.
 const TURN: usize = 32;
+
+thread_local! {
+    /// The buffer that goes round: most connections are quiet most of the time, and need none then.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Copies all that `reader` gives to `writer` until the reader's end, flushes, and tells how many bytes that were. The
 /// writer is not closed.
@@ -100,11 +106,14 @@ impl Direction {
 }
 
 /// ```text
-///   buffer │ written │ waiting │ room │
-///          0       start      end    len
+///   buffer │ written │ waiting │        │ … of somebody who asks for more │
+///          0       start      end     room
 /// ```
 struct Copy {
+    /// Empty while there is nothing in it.
     buffer: Vec<u8>,
+    /// How much is asked for.
+    room: usize,
     start: usize,
     end: usize,
     /// The reader has said that there is no more.
@@ -116,7 +125,7 @@ struct Copy {
 
 impl Copy {
     fn new() -> Self {
-        Copy { buffer: vec![0; SMALLEST], start: 0, end: 0, ended: false, unflushed: false, copied: 0 }
+        Copy { buffer: Vec::new(), room: SMALLEST, start: 0, end: 0, ended: false, unflushed: false, copied: 0 }
     }
 
     fn poll<R, W>(
@@ -144,17 +153,24 @@ impl Copy {
                 ready!(writer.as_mut().poll_flush(cx))?;
                 return Poll::Ready(Ok(self.copied));
             }
-            if self.end == self.buffer.len() && self.end < LARGEST {
-                self.buffer = vec![0; 2 * self.end];
+            if self.end == self.room && self.room < LARGEST {
+                self.room *= 2;
             }
-            match reader.as_mut().poll_read(cx, &mut self.buffer)? {
+            (self.start, self.end) = (0, 0);
+            if self.buffer.is_empty() {
+                self.buffer = SPARE.take();
+            }
+            if self.buffer.len() < self.room {
+                self.buffer = vec![0; self.room];
+            }
+            match reader.as_mut().poll_read(cx, &mut self.buffer[..self.room])? {
                 Poll::Ready(n) => {
-                    (self.start, self.end) = (0, n);
+                    self.end = n;
                     self.ended = n == 0;
                 }
                 Poll::Pending => {
                     // Nothing more for now: let the other side have what there is.
-                    (self.start, self.end) = (0, 0);
+                    SPARE.set(std::mem::take(&mut self.buffer));
                     if self.unflushed {
                         ready!(writer.as_mut().poll_flush(cx))?;
                         self.unflushed = false;
