@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -39,6 +39,8 @@ pub enum Load {
     Quiet,
     /// Connect, 64 bytes, close.
     Churn,
+    /// The same so many times, however long it takes.
+    Gone { count: usize },
     /// So many bytes, one way.
     Sink { bytes: usize },
 }
@@ -135,7 +137,8 @@ pub fn serve(addr: SocketAddr, load: &Load) -> Result<(), String> {
             (_, Some(echo)) => echo.go(span, 1, || {}),
             (Load::Quiet, None) => quiet(addr, span),
             (Load::Sink { bytes }, None) => sink(addr, *bytes),
-            _ => churn(addr, span),
+            (Load::Gone { count }, None) => churn(addr, Duration::MAX, *count),
+            _ => churn(addr, span, usize::MAX),
         };
         let mut seen = seen.map_err(|error| error.to_string())?;
         seen.cpu = (process::cpu(None) - before).as_secs_f64();
@@ -334,11 +337,12 @@ fn quiet(addr: SocketAddr, span: Duration) -> io::Result<Seen> {
     Ok(Seen::of(trips, vec![all], all, start.elapsed().as_secs_f64()))
 }
 
-fn churn(addr: SocketAddr, span: Duration) -> io::Result<Seen> {
+fn churn(addr: SocketAddr, span: Duration, count: usize) -> io::Result<Seen> {
     let start = Instant::now();
+    let begun = AtomicUsize::new(0);
     let client = || -> io::Result<Vec<Duration>> {
         let mut trips = Vec::new();
-        while start.elapsed() < span {
+        while start.elapsed() < span && begun.fetch_add(1, Relaxed) < count {
             let begun = Instant::now();
             let mut stream = connect(addr)?;
             echo_once(&mut stream)?;

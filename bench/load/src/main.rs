@@ -88,6 +88,7 @@ fn client(args: &[String]) -> Result {
         ("stalled", &[busy, size]) => Load::Stalled { busy, size },
         ("quiet", []) => Load::Quiet,
         ("churn", []) => Load::Churn,
+        ("gone", &[count]) => Load::Gone { count },
         ("sink", &[bytes]) => Load::Sink { bytes },
         _ => return Err(format!("{kind:?} is no load")),
     };

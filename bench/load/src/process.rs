@@ -1,7 +1,11 @@
 //! What the system knows of a process.
 
-use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use std::{env, fs};
+
+use crate::Result;
 
 /// The processor time of a process, user and system, all of its threads; of this one if none is named. It is what
 /// /proc/PID/stat has as utime and stime, in nanoseconds and not in hundredths of a second.
@@ -22,8 +26,17 @@ pub fn cpu(pid: Option<u32>) -> Duration {
 
 /// The most memory that a process has had, in bytes.
 pub fn peak(pid: u32) -> u64 {
+    status(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in bytes.
+pub fn resident(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).map_or(0, |kib: u64| kib * 1024)
 }
 
@@ -86,4 +99,58 @@ pub fn stay(place: Place) {
 pub fn interrupt(pid: u32) {
     // SAFETY: no memory is involved.
     unsafe { libc::kill(pid as libc::pid_t, libc::SIGINT) };
+}
+
+/// Whether `perf` is there and may look at processes.
+pub fn has_perf() -> bool {
+    let file = env::temp_dir().join(format!("bench-{}.perf", std::process::id()));
+    let mut command = Command::new("perf");
+    command.args(["record", "-q", "-o"]).arg(&file).args(["--", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let is_there = command.status().is_ok_and(|status| status.success());
+    let _ = fs::remove_file(file);
+    is_there
+}
+
+/// `perf` looks at a process.
+pub struct Profile {
+    perf: Child,
+    file: PathBuf,
+}
+
+/// The parts of a profile: the system; the host, or a native program; the allocator and what else is of libc; and the guest.
+pub const PARTS: [&str; 4] = ["kernel", "program", "libc", "code"];
+
+impl Profile {
+    pub fn start(pid: u32) -> Result<Profile> {
+        let file = env::temp_dir().join(format!("bench-{pid}.perf"));
+        let mut command = Command::new("perf");
+        command.args(["record", "-q", "-p", &pid.to_string(), "-o"]).arg(&file);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let perf = command.spawn().map_err(|error| format!("cannot start perf: {error}"))?;
+        Ok(Profile { perf, file })
+    }
+
+    /// Which share of the samples was in each of the [`PARTS`].
+    pub fn end(mut self) -> Result<Vec<(&'static str, f64)>> {
+        interrupt(self.perf.id());
+        let _ = self.perf.wait();
+        let mut command = Command::new("perf");
+        command.args(["report", "--stdio", "--sort", "dso", "-g", "none", "-i"]).arg(&self.file);
+        let output = command.stderr(Stdio::null()).output().map_err(|error| format!("perf report: {error}"))?;
+        let _ = fs::remove_file(&self.file);
+        let mut shares = PARTS.map(|part| (part, 0.0));
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let Some((percent, name)) = line.trim().split_once("%") else { continue };
+            let (Ok(percent), name) = (percent.parse::<f64>(), name.trim()) else { continue };
+            let part = match name {
+                _ if name.starts_with("[kernel") || name.starts_with("[vdso]") => 0,
+                _ if name.starts_with("libc") => 2,
+                // What wasmtime has compiled is in no file.
+                _ if name.starts_with("[JIT]") || name.starts_with("[unknown]") || name.starts_with("//anon") => 3,
+                _ => 1,
+            };
+            shares[part].1 += percent / 100.0;
+        }
+        Ok(shares.to_vec())
+    }
 }

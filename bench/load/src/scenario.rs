@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::client::Seen;
-use crate::server::{self, COUNTED, NATIVE, Places, Running, Server};
+use crate::server::{self, COUNTED, COUNTED_TIMER, MOST_CALLS, NATIVE, OURS, Places, Running, Server};
 use crate::{Result, process};
 
 /// How much is measured.
@@ -62,12 +62,20 @@ enum What {
     Load(&'static str, Vec<(&'static str, Vec<String>)>),
     /// The same, and each server has the machine for itself.
     Alone(&'static str, Vec<String>),
+    /// Memory when so many connections have come and gone, and when ten times as many have.
+    Gone(usize),
+    /// Where the processor's time goes, as `perf` sees it: the server's mode, and a load.
+    Profile(&'static str, Vec<String>),
     /// A program that works and ends: its mode and number.
     Work(&'static str, usize),
-    /// The calls of the host for an echo, with each load.
-    Calls(Vec<(&'static str, Vec<String>)>),
+    /// The calls of the host for an echo, in each mode with each load.
+    Calls(Vec<(&'static str, &'static str, Vec<String>)>),
     Sizes,
 }
+
+/// The loads of which calls are counted, with and without a timer that is pending.
+pub const QUIET: &str = "1 quiet";
+pub const BUSY: &str = "50 busy";
 
 fn load(kind: &str, numbers: &[usize]) -> Vec<String> {
     [kind.to_owned()].into_iter().chain(numbers.iter().map(usize::to_string)).collect()
@@ -91,12 +99,19 @@ fn scenarios(small: bool) -> Vec<Scenario> {
         Scenario { name: "sink", what: one("sink", load("sink", &[of(1 << 30, 16 << 20)])) },
         Scenario { name: "stalled", what: What::Alone("echo", load("stalled", &[40, 64])) },
         Scenario { name: "churn", what: one("echo", load("churn", &[])) },
+        Scenario { name: "gone", what: What::Gone(of(10_000, 200)) },
         Scenario { name: "timers", what: What::Work("timers", of(100_000, 1000)) },
         Scenario { name: "spawn", what: What::Work("spawn", of(1_000_000, 10_000)) },
         Scenario {
             name: "calls",
-            what: What::Calls(vec![("1 quiet", load("quiet", &[])), ("50 busy", echo(50, 0, 64))]),
+            what: What::Calls(vec![
+                (QUIET, COUNTED, load("quiet", &[])),
+                ("1 quiet, timer", COUNTED_TIMER, load("quiet", &[])),
+                (BUSY, COUNTED, echo(50, 0, 64)),
+                ("50 busy, timer", COUNTED_TIMER, echo(50, 0, 64)),
+            ]),
         },
+        Scenario { name: "profile", what: What::Profile("echo", echo(50, 0, 64)) },
         Scenario { name: "sizes", what: What::Sizes },
     ]
 }
@@ -116,6 +131,8 @@ pub fn run(places: &Places, plan: &Plan, report: Option<&Path>) -> Result {
         match &scenario.what {
             What::Load(mode, loads) => in_turns(places, plan, &servers, mode, loads, &mut lines)?,
             What::Alone(mode, load) => alone(places, plan, &servers, mode, load, &mut lines),
+            What::Gone(count) => gone(places, &servers, *count, &mut lines),
+            What::Profile(mode, load) => profile(places, plan, &servers, mode, load, &mut lines),
             What::Work(mode, count) => work(places, plan, &servers, mode, *count, &mut lines),
             What::Calls(loads) => calls(places, plan, &servers, loads, &mut lines),
             What::Sizes => sizes(places, &servers, &mut lines),
@@ -127,9 +144,22 @@ pub fn run(places: &Places, plan: &Plan, report: Option<&Path>) -> Result {
         let problem =
             |line: &Line| Some(format!("{}, {}: {}", scenario.name, line.server, line.figures.as_ref().err()?));
         problems.extend(lines.iter().filter_map(problem));
+        problems.extend(lines.iter().filter_map(too_many_calls));
     }
     // In a comparison it is a figure like any other.
     if plan.small && !problems.is_empty() { Err(problems.join("\n")) } else { Ok(()) }
+}
+
+/// Calls are exact, so that a short run tells as well. What begins and ends it is a part of a call for each echo; one too many
+/// for each would be a whole one.
+fn too_many_calls(line: &Line) -> Option<String> {
+    let &(_, calls) = line.figures.as_ref().ok()?.iter().find(|(figure, _)| *figure == "calls")?;
+    let (wasi, rest) = line.server.split_once('/')?;
+    let (_, quiet, busy) = *MOST_CALLS.iter().find(|(name, ..)| *name == wasi && rest.starts_with(OURS))?;
+    let most = if line.load.starts_with(QUIET) { quiet } else { busy };
+    // What begins and ends a short run is a part of it; a call too many for each echo would be a whole one.
+    (calls > most + 0.25)
+        .then(|| format!("{}, {}: {calls:.2} host calls for an echo, and {most} are the most", line.server, line.load))
 }
 
 /// Names and values.
@@ -237,6 +267,51 @@ fn alone(places: &Places, plan: &Plan, servers: &[Server], mode: &str, load: &[S
     }
 }
 
+/// Of ours alone: it takes a while.
+fn gone(places: &Places, servers: &[Server], count: usize, lines: &mut Vec<Line>) {
+    for server in servers.iter().filter(|server| server.peer == OURS) {
+        let figures = || -> Result<Figures> {
+            let mut pair = start(places, server, "echo", "", &load("gone", &[count]))?;
+            let pid = pair.running.id();
+            let mut memory = || -> Result<(f64, f64)> {
+                pair.slice(0.0)?;
+                Ok((process::guest(pid) as f64, process::resident(pid) as f64))
+            };
+            let (guest_before, host_before) = memory()?;
+            let mut after = (guest_before, host_before);
+            for _ in 1..10 {
+                after = memory()?;
+            }
+            Ok(vec![
+                ("guest_before", guest_before),
+                ("guest", after.0),
+                ("host_before", host_before),
+                ("host", after.1),
+            ])
+        };
+        lines.push(line(server, "", 1, figures()));
+    }
+}
+
+/// Left out where there is no `perf`, or it may not look.
+fn profile(places: &Places, plan: &Plan, servers: &[Server], mode: &str, load: &[String], lines: &mut Vec<Line>) {
+    if !process::has_perf() {
+        eprintln!("perf is missing, or may not look at others' processes: no profile");
+        return;
+    }
+    for server in servers {
+        let figures = || -> Result<Figures> {
+            let mut pair = start(places, server, mode, "", load)?;
+            let profile = process::Profile::start(pair.running.id())?;
+            let (figures, _) = pair.slice(plan.seconds * 2.0)?;
+            let cpu = figures.iter().find(|(name, _)| *name == "cpu").map_or(0.0, |&(_, cpu)| cpu);
+            let shares = profile.end()?;
+            Ok(shares.into_iter().map(|(part, share)| (part, share * cpu)).collect())
+        };
+        lines.push(line(server, "", 1, figures()));
+    }
+}
+
 fn work(places: &Places, plan: &Plan, servers: &[Server], mode: &str, count: usize, lines: &mut Vec<Line>) {
     for round in 1..=plan.rounds.min(2) {
         for server in servers.iter().filter(|server| server.can(mode)) {
@@ -269,13 +344,13 @@ fn calls(
     places: &Places,
     plan: &Plan,
     servers: &[Server],
-    loads: &[(&'static str, Vec<String>)],
+    loads: &[(&'static str, &'static str, Vec<String>)],
     lines: &mut Vec<Line>,
 ) {
-    for server in servers.iter().filter(|server| server.can(COUNTED)) {
-        for (name, load) in loads {
+    for server in servers {
+        for (name, mode, load) in loads.iter().filter(|(_, mode, _)| server.can(mode)) {
             let run = |seconds| -> Result<(f64, f64)> {
-                let mut pair = start(places, server, COUNTED, name, load)?;
+                let mut pair = start(places, server, mode, name, load)?;
                 pair.client.say(&format!("go {seconds}"))?;
                 let seen = Seen::parse(&pair.client.line()?)?;
                 pair.running.interrupt();
