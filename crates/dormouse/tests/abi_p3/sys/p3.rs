@@ -128,6 +128,18 @@ fn a_direct_read_leaves_nothing_with_the_host() {
     all_gone();
 }
 
+/// The host traps who reads once he has been told of the end.
+#[test]
+fn what_has_ended_is_not_read_again() {
+    let (mut mailbox, end) = incoming();
+    host::hang_up(mailbox.waitable());
+    assert!(mailbox.start().is_some_and(|moved| moved.ended));
+    assert!(mailbox.start().is_some_and(|moved| moved.ended && moved.count == 0));
+    assert!(mailbox.read(&mut [0; 8]).ended);
+    drop((mailbox, end));
+    all_gone();
+}
+
 #[test]
 fn a_number_that_is_used_again_is_another() {
     let (mut first, end) = incoming();

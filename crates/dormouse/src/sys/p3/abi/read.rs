@@ -212,6 +212,8 @@ pub(in crate::sys::p3) struct Mailbox<R: Readable> {
     /// Written by the host and not yet taken.
     filled: Range<usize>,
     under_way: bool,
+    /// Nothing more comes. A host traps who reads then; wasmtime 48 does not.
+    over: bool,
     kind: PhantomData<R>,
 }
 
@@ -220,7 +222,7 @@ impl<R: Readable> Mailbox<R> {
     /// The handle is a readable end of this type, and nobody else's.
     pub(super) unsafe fn new(handle: u32, room: usize) -> Self {
         let letters = Vec::from(Box::new_uninit_slice(room));
-        Mailbox { handle, letters, filled: 0..0, under_way: false, kind: PhantomData }
+        Mailbox { handle, letters, filled: 0..0, under_way: false, over: false, kind: PhantomData }
     }
 
     pub(in crate::sys::p3) fn waitable(&self) -> Waitable {
@@ -239,6 +241,9 @@ impl<R: Readable> Mailbox<R> {
     /// Begins to read into the mailbox, which is empty. `None`: the read is under way, and will be an event.
     pub(in crate::sys::p3) fn start(&mut self) -> Option<Moved> {
         assert!(!self.under_way && self.filled.is_empty(), "one read at a time");
+        if self.over {
+            return Some(Moved { count: 0, ended: true });
+        }
         // SAFETY: the letters stay where they are until the read is through, which is when `under_way` is false again.
         let code = unsafe { R::read(self.handle, self.letters.as_mut_ptr().cast(), self.letters.len()) };
         if code == BLOCKED {
@@ -262,6 +267,7 @@ impl<R: Readable> Mailbox<R> {
             // One, if it has been read to the end: 0 is that, and neither dropped nor stopped.
             moved.count = usize::from(code == 0);
         }
+        self.over = moved.ended || R::FUTURE && moved.count > 0;
         self.filled = 0..moved.count.min(self.letters.len());
         moved
     }
@@ -308,6 +314,9 @@ impl Mailbox<Bytes> {
     /// Reads straight into `buf`, while nothing is under way. If nothing is there it says so: a count of 0 that is no end.
     pub(in crate::sys::p3) fn read(&mut self, buf: &mut [u8]) -> Moved {
         assert!(!self.under_way && self.filled.is_empty(), "one read at a time");
+        if self.over {
+            return Moved { count: 0, ended: true };
+        }
         // SAFETY: a read that is not through is stopped before `buf` goes back to its owner.
         let mut code = unsafe { Bytes::read(self.handle, buf.as_mut_ptr(), buf.len()) };
         if code == BLOCKED {
@@ -315,6 +324,8 @@ impl Mailbox<Bytes> {
             // SAFETY: a read is under way, and the handle is in no set.
             code = unsafe { Bytes::cancel(self.handle) };
         }
-        Moved::new(code)
+        let moved = Moved::new(code);
+        self.over = moved.ended;
+        moved
     }
 }
