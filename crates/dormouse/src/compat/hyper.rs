@@ -2,28 +2,24 @@
 //!
 //! Connections are served as they are: [`TcpStream`](crate::net::TcpStream) and its halves have hyper's traits.
 //!
-//! ```no_run
-//! use std::convert::Infallible;
+//! What is more is passed to hyper's builders: `http1::Builder::new().timer(Timer)`, `http2::Builder::new(Executor).timer(Timer)`.
+//! `cookbook/apps/http` is a server of both, and a client.
 //!
-//! use dormouse::{hyper::{Executor, Timer}, net::TcpListener};
-//! use http_body_util::Full;
-//! use hyper::{Response, body::Bytes, server::conn::{http1, http2}, service::service_fn};
+//! ```
+//! use std::time::Duration;
 //!
-//! #[dormouse::main]
-//! async fn main() -> std::io::Result<()> {
-//!     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-//!     loop {
-//!         let (conn, _) = listener.accept().await?;
-//!         let hello = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello\n")))) });
-//!         dormouse::spawn(async move {
-//!             // Or http2::Builder::new(Executor).timer(Timer).
-//!             if let Err(error) = http1::Builder::new().timer(Timer).serve_connection(conn, hello).await {
-//!                 eprintln!("{error}");
-//!             }
-//!         });
-//!     }
+//! use dormouse::{hyper::{Executor, Timer}, net::TcpStream};
+//! use hyper::rt::{Executor as _, Read, Timer as _, Write};
+//!
+//! fn serves(_: impl Read + Write) {}
+//! fn as_it_is(conn: TcpStream) {
+//!     serves(conn)
 //! }
-//! # fn also() { http2::Builder::new(Executor); }
+//!
+//! dormouse::block_on(async {
+//!     Executor.execute(async { println!("in a task of its own") });
+//!     Timer.sleep(Duration::from_millis(5)).await;
+//! });
 //! ```
 
 use std::future::Future;

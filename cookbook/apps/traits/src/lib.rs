@@ -1,0 +1,1 @@
+//! Nothing but tests: `tests/tokio.rs` and `tests/hyper.rs`.
