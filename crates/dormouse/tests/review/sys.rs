@@ -278,6 +278,18 @@ fn an_idle_program_does_not_wake_up() {
     assert!(program.world.borrow().polls < 10, "{} polls", program.world.borrow().polls);
 }
 
+/// Something happens now and then: for each time the list is looked at once, and once more for what sleeping costs.
+#[test]
+fn a_program_that_is_seldom_busy_makes_no_reviews() {
+    let mut program = Program::new(1_000, 9);
+    const TENTH: u64 = 100_000_000;
+    program.world.borrow_mut().sockets[500] = TENTH;
+    for turn in 1..=100 {
+        assert_eq!(program.turn(|_, _| TENTH).len(), 1);
+        assert!(program.world.borrow().polls <= turn, "{} polls in {turn} turns", program.world.borrow().polls);
+    }
+}
+
 /// A short list is given whole, and no clock is made for it.
 #[test]
 fn a_short_list_is_given_whole() {

@@ -12,7 +12,8 @@
 //! * The period is nine times what the last review took, and at least [`SHORTEST`]. So reviews take a tenth of the time at
 //!   the most, and nobody waits longer than ten reviews and two turns, or two milliseconds and two turns if that is more.
 //! * Who is armed is busy, and is called quiet by the second review that finds it still waiting.
-//! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up.
+//! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up. Nor
+//!   is it busy when something happens: only if that is so again before ten reviews could have been made.
 //! * A list shorter than [`LONG`] is given whole, always.
 
 use super::watched::{CLOCK, REVIEW, SOCKETS, Watched};
@@ -26,6 +27,9 @@ pub(in crate::sys) const SHORTEST: u64 = 1_000_000;
 
 /// What reviews may take of the time: one part in this many.
 pub(in crate::sys) const SHARE: u64 = 10;
+
+/// What a host may take to look at an entry, in nanoseconds: rather too much than too little.
+const EACH: u64 = 500;
 
 /// What a host is asked for.
 pub(in crate::sys) trait Host {
@@ -59,11 +63,13 @@ pub(in crate::sys) struct Reviewed<H: Host> {
     period: u64,
     /// Something has happened since the last review.
     happened: bool,
+    /// When a wait for all has ended last.
+    ended: u64,
 }
 
 impl<H: Host> Reviewed<H> {
     pub(in crate::sys) fn new(nothing: H::Entry) -> Self {
-        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: true }
+        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: false, ended: 0 }
     }
 
     /// Waits until somebody is ready, or the clock, if there is one. True if the clock is.
@@ -95,9 +101,12 @@ impl<H: Host> Reviewed<H> {
                 self.next = Some(host.alarm(self.period));
             }
             let Some(next) = &self.next else {
-                // All was quiet; whatever this brings is something that happens.
-                self.happened = true;
-                return self.wait_for_all(host, clock, ready);
+                // All was quiet. One thing that happens does not make it busy; a second one, soon after, does.
+                let fired = self.wait_for_all(host, clock, ready);
+                let before = std::mem::replace(&mut self.ended, host.now());
+                let ten_reviews = SHORTEST.max(SHARE * EACH * self.watched.list.len() as u64);
+                self.happened = self.ended.saturating_sub(before) < ten_reviews;
+                return fired;
             };
             // The list begins with the alarm. Without a clock it is there twice.
             self.watched.list[REVIEW] = H::entry(next);
