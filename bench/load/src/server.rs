@@ -192,6 +192,7 @@ impl Running {
     pub fn new(mut command: Command) -> Result<Running> {
         // A server that reads its standard input may end with it.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process::ends_with_us(&mut command);
         let mut child = command.spawn().map_err(|error| format!("cannot start {command:?}: {error}"))?;
         let (to, lines) = channel();
         let stdin = child.stdin.take();
