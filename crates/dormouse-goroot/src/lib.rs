@@ -3,6 +3,10 @@
 #![warn(missing_docs)]
 
 pub mod constraint;
+mod error;
+mod listing;
 mod target;
 
+pub use error::Error;
+pub use listing::{Entry, Listing};
 pub use target::{Because, KNOWN_ARCH, KNOWN_OS, Target, UNIX_OS};

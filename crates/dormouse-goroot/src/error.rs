@@ -1,0 +1,47 @@
+//! What can go wrong, each with the path that it is about.
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use crate::constraint::Trouble;
+
+/// Why there is no plan, or no tree.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something could not be read.
+    Read {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// One cannot tell whether a file of the overlay belongs to the build.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        trouble: Trouble,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(f, "read {}: {source}", path.display()),
+            Self::File { path, trouble: Trouble::Unreadable(error) } => write!(f, "read {}: {error}", path.display()),
+            Self::File { path, trouble: Trouble::Malformed(malformed) } => {
+                write!(f, "{}:{}: {}", path.display(), malformed.line, malformed.what)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::File { trouble, .. } => Some(trouble),
+        }
+    }
+}
