@@ -23,6 +23,15 @@ pub enum Error {
         /// Why.
         trouble: Trouble,
     },
+    /// The table of directories is malformed, or does not fit the trees.
+    Table {
+        /// The table.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is the matter.
+        what: String,
+    },
 }
 
 impl fmt::Display for Error {
@@ -33,6 +42,7 @@ impl fmt::Display for Error {
             Self::File { path, trouble: Trouble::Malformed(malformed) } => {
                 write!(f, "{}:{}: {}", path.display(), malformed.line, malformed.what)
             }
+            Self::Table { path, line, what } => write!(f, "{}:{line}: {what}", path.display()),
         }
     }
 }
@@ -42,6 +52,7 @@ impl std::error::Error for Error {
         match self {
             Self::Read { source, .. } => Some(source),
             Self::File { trouble, .. } => Some(trouble),
+            Self::Table { .. } => None,
         }
     }
 }

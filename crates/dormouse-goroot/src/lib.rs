@@ -5,8 +5,14 @@
 pub mod constraint;
 mod error;
 mod listing;
+mod overrides;
+mod plan;
 mod target;
+mod targets;
+mod why;
 
 pub use error::Error;
 pub use listing::{Entry, Listing};
+pub use overrides::{Override, Overrides, Whose};
+pub use plan::{Decision, Plan, Reason, Side};
 pub use target::{Because, KNOWN_ARCH, KNOWN_OS, Target, UNIX_OS};

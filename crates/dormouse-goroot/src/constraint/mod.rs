@@ -24,7 +24,9 @@ mod scan;
 
 pub use expr::Expr;
 pub use header::{Constraint, Header, Line, Malformed};
+pub(crate) use name::words;
 pub use name::{Content, FileName};
+pub(crate) use parse::expr as parse_expr;
 pub use parse::{MAX_SIZE, Mistake, is_go_build, is_plus_build, parse};
 pub use plus::MAX_PLUS_SIZE;
 pub use rule::{Rule, Trouble, Verdict};
