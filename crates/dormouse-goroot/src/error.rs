@@ -16,6 +16,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Something could not be written.
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// One cannot tell whether a file of the overlay belongs to the build.
     File {
         /// The file.
@@ -38,6 +45,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, source } => write!(f, "read {}: {source}", path.display()),
+            Self::Write { path, source } => write!(f, "write {}: {source}", path.display()),
             Self::File { path, trouble: Trouble::Unreadable(error) } => write!(f, "read {}: {error}", path.display()),
             Self::File { path, trouble: Trouble::Malformed(malformed) } => {
                 write!(f, "{}:{}: {}", path.display(), malformed.line, malformed.what)
@@ -50,7 +58,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Read { source, .. } => Some(source),
+            Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
             Self::File { trouble, .. } => Some(trouble),
             Self::Table { .. } => None,
         }

@@ -2,17 +2,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod apply;
+mod check;
+pub mod cli;
 pub mod constraint;
 mod error;
 mod listing;
 mod overrides;
 mod plan;
+mod show;
 mod target;
 mod targets;
 mod why;
 
+pub use apply::{Applied, Link};
+pub use check::{Hidden, Report};
 pub use error::Error;
 pub use listing::{Entry, Listing};
 pub use overrides::{Override, Overrides, Whose};
 pub use plan::{Decision, Plan, Reason, Side};
 pub use target::{Because, KNOWN_ARCH, KNOWN_OS, Target, UNIX_OS};
+pub use targets::tinygo_targets;

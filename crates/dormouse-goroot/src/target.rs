@@ -123,15 +123,15 @@ pub enum Because {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Goos => "is its GOOS",
-            Self::KindOfGoos => "is what its GOOS is a kind of",
-            Self::Unix => "is set, as its GOOS is a Unix",
-            Self::Goarch => "is its GOARCH",
-            Self::Compiler => "is its compiler",
+            Self::Goos => "is the target's GOOS",
+            Self::KindOfGoos => "is what the target's GOOS is a kind of",
+            Self::Unix => "is set, as the target's GOOS is a Unix",
+            Self::Goarch => "is the target's GOARCH",
+            Self::Compiler => "is the compiler",
             Self::Cgo => "is enabled",
-            Self::Tag => "is one of its tags",
-            Self::ToolTag => "is a tag of its tool chain",
-            Self::Release => "is a release that its tool chain includes",
+            Self::Tag => "is one of the target's tags",
+            Self::ToolTag => "is a tag of the tool chain",
+            Self::Release => "is a release that the tool chain includes",
         })
     }
 }

@@ -1,6 +1,13 @@
-//! Targets by name: TinyGo's, and GOOS/GOARCH.
+//! Targets by name: TinyGo's, also as its own files have them, and GOOS/GOARCH.
 
-use crate::{KNOWN_ARCH, KNOWN_OS, Target};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Error, KNOWN_ARCH, KNOWN_OS, Target};
 
 /// Tags of every TinyGo build.
 const TINYGO_TAGS: [&str; 4] = ["tinygo", "purego", "osusergo", "math_big_pure_go"];
@@ -62,4 +69,82 @@ fn tinygo() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> 
         let (pair, tags) = rest.trim_start().split_once(' ')?;
         Some((name, pair, tags))
     })
+}
+
+/// A file of TinyGo's directory `targets`, of which this is what matters.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Spec {
+    inherits: Vec<String>,
+    build_tags: Vec<String>,
+    goos: String,
+    goarch: String,
+    gc: String,
+    scheduler: String,
+    serial: String,
+}
+
+/// TinyGo's targets as its directory `targets` has them, by name, with Go 1.`minor`. One that names no GOOS is a part of others.
+/// None, if there is no such directory.
+///
+/// # Errors
+/// A file that cannot be read or is malformed, or inherits from one that is not there or from itself.
+pub fn tinygo_targets(dir: &Path, minor: u32) -> Result<BTreeMap<String, Target>, Error> {
+    let failed = |path: &Path, source: io::Error| Error::Read { path: path.to_owned(), source };
+    let files = match fs::read_dir(dir) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(failed(dir, error)),
+    };
+    let mut specs = BTreeMap::new();
+    for file in files {
+        let path = file.map_err(|error| failed(dir, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = fs::read(&path).map_err(|error| failed(&path, error))?;
+            let spec: Spec = serde_json::from_slice(&text).map_err(|error| failed(&path, error.into()))?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            specs.insert(name, spec);
+        }
+    }
+    let mut targets = BTreeMap::new();
+    for name in specs.keys() {
+        let spec = inherit(name, &specs, 0).map_err(|what| failed(&dir.join(format!("{name}.json")), what))?;
+        if spec.goos.is_empty() || spec.goarch.is_empty() {
+            continue;
+        }
+        let chosen = [("gc", &spec.gc), ("scheduler", &spec.scheduler), ("serial", &spec.serial)];
+        let chosen =
+            chosen.into_iter().filter(|(_, what)| !what.is_empty()).map(|(kind, what)| format!("{kind}.{what}"));
+        let tags: Vec<String> = spec.build_tags.iter().cloned().chain(chosen).collect();
+        let target = Target::new(&spec.goos, &spec.goarch).with_releases(minor);
+        let target = target.with_tinygo_tags(tags.iter().map(String::as_str));
+        targets.insert(name.clone(), Target { name: name.clone(), ..target });
+    }
+    Ok(targets)
+}
+
+/// What a target is with what it inherits; what is said last counts, but for tags, of which all do.
+fn inherit(name: &str, specs: &BTreeMap<String, Spec>, depth: usize) -> io::Result<Spec> {
+    let spec = specs.get(name).filter(|_| depth <= specs.len());
+    let spec = spec
+        .ok_or_else(|| io::Error::other(format!("it inherits from {name}, which is not there or inherits from it")))?;
+    let mut whole = Spec::default();
+    for parent in &spec.inherits {
+        whole.add(inherit(parent, specs, depth + 1)?);
+    }
+    whole.add(spec.clone());
+    Ok(whole)
+}
+
+impl Spec {
+    fn add(&mut self, other: Self) {
+        let Self { inherits: _, build_tags, goos, goarch, gc, scheduler, serial } = other;
+        self.build_tags.extend(build_tags);
+        let fields = [&mut self.goos, &mut self.goarch, &mut self.gc, &mut self.scheduler, &mut self.serial];
+        for (field, new) in fields.into_iter().zip([goos, goarch, gc, scheduler, serial]) {
+            if !new.is_empty() {
+                *field = new;
+            }
+        }
+    }
 }

@@ -21,7 +21,7 @@ impl Plan {
     /// None of the overlay's files in it belongs to a build for wasip1, so none claims the directory and the files are upstream's.
     ///   overlay   net_wasip2.go: not linked: says `//go:build wasip2` in line 1, which does not hold: wasip2 is not set
     ///   upstream  1 file: linked
-    ///   upstream  1 directory that the table does not have: linked: http
+    ///   upstream  1 directory not in the table: linked: http
     /// ");
     /// # Ok::<(), dormouse_goroot::Error>(())
     /// ```
@@ -41,27 +41,30 @@ impl Plan {
     /// Whether it is linked, and why.
     fn sentence(&self, linked: bool, reason: &Reason) -> String {
         let linked = if linked { "linked" } else { "not linked" };
+        format!("{linked}: {}", self.because(reason))
+    }
+
+    /// A reason in words.
+    pub fn because(&self, reason: &Reason) -> String {
         let target = &self.target.name;
         let table = self.table.display();
         match reason {
-            Reason::BesideSources => format!("{linked}: every tree has upstream's"),
-            Reason::Matches(because) | Reason::DoesNotMatch(because) => format!("{linked}: {because}"),
+            Reason::BesideSources => "every merged tree has upstream's".to_owned(),
+            Reason::Matches(because) | Reason::DoesNotMatch(because) => because.clone(),
             Reason::Unclaimed => {
-                format!("{linked}: none of the overlay's files in this directory belongs to a build for {target}")
+                format!("none of the overlay's files in this directory belongs to a build for {target}")
             }
-            Reason::Claimed => {
-                format!("{linked}: files of the overlay that belong to a build for {target} claim the directory")
-            }
-            Reason::NotInTable => format!("{linked}: the table does not have it"),
-            Reason::NeverLinked => format!("{linked}: the table does not have it, so nobody links it"),
-            Reason::Overlays(number) => format!("{linked}: it is the overlay's (line {number} of {table})"),
+            Reason::Claimed => format!("files of the overlay that belong to a build for {target} claim the directory"),
+            Reason::NotInTable => format!("the table does not have it for {target}"),
+            Reason::NeverLinked => format!("the table does not have it for {target}"),
+            Reason::Overlays(number) => format!("it is the overlay's (line {number} of {table})"),
             Reason::Merged(number) => format!("merged for {target} (line {number} of {table})"),
         }
     }
 
     /// The overlay's files, upstream's, and then directories.
     fn why_merged(&self, text: &mut String, path: &str, merged: &Reason) {
-        line(text, &format!("{path} is {}.", self.sentence(true, merged)));
+        line(text, &format!("{path} is {}.", self.because(merged)));
         let mut files = String::new();
         let mut dirs = String::new();
         let (mut matching, mut others, mut upstream, mut not_in_table) = (0, 0, Vec::new(), Vec::new());
@@ -75,7 +78,8 @@ impl Plan {
                 }
                 Reason::Unclaimed | Reason::Claimed => upstream.push(*linked),
                 Reason::NotInTable => not_in_table.push(name),
-                Reason::Overlays(_) | Reason::Merged(_) | Reason::NeverLinked => line(&mut dirs, &entry("/")),
+                Reason::Merged(_) => line(&mut dirs, &format!("  {:9} {name}/: {}", "both", self.because(reason))),
+                Reason::Overlays(_) | Reason::NeverLinked => line(&mut dirs, &entry("/")),
                 Reason::BesideSources => {}
             }
         }
@@ -88,7 +92,7 @@ impl Plan {
         text.push_str(&dirs);
         if !not_in_table.is_empty() {
             let (side, dirs) = (Side::Upstream.name(), count(not_in_table.len(), "directory"));
-            line(text, &format!("  {side:9} {dirs} that the table does not have: linked: {}", not_in_table.join(", ")));
+            line(text, &format!("  {side:9} {dirs} not in the table: linked: {}", not_in_table.join(", ")));
         }
     }
 

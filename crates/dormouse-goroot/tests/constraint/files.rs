@@ -171,12 +171,20 @@ fn verdicts_give_the_reason() {
         ("a.go", "package p", "asks for nothing"),
         ("a.md", "", "has no extension of a file that Go builds"),
         ("a_wasip1.go", "", "has a name that ends in _wasip1, and wasip1 is not set"),
-        ("a_linux_arm.go", "", "has a name that ends in _linux_arm (linux is its GOOS, arm is its GOARCH)"),
-        ("a.go", "//go:build wasip2\n", "says `//go:build wasip2` in line 1, which holds: wasip2 is one of its tags"),
+        (
+            "a_linux_arm.go",
+            "",
+            "has a name that ends in _linux_arm (linux is the target's GOOS, arm is the target's GOARCH)",
+        ),
+        (
+            "a.go",
+            "//go:build wasip2\n",
+            "says `//go:build wasip2` in line 1, which holds: wasip2 is one of the target's tags",
+        ),
         (
             "a.go",
             "\n//go:build unix && !wasip2",
-            "says `//go:build unix && !wasip2` in line 2, which does not hold: unix is set, as its GOOS is a Unix, wasip2 is one of its tags",
+            "says `//go:build unix && !wasip2` in line 2, which does not hold: unix is set, as the target's GOOS is a Unix, wasip2 is one of the target's tags",
         ),
         (
             "a.go",
@@ -186,7 +194,7 @@ fn verdicts_give_the_reason() {
         (
             "a_arm.go",
             "// +build linux\n\n",
-            "has a name that ends in _arm (arm is its GOARCH) and says `// +build linux` in line 1, which holds: linux is its GOOS",
+            "has a name that ends in _arm (arm is the target's GOARCH) and says `// +build linux` in line 1, which holds: linux is the target's GOOS",
         ),
     ] {
         assert_eq!(Rule::of(name, text.as_bytes()).verdict(&target).unwrap().because, because);

@@ -1,0 +1,8 @@
+//! Plans, what is made of them, and what is said about them, on small trees.
+
+mod apply;
+mod check;
+mod cli;
+mod golden;
+mod seed;
+mod support;
