@@ -1,5 +1,6 @@
 //! Setup: what a machine with Rust alone does not have.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -46,10 +47,14 @@ impl Guest {
 /// The version that the tests have been run on.
 const WASMI: &str = "2.0.0";
 
+/// The minor version of Go that knew wasip1 first.
+const GO: u32 = 21;
+
 /// What the setup command fetches.
 pub fn all() -> Result {
     targets()?;
     clients()?;
+    go()?;
     cpp()?;
     if let Err(why) = miri(crate::miri::TARGET) {
         say(&format!("`cargo xtask test` will leave out Miri: {why}"));
@@ -128,6 +133,30 @@ pub fn cpp() -> Result {
     install("g++", "fuzzing needs c++, a compiler for libFuzzer")
 }
 
+/// Installs Go, to compare with and to build with, unless a recent one is there.
+pub fn go() -> Result {
+    let recent = || go_minor().is_some_and(|minor| minor >= GO);
+    if recent() {
+        return Ok(());
+    }
+    let reason = format!("the tests of dormouse-goroot need Go 1.{GO} or later, as go or in the variable GO");
+    install("golang-go", &reason)?;
+    // Debian 12 has an older one, and a newer one among its backports.
+    if !recent() {
+        install_from_backports("golang-go", &reason)?;
+    }
+    if recent() { Ok(()) } else { Err(format!("{reason}: install it from https://go.dev/dl")) }
+}
+
+/// The N of 1.N of the Go that is installed.
+fn go_minor() -> Option<u32> {
+    let go = std::env::var_os("GO").unwrap_or_else(|| "go".into());
+    let said = Command::new(go).args(["env", "GOVERSION"]).output().ok()?;
+    let version = String::from_utf8(said.stdout).ok()?;
+    let minor = version.strip_prefix("go1.")?.split(|c: char| !c.is_ascii_digit()).next()?;
+    minor.parse().ok()
+}
+
 /// Installs the wasmi command under the target directory, unless it is there; its path.
 pub fn wasmi() -> Result<PathBuf> {
     let root = target_dir()?.join(format!("wasmi-{WASMI}"));
@@ -153,6 +182,42 @@ fn install(package: &str, reason: &str) -> Result {
     }
     run(&format!("updating the package lists, for {package}"), apt(&["update", "-qq"])).map_err(|_| missing.clone())?;
     run(&format!("installing {package}"), apt(&["install", "-qq", "-y", package])).map_err(|_| missing)
+}
+
+/// Installs a package from Debian's backports, which stay as they are for everything else: apt has lists of its own for it.
+fn install_from_backports(package: &str, reason: &str) -> Result {
+    let missing = format!("{reason}: install a newer {package} than your system's own");
+    let os = fs::read_to_string("/etc/os-release").map_err(|_| missing.clone())?;
+    let release = os.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let release = release.filter(|_| os.contains("\nID=debian\n")).ok_or_else(|| missing.clone())?;
+    let dir = target_dir()?.join("backports");
+    let sources = dir.join("backports.sources");
+    let written = fs::create_dir_all(dir.join("lists/partial"))
+        .and_then(|()| fs::create_dir_all(dir.join("cache/archives/partial")))
+        .and_then(|()| {
+            let text = format!(
+                "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {release} {release}-backports\nComponents: main\n\
+                 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+            );
+            fs::write(&sources, text)
+        });
+    written.map_err(|error| format!("cannot write to {}: {error}", dir.display()))?;
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .args(["-o", "Dir::Etc::SourceParts=-"])
+            .arg("-o")
+            .arg(format!("Dir::Etc::SourceList={}", sources.display()));
+        command.arg("-o").arg(format!("Dir::State::Lists={}", dir.join("lists").display()));
+        command.arg("-o").arg(format!("Dir::Cache={}", dir.join("cache").display())).args(args);
+        command
+    };
+    run(&format!("updating the package lists of Debian's backports, for {package}"), apt(&["update", "-qq"]))
+        .map_err(|_| missing.clone())?;
+    let from = format!("{release}-backports");
+    let install = apt(&["install", "-qq", "-y", "--no-install-recommends", "-t", &from, package]);
+    run(&format!("installing {package} from {from}"), install).map_err(|_| missing)
 }
 
 fn succeeds(command: &mut Command) -> bool {

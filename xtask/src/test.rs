@@ -8,6 +8,7 @@ pub fn run() -> Result {
     setup::targets()?;
     setup::tools()?;
     setup::clients()?;
+    setup::go()?;
     step("format", "fmt --all --check")?;
     step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
     step("format of the benchmark", "fmt --manifest-path bench/Cargo.toml --all --check")?;
@@ -36,7 +37,7 @@ pub fn run() -> Result {
     step("lints of everything", "clippy --quiet --workspace --all-targets -- -D warnings")?;
     step(
         "the documentation",
-        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
+        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
     )?;
     size::run()?;
     proxy::smoke()?;

@@ -2,4 +2,5 @@
 //! the `go` on the PATH is taken from the variable GO.
 
 mod files;
+mod program;
 mod tool;
