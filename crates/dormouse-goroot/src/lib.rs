@@ -4,6 +4,7 @@
 
 mod apply;
 mod check;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod constraint;
 mod error;

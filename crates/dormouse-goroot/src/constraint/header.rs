@@ -90,7 +90,10 @@ impl Header {
     }
 
     /// Of a file, of which no more is read than has to be.
-    pub(super) fn read(content: Content, mut file: impl Read) -> io::Result<Result<Self, Malformed>> {
+    ///
+    /// # Errors
+    /// The outer ones are those of reading, the inner ones as of [`parse`](Self::parse).
+    pub fn read(content: Content, mut file: impl Read) -> io::Result<Result<Self, Malformed>> {
         let mut text = Vec::with_capacity(CHUNK);
         if content == Content::Binary {
             return Ok(Self::parse(content, &text));

@@ -93,6 +93,26 @@ fn a_malformed_file_is_told_with_its_line() {
 }
 
 #[test]
+fn a_file_says_the_same_wherever_reading_it_pauses() {
+    let source = "//go:build linux && arm\n/* a */\n\npackage p\n\nimport (\n\t_ `embed` // b\n)\n\nfunc f() {}\n";
+    for (content, tail) in [
+        (Content::Go, source),
+        (Content::Go, "//go:build a\npackage p; import \"\0\""),
+        (Content::Go, "package p; import (\"x\n\0"),
+        (Content::Other, "// +build a\n\n/* c */ TEXT"),
+        (Content::Other, "/* c\n */\n/ x \0"),
+        (Content::Other, "/* c \0"),
+    ] {
+        // The head ends before, at and after the end of what is read at first.
+        for padding in (3900..4110).chain([9000]) {
+            let text = format!("// +build b\n{}\n{tail}", "\n".repeat(padding));
+            let parsed = Header::parse(content, text.as_bytes());
+            assert_eq!(Header::read(content, text.as_bytes()).unwrap(), parsed, "{padding} {tail}");
+        }
+    }
+}
+
+#[test]
 fn a_file_matches_by_its_name_and_then_by_its_head() {
     let (plan9, android) = (Target::new("plan9", "arm"), Target::new("android", "arm"));
     for (target, name, text, matches) in [
