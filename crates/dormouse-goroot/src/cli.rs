@@ -38,7 +38,7 @@ enum Command {
     /// Makes the merged tree, unless it is there, and prints its path: a GOROOT
     Apply(ApplyArgs),
     /// Names what is odd about an overlay: files that no target would use, directories that are never linked, names such as
-    /// x_wasip2.go that guard nothing; and what of upstream it hides, for each of TinyGo's targets that are built in
+    /// x_wasip2.go that guard nothing; and what of upstream it hides, for each target that has a name
     Check(CheckArgs),
 }
 

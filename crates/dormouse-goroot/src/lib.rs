@@ -1,4 +1,11 @@
-//! Merges an upstream Go source tree with an overlay, by Go's build constraints.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//! * [`constraint`]: what a file asks for. [`Target`]: what there is.
+//! * [`Listing`]: what is in a tree. [`Overrides`]: whose each directory is.
+//! * [`Plan`]: what is linked from where, and [why](Plan::why); [as a tree](Plan::tree), [as JSON](Plan::json), [for
+//!   `go build -overlay`](Plan::go_overlay), or [made](Plan::apply).
+//! * [`Report`]: what is odd about an overlay.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -101,6 +101,9 @@ impl Plan {
     ///
     /// # Errors
     /// A file of the overlay that cannot be read or is malformed, a line of the table that fits no directory.
+    ///
+    /// # Panics
+    /// If the overlay's listing is one without rules, see [`Listing::with_rules`].
     pub fn new(upstream: &Listing, overlay: &Listing, table: &Overrides, target: &Target) -> Result<Self, Error> {
         let lines = applicable(upstream, overlay, table, target)?;
         let mut plan = Self {
@@ -138,7 +141,7 @@ impl Plan {
             match entry {
                 Entry::Dir if lines.contains_key(&path) => {}
                 Entry::Dir => self.add(&path, Side::Overlay, false, Reason::NeverLinked),
-                Entry::File(None) => unreachable!("{path} is in a listing without rules"),
+                Entry::File(None) => panic!("{path} is in a listing without rules"),
                 Entry::File(Some(rule)) => {
                     let verdict = rule.verdict(&self.target).map_err(|trouble| overlay.error(&path, trouble))?;
                     claimed |= verdict.matches;
