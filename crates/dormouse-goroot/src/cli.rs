@@ -264,6 +264,9 @@ impl CheckArgs {
         targets.iter_mut().for_each(|target| target.tags.extend(self.tags.iter().cloned()));
         let table = table(self.overrides.as_deref())?;
         let overlay = Listing::of_tree(&self.overlay, "src")?.with_rules();
+        if overlay.dir("src").is_none() {
+            return Err(Refused::Usage(format!("{} is no overlay: it has no directory src", self.overlay.display())));
+        }
         let upstream = match &self.goroot {
             Some(goroot) => {
                 let dirs: Vec<String> = table.lines().map(|line| src(&line.dir)).collect();
