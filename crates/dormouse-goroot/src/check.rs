@@ -33,7 +33,7 @@ pub struct Hidden {
     pub dir: String,
     /// The targets for which they are.
     pub targets: Vec<String>,
-    /// The files: those that are in upstream's directory alone.
+    /// The files: those that builds for these targets would have, and that the overlay has none of the same name for.
     pub files: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl Report {
     /// Looks at all of an overlay, for targets of which `targets` are those with names. Other ones that are known are each
     /// GOOS with each GOARCH.
     ///
-    /// `overlay` has rules; `upstream`, if it is given, has the directories that the table merges.
+    /// `overlay` has rules; `upstream`, if it is given, has the directories that the table merges, with rules as well.
     ///
     /// # Errors
     /// A table that does not fit the trees. What is wrong with files is in the report.
@@ -174,7 +174,10 @@ fn hides(overlay: &Listing, upstream: &Listing, table: &Overrides, targets: &[Ta
         let mut hidden: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (path, decision) in plan.decisions().filter(|(_, decision)| decision.reason == Reason::Claimed) {
             let (dir, name) = split(path);
-            if !plan.decisions[path].iter().any(|other| other.side != decision.side && other.linked) {
+            let replaced = plan.decisions[path].iter().any(|other| other.side != decision.side && other.linked);
+            // Upstream may well be malformed where it is hidden, and tests are no part of a build.
+            let built = upstream.rule(path).is_some_and(|rule| rule.matches(target).unwrap_or(false));
+            if built && !replaced && !name.ends_with("_test.go") {
                 hidden.entry(dir).or_default().push(name.to_owned());
             }
         }
@@ -203,11 +206,17 @@ impl fmt::Display for Report {
             )?;
         }
         for Hidden { dir, targets, files } in &self.hides {
-            let (first, more) =
-                (files.iter().take(5).cloned().collect::<Vec<_>>().join(", "), files.len().saturating_sub(5));
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            writeln!(f, "{dir}: for {} it hides {first}{more}", targets.join(", "))?;
+            writeln!(f, "{dir}: for {} it hides {}", some(targets), some(files))?;
         }
         Ok(())
+    }
+}
+
+/// The first few of a list.
+fn some(all: &[String]) -> String {
+    const FEW: usize = 6;
+    match all.get(FEW..) {
+        None | Some([]) | Some([_]) => all.join(", "),
+        Some(more) => format!("{} and {} more", all[..FEW].join(", "), more.len()),
     }
 }

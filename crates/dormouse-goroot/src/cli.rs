@@ -270,7 +270,7 @@ impl CheckArgs {
         let upstream = match &self.goroot {
             Some(goroot) => {
                 let dirs: Vec<String> = table.lines().map(|line| src(&line.dir)).collect();
-                Some(Listing::of_dirs(goroot, dirs.iter().map(String::as_str))?)
+                Some(Listing::of_dirs(goroot, dirs.iter().map(String::as_str))?.with_rules())
             }
             None => None,
         };

@@ -80,13 +80,29 @@ fn a_directory_that_the_table_does_not_have_is_named() {
 
 #[test]
 fn what_is_hidden_is_told_by_directory_and_by_target() {
-    let upstream = [("src/a/a.go", ""), ("src/a/b.go", ""), ("src/a/c/c.go", ""), ("src/d/d.go", "")];
-    let overlay = [("src/a/a.go", "//go:build tinygo.wasm\n"), ("src/d/d.go", "")];
-    let report = report(&upstream, &overlay, "/ merge\na/ merge\nd/ merge");
-    let targets = ["wasip1", "wasip2"].map(str::to_owned).to_vec();
-    assert_eq!(report.hides, [Hidden { dir: "src/a".to_owned(), targets, files: vec!["b.go".to_owned()] }]);
+    let upstream = [
+        ("src/a/a.go", ""),
+        ("src/a/b.go", ""),
+        // What a build would not have anyway is not hidden.
+        ("src/a/b_windows.go", ""),
+        ("src/a/b_test.go", ""),
+        ("src/a/c/c.go", ""),
+        ("src/a/malformed.go", "//go:build ("),
+        ("src/d/d.go", ""),
+        ("src/e/e_linux.go", ""),
+        ("src/e/e_wasip1.go", ""),
+    ];
+    let overlay = [("src/a/a.go", "//go:build tinygo.wasm\n"), ("src/d/d.go", ""), ("src/e/e.go", "")];
+    let report = report(&upstream, &overlay, "/ merge\na/ merge\nd/ merge\ne/ merge");
+    let expected = [
+        "src/a: for wasip1, wasip2 it hides b.go",
+        "src/e: for wasip2, cortex-m it hides e_linux.go",
+        "src/e: for wasip1 it hides e_wasip1.go",
+    ];
     assert!(report.is_clean(), "hiding is what an overlay is for");
-    assert_eq!(report.to_string(), "src/a: for wasip1, wasip2 it hides b.go\n");
+    assert_eq!(report.to_string().lines().collect::<Vec<_>>(), expected);
+    let targets = ["wasip1", "wasip2"].map(str::to_owned).to_vec();
+    assert_eq!(report.hides[0], Hidden { dir: "src/a".to_owned(), targets, files: vec!["b.go".to_owned()] });
 }
 
 #[test]
