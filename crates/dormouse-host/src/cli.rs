@@ -21,6 +21,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(RunArgs),
+    Goroot(GorootArgs),
+}
+
+/// Merge an upstream Go source tree with an overlay: `dormouse goroot --help` says how.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct GorootArgs {
+    /// Read by `dormouse_goroot::cli`, help and mistakes too.
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<OsString>,
 }
 
 const EXIT_CODES: &str = "\
@@ -185,8 +195,9 @@ pub(crate) fn parse() -> Result<Command, Refused> {
 fn parse_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, Refused> {
     match Cli::try_parse_from(args) {
         Ok(cli) => {
-            let Command::Run(run) = &cli.command;
-            run.args().map_err(Refused::Usage)?;
+            if let Command::Run(run) = &cli.command {
+                run.args().map_err(Refused::Usage)?;
+            }
             Ok(cli.command)
         }
         Err(error) => Err(match error.kind() {
@@ -262,7 +273,7 @@ mod tests {
         let all = ["dormouse", "run"].iter().chain(args);
         match parse_from(all) {
             Ok(Command::Run(args)) => args,
-            Err(refused) => panic!("{refused:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -283,6 +294,16 @@ mod tests {
         let args = run(&["--allow-net", "app.wasm", "--allow-net", "-x", "--", "y"]);
         assert_eq!(args.app(), Path::new("app.wasm"));
         assert_eq!(args.args().unwrap(), ["--allow-net", "-x", "--", "y"]);
+    }
+
+    #[test]
+    fn what_follows_goroot_is_for_others_to_read() {
+        for args in [&["--help"][..], &["plan", "--target", "wasip2", "--", "-x"], &[]] {
+            match parse_from(["dormouse", "goroot"].iter().chain(args)) {
+                Ok(Command::Goroot(goroot)) => assert_eq!(goroot.args, args),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
