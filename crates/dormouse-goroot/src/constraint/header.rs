@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
-use super::scan::{self, Extent};
+use super::scan;
 use super::{Content, Expr, is_go_build, is_plus_build, parse};
 
 /// The head of a file, as far as it matters here.
@@ -112,16 +112,17 @@ impl Header {
         let extent = match content {
             Content::Go => scan::go(text),
             Content::Other => scan::comments(text),
-            Content::Binary => Extent { head: 0, looked: 0, certain: true, syntax_error: false },
+            Content::Binary => return Self::of_head("").map(Some),
         };
         if !whole && !extent.certain {
             return Ok(None);
         }
         let malformed = |at: usize, what: &str| {
-            let line = 1 + memchr::memchr_iter(b'\n', &text[..at]).count();
+            let line = 1 + memchr_iter(b'\n', &text[..at]).count();
             Err(Malformed { line, what: what.to_owned() })
         };
-        if let Some(at) = memchr(0, &text[..extent.looked]) {
+        let mut nuls = memchr_iter(0, &text[..extent.looked]).filter(|at| extent.unseen != Some(*at));
+        if let Some(at) = nuls.next() {
             return malformed(at, "unexpected NUL in input");
         }
         if extent.syntax_error && content == Content::Other {

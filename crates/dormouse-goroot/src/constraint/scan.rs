@@ -14,6 +14,8 @@ pub(super) struct Extent {
     pub(super) certain: bool,
     /// It is not well formed.
     pub(super) syntax_error: bool,
+    /// A byte at which Go does not look: the one after a slash that starts no comment and what follows it.
+    pub(super) unseen: Option<usize>,
 }
 
 /// The head of Go source. If it is malformed all of the text is the head, and who compiles it will say what is wrong.
@@ -21,7 +23,13 @@ pub(super) fn go(text: &[u8]) -> Extent {
     let mut scanner = Scanner { text, at: 0 };
     match scanner.package_and_imports() {
         Ok(()) => scanner.stopped(),
-        Err(_) => Extent { head: text.len(), looked: text.len(), certain: false, syntax_error: true },
+        Err(Malformed { at, in_slash }) => Extent {
+            head: text.len(),
+            looked: text.len(),
+            certain: false,
+            syntax_error: true,
+            unseen: in_slash.then_some(at),
+        },
     }
 }
 
@@ -30,9 +38,9 @@ pub(super) fn comments(text: &[u8]) -> Extent {
     let mut scanner = Scanner { text, at: 0 };
     match scanner.space_and_comments() {
         Ok(()) => scanner.stopped(),
-        Err(Malformed { at }) => {
+        Err(Malformed { at, .. }) => {
             let looked = at.min(text.len());
-            Extent { head: looked, looked, certain: at < text.len(), syntax_error: true }
+            Extent { head: looked, looked, certain: at < text.len(), syntax_error: true, unseen: None }
         }
     }
 }
@@ -40,6 +48,8 @@ pub(super) fn comments(text: &[u8]) -> Extent {
 /// Not well formed, which was found out by looking at everything before `at`.
 struct Malformed {
     at: usize,
+    /// A slash starts no comment there.
+    in_slash: bool,
 }
 
 type Result = std::result::Result<(), Malformed>;
@@ -132,10 +142,10 @@ impl Scanner<'_> {
                         Some(b'/') => self.at += memchr(b'\n', rest).unwrap_or(rest.len()),
                         Some(b'*') => match memmem::find(&rest[2..], b"*/") {
                             Some(len) => self.at += len + 4,
-                            None => return Err(Malformed { at: self.text.len() }),
+                            None => return Err(Malformed { at: self.text.len(), in_slash: false }),
                         },
-                        Some(_) => return Err(Malformed { at: self.at + 2 }),
-                        None => return Err(Malformed { at: self.at + 1 }),
+                        Some(_) => return Err(Malformed { at: self.at + 2, in_slash: true }),
+                        None => return Err(Malformed { at: self.at + 1, in_slash: true }),
                     }
                 }
                 _ => break,
@@ -150,14 +160,14 @@ impl Scanner<'_> {
     }
 
     fn malformed(&self) -> Result {
-        Err(Malformed { at: self.at })
+        Err(Malformed { at: self.at, in_slash: false })
     }
 
     /// At something that is not of the head, or at the end of the text.
     fn stopped(&self) -> Extent {
         let at_end = self.at >= self.text.len();
         let looked = if at_end { self.text.len() } else { self.at + 1 };
-        Extent { head: self.at.min(self.text.len()), looked, certain: !at_end, syntax_error: false }
+        Extent { head: self.at.min(self.text.len()), looked, certain: !at_end, syntax_error: false, unseen: None }
     }
 }
 

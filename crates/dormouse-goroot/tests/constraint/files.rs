@@ -74,6 +74,8 @@ fn a_malformed_file_is_told_with_its_line() {
         (Content::Go, "//go:build a\n//go:build b\n\npackage p", "line 2: multiple //go:build comments"),
         (Content::Go, "package p\n\0\nimport `math`\n", "line 2: unexpected NUL in input"),
         (Content::Go, "package p; import (\n\n\0", "line 3: unexpected NUL in input"),
+        (Content::Go, "/ \0\0", "line 1: unexpected NUL in input"),
+        (Content::Go, "/\0", "line 1: unexpected NUL in input"),
         (Content::Other, "// a\n/ b\n", "line 2: syntax error"),
         (Content::Other, "// a\n/* b\n", "line 3: syntax error"),
         (Content::Other, "// a\n\0\n/ b\n", "line 2: unexpected NUL in input"),
@@ -85,6 +87,8 @@ fn a_malformed_file_is_told_with_its_line() {
         (Content::Go, "package p; import `math`\nvar x = 1\0"),
         (Content::Go, "package"),
         (Content::Go, "package p; import (\"x"),
+        // Go reads on before it looks, once.
+        (Content::Go, "/ \0"),
         (Content::Other, "TEXT\0"),
         (Content::Binary, "/\0"),
     ] {

@@ -14,14 +14,14 @@ use crate::tool::{build, go, goroot, output, pairs};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Tags {
+pub struct Tags {
     compiler: String,
     tool_tags: Vec<String>,
     release_tags: Vec<String>,
 }
 
 impl Tags {
-    fn target(self, (goos, goarch): &(String, String), cgo: bool) -> Target {
+    pub fn target(self, (goos, goarch): &(String, String), cgo: bool) -> Target {
         let Self { compiler, tool_tags, release_tags } = self;
         Target { cgo, compiler, tool_tags, release_tags, ..Target::new(goos, goarch) }
     }
@@ -35,7 +35,7 @@ fn every_file_of_go_matches_as_match_file_says() {
     let files: Vec<(String, &Rule)> = listing.files().map(|(path, rule)| (path, rule.unwrap())).collect();
     let paths: String = files.iter().map(|(path, _)| format!("{path}\n")).collect();
     let names = pairs.iter().map(|(os, arch)| format!("{os}/{arch}"));
-    let said = output(Command::new(build("oracle.go")).arg(&src).args(names), &paths);
+    let said = output(Command::new(build("oracle.go", "files-oracle")).arg(&src).args(names), &paths);
     let mut said = said.lines();
     let (mut builds, mut compared, mut matching, mut differences) = (0, 0, 0, Vec::new());
     for (pair, cgo) in pairs.iter().flat_map(|pair| [(pair, false), (pair, true)]) {

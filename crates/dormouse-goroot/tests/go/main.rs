@@ -2,5 +2,6 @@
 //! the `go` on the PATH is taken from the variable GO.
 
 mod files;
+mod heads;
 mod program;
 mod tool;

@@ -55,10 +55,10 @@ pub fn pairs() -> Vec<(String, String)> {
     list.lines().map(|pair| pair.split_once('/').unwrap()).map(|(os, arch)| (os.to_owned(), arch.to_owned())).collect()
 }
 
-/// A program of ours in Go, built.
-pub fn build(name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go").join(name);
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension(std::env::consts::EXE_EXTENSION);
+/// A program of ours in Go, built under a name that no other test has.
+pub fn build(source: &str, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go").join(source);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     output(go().arg("build").arg("-o").args([&program, &source]), "");
     program
 }
