@@ -1,8 +1,9 @@
 //! Builds the programs of the cookbook and starts them, natively and as guests of `dormouse run`.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender};
@@ -83,6 +84,11 @@ pub fn program(package: &str, name: &str, backend: Backend) -> PathBuf {
         let mut command = Command::new("cargo");
         command.current_dir(root().join("cookbook")).args(["build", "--quiet", "--release", "-p"]);
         command.arg(format!("cookbook-{package}")).args(backend.args()).arg("--target-dir").arg(backend.target_dir());
+        // What a package asks of the compiler, cargo reads by itself where one is in its directory.
+        let config = app(package).join(".cargo/config.toml");
+        if config.exists() {
+            command.arg("--config").arg(config);
+        }
         build(&mut command);
     });
     backend.program(name)
@@ -92,6 +98,11 @@ fn build(command: &mut Command) {
     // The variables of the cargo that runs the tests are not for this one.
     let status = command.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS").status();
     assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
+}
+
+/// An address on which nobody listens, for servers that cannot say which the system has assigned.
+pub fn free_addr() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port")
 }
 
 /// A program that runs. Killed when dropped.
@@ -106,12 +117,21 @@ pub struct Running {
 
 /// Starts a server of a package and waits until it says `listening on ADDR`; on wasip1 the runner does.
 pub fn serve(package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
+    serve_with(&[], package, name, backend, args)
+}
+
+/// As [`serve`] does, and can be asked what it [holds](Running::held).
+pub fn serve_counted(package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
+    serve_with(&["--count-calls"], package, name, backend, args)
+}
+
+fn serve_with(flags: &[&str], package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
     let program = program(package, name, backend);
     let mut command = match backend {
         Backend::Native => Command::new(program),
         _ => {
             let mut command = Command::new(dormouse());
-            command.arg("run");
+            command.arg("run").args(flags);
             match backend {
                 Backend::P1 => command.args(["--listen", "127.0.0.1:0"]),
                 _ => command.args(["--allow-net", "--allow-dns"]),
@@ -182,6 +202,30 @@ impl Running {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it holds of its host: entries of the resource table, natively and on wasip1 descriptors.
+    pub fn held(&mut self, backend: Backend) -> usize {
+        if matches!(backend, Backend::Native | Backend::P1) {
+            return fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count);
+        }
+        let status = Command::new("kill").args(["-USR1", &self.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill failed");
+        let line = self.until("entries in the resource table");
+        line.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a number")
+    }
+
+    /// Waits until it holds no more than `held`.
+    pub fn until_held(&mut self, backend: Backend, held: usize) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let now = self.held(backend);
+            match now <= held {
+                true => return,
+                false if Instant::now() > end => panic!("{backend:?}: it holds {now} and not {held}"),
+                false => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
     /// Waits until it has ended, and returns all that it has said.
