@@ -117,15 +117,16 @@ pub struct Running {
 
 /// Starts a server of a package and waits until it says `listening on ADDR`; on wasip1 the runner does.
 pub fn serve(package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
-    serve_with(&[], package, name, backend, args)
+    Running::start(server(&[], package, name, backend, args), true)
 }
 
 /// As [`serve`] does, and can be asked what it [holds](Running::held).
 pub fn serve_counted(package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
-    serve_with(&["--count-calls"], package, name, backend, args)
+    Running::start(server(&["--count-calls"], package, name, backend, args), true)
 }
 
-fn serve_with(flags: &[&str], package: &str, name: &str, backend: Backend, args: &[&str]) -> Running {
+/// A command that runs a server of a package, which listens on a port that the system assigns, with flags for the runner.
+pub fn server(flags: &[&str], package: &str, name: &str, backend: Backend, args: &[&str]) -> Command {
     let program = program(package, name, backend);
     let mut command = match backend {
         Backend::Native => Command::new(program),
@@ -141,7 +142,7 @@ fn serve_with(flags: &[&str], package: &str, name: &str, backend: Backend, args:
         }
     };
     command.arg("127.0.0.1:0").args(args);
-    Running::start(command, true)
+    command
 }
 
 /// A command that runs a client of a package, natively or as a guest that may use the network.
