@@ -1,6 +1,7 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | proxy | bench`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | cookbook | proxy | bench`.
 
 mod bench;
+mod cookbook;
 mod demo;
 mod fuzz;
 mod miri;
@@ -18,15 +19,16 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup   fetches the wasm targets and what the tests need
-  demo    builds an echo server for WASI and shows it at work
-  test    runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
-  fuzz    NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
-  size    prints the sizes of the example components, and fails if one is over its budget
-  proxy   passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
-  bench   measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
-          [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
-  mutants puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
+  setup     fetches the wasm targets and what the tests need
+  demo      builds an echo server for WASI and shows it at work
+  test      runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
+  fuzz      NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
+  size      prints the sizes of the example components, and fails if one is over its budget
+  cookbook  runs every test of the cookbook, the programs on the libraries that people use
+  proxy     passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
+  bench     measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
+            [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
+  mutants   puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
 /// What went wrong and what to do about it, in a sentence.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["test", "--host", "wasmi"] => test::on_wasmi(),
         ["fuzz", name, how] => fuzz::one(name, how),
         ["size"] => size::run(),
+        ["cookbook"] => cookbook::run(),
         ["proxy"] => proxy::run(None),
         ["proxy", "--loop"] => proxy::std_loop(None),
         ["proxy", "--loop", target] => proxy::std_loop(Some(target)),

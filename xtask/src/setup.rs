@@ -56,6 +56,7 @@ pub fn all() -> Result {
     clients()?;
     go()?;
     cpp()?;
+    cookbook()?;
     if let Err(why) = miri(crate::miri::TARGET) {
         say(&format!("`cargo xtask test` will leave out Miri: {why}"));
     }
@@ -123,6 +124,32 @@ pub fn clients() -> Result {
         return Ok(());
     }
     install("netcat-openbsd", "the tests need nc, OpenBSD's netcat")
+}
+
+/// Clients and servers that the cookbook's tests drive: a program of each, and Debian's package.
+const COOKBOOK: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+    ("redis-server", "redis-server"),
+    ("pg_ctlcluster", "postgresql"),
+];
+
+/// Installs what the cookbook's tests drive, unless it is there.
+pub fn cookbook() -> Result {
+    for (program, package) in COOKBOOK {
+        if !is_there(program) {
+            install(package, &format!("the cookbook's tests need {program}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is installed.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian has servers where only root looks for programs.
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|dir| dir.join(program).exists())
 }
 
 /// Installs the compiler that libFuzzer is built with, unless it is there.

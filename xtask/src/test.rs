@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, bench, cargo, fuzz, miri, mutants, proxy, report, setup, size};
+use crate::{Result, bench, cargo, cookbook, fuzz, miri, mutants, proxy, report, setup, size};
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -40,6 +40,7 @@ pub fn run() -> Result {
         "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
     )?;
     size::run()?;
+    cookbook::run()?;
     proxy::smoke()?;
     bench::lint()?;
     bench::smoke()?;
