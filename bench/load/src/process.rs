@@ -131,6 +131,8 @@ pub struct Profile {
 
 /// The parts of a profile: the system; the host, or a native program; the allocator and what else is of libc; and the guest.
 pub const PARTS: [&str; 4] = ["kernel", "program", "libc", "code"];
+/// Which of them is the guest.
+pub const GUEST: usize = 3;
 
 impl Profile {
     pub fn start(pid: u32) -> Result<Profile> {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::{CEILING, IDLE, Report, group, label, megabytes, micros, whole};
-use crate::process::PARTS;
+use crate::process::{GUEST, PARTS};
+use crate::server::OURS;
 
 impl Report {
     pub(super) fn head(&self) -> String {
@@ -80,6 +81,28 @@ impl Report {
             let of = |part| self.median("profile", server, "", part).map(micros);
             let [Some(a), Some(b), Some(c), Some(d)] = PARTS.map(of) else { continue };
             let _ = writeln!(text, "| {} {} | {a} | {b} | {c} | {d} |", group(server), label(server));
+        }
+        text.push_str(&self.limits());
+        text
+    }
+
+    /// What a guest would reach that took no time itself: the aims beyond that are for hosts to meet.
+    fn limits(&self) -> String {
+        let parts = |server: &str| -> Option<Vec<f64>> {
+            PARTS.iter().map(|part| self.median("profile", server, "", part)).collect()
+        };
+        let mut text = "\nSo much a guest could be ahead that makes our calls and takes no time itself:\n\n\
+                        | | | ours | a guest that takes no time |\n|---|---|---|---|\n"
+            .to_owned();
+        for host in ["wasmtime", "dormouse run"] {
+            let tokio = format!("p2/tokio/{host}");
+            for (wasi, to, than) in [("p2", tokio.as_str(), "tokio on wasip2"), ("p3", CEILING, "native tokio")] {
+                let ours = format!("{wasi}/{OURS}/{host}");
+                let (Some(ours), Some(to)) = (parts(&ours), parts(to)) else { continue };
+                let (all, to): (f64, f64) = (ours.iter().sum(), to.iter().sum());
+                let least = all - ours[GUEST];
+                let _ = writeln!(text, "| {} | {host} | {:.2} × {than} | {:.2} × |", group(wasi), to / all, to / least);
+            }
         }
         text
     }
