@@ -6,6 +6,20 @@ use super::{CEILING, IDLE, Report, group, ratio, spread};
 use crate::scenario::{BUSY, QUIET};
 use crate::server::MOST_CALLS;
 
+/// The scenarios of which something is aimed for in every one.
+const EVERY: [(&str, &str); 10] = [
+    ("busy-1", ""),
+    ("busy-50", ""),
+    ("busy-400", ""),
+    (IDLE[0], "idle"),
+    (IDLE[1], "idle"),
+    (IDLE[2], "idle"),
+    ("timer", ""),
+    ("big", ""),
+    ("sink", ""),
+    ("churn", ""),
+];
+
 impl Report {
     /// What we aim for, and where we are.
     pub(super) fn aims(&self, text: &mut String) {
@@ -40,14 +54,14 @@ impl Report {
             let idle = (CEILING, "idle");
             against("WASI 0.3, 10 000 idle: ≥ 0.75 × native tokio", host, IDLE[2], (&p3, "idle"), idle, 0.75);
         }
-        for scenario in ["busy-1", "busy-50", "busy-400"] {
+        for (scenario, load) in EVERY {
             let [p1, p2] = ["p1", "p2"].map(|wasi| format!("{wasi}/Dormouse/dormouse run"));
             let aim = format!("wasip1, {scenario}: ≥ wasip2");
-            against(&aim, "dormouse run", scenario, (&p1, ""), (&p2, ""), 1.0);
+            against(&aim, "dormouse run", scenario, (&p1, load), (&p2, load), 1.0);
             for wasi in ["p2", "p3"] {
                 let [ours, stock] = ["dormouse run", "wasmtime"].map(|host| format!("{wasi}/Dormouse/{host}"));
                 let aim = format!("{}, {scenario}: our runner ≥ wasmtime", group(wasi));
-                against(&aim, "Dormouse", scenario, (&ours, ""), (&stock, ""), 1.0);
+                against(&aim, "Dormouse", scenario, (&ours, load), (&stock, load), 1.0);
             }
         }
         for host in ["wasmtime", "dormouse run"] {
