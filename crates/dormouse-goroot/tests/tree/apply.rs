@@ -211,6 +211,26 @@ fn for_go_build_the_same_merge_is_a_list_of_replacements() {
 
 #[test]
 #[cfg(unix)]
+fn a_copy_of_what_is_in_itself_is_a_mistake() {
+    let place = Place::new("apply-loop");
+    let url = place.root.join("upstream/src/net/url");
+    // The cache in a directory that is copied, which would be copied into itself.
+    let error = place.plan("wasip1").apply(&url.join("cache"), Link::Copy).unwrap_err().to_string();
+    assert!(error.contains("which it is in or which is being made"), "{error}");
+    assert_eq!(fs::read_dir(url.join("cache")).unwrap().count(), 0);
+    // And a link that leads back.
+    fs::remove_dir(url.join("cache")).unwrap();
+    std::os::unix::fs::symlink(".", url.join("again")).unwrap();
+    for link in [Link::Hard, Link::Copy] {
+        let error = place.plan("wasip1").apply(&place.cache(), link).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("link {}/again to ", url.display())), "{error}");
+        assert_eq!(place.in_cache(), 0);
+    }
+    assert!(place.plan("wasip1").apply(&place.cache(), Link::Symbolic).unwrap().new);
+}
+
+#[test]
+#[cfg(unix)]
 fn a_link_counts_as_a_file_wherever_it_leads() {
     let place = Place::new("apply-symlink");
     std::os::unix::fs::symlink("url", place.root.join("upstream/src/net/more")).unwrap();
