@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -27,7 +28,11 @@ impl Plan {
     }
 
     /// Everything that is decided, with its reason, as JSON.
-    pub fn json(&self) -> String {
+    ///
+    /// # Errors
+    /// A tree at a path that is not UTF-8, which JSON cannot say.
+    pub fn json(&self) -> Result<String, Error> {
+        self.check_roots()?;
         #[derive(Serialize)]
         struct Json<'a> {
             target: JsonTarget<'a>,
@@ -63,15 +68,28 @@ impl Plan {
         let Target { name, goos, goarch, tags, .. } = self.target();
         let target = JsonTarget { name, goos, goarch, tags };
         let json = Json { target, made: self.made().collect(), links: items(true), left_out: items(false) };
-        serde_json::to_string_pretty(&json).expect("strings and lists can be written")
+        Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8, and the rest are strings and lists"))
+    }
+
+    /// Whether JSON can say where the trees are. What is in them has names that are UTF-8.
+    fn check_roots(&self) -> Result<(), Error> {
+        match self.roots.iter().find(|root| root.to_str().is_none()) {
+            None => Ok(()),
+            Some(root) => {
+                let source =
+                    io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8, and JSON has no other");
+                Err(Error::Read { path: root.clone(), source })
+            }
+        }
     }
 
     /// The same merge without a tree of its own: what `go build -overlay` takes, which then sees upstream's tree changed.
     /// Reads the directories that are linked whole.
     ///
     /// # Errors
-    /// A directory that cannot be read.
+    /// A directory that cannot be read, and a tree at a path that is not UTF-8.
     pub fn go_overlay(&self) -> Result<String, Error> {
+        self.check_roots()?;
         // Where a file is, or nothing to have it not there.
         let mut replace: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
         for (path, decision) in self.decisions() {
@@ -95,6 +113,6 @@ impl Plan {
             }
         }
         let json = BTreeMap::from([("Replace", replace)]);
-        Ok(serde_json::to_string_pretty(&json).expect("paths of listings are UTF-8"))
+        Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8"))
     }
 }
