@@ -119,6 +119,13 @@ fn a_tree_that_is_there_is_taken() {
 }
 
 #[test]
+fn a_tree_of_other_trees_has_another_name() {
+    let (one, other) = (Place::new("apply-one"), Place::new("apply-other"));
+    let paths = [&one, &other].map(|place| place.plan("wasip1").apply(&one.cache(), Link::Symbolic).unwrap().path);
+    assert_ne!(paths[0], paths[1]);
+}
+
+#[test]
 fn a_copy_is_made_again_when_a_file_has_changed_and_a_link_is_not() {
     let place = Place::new("apply-changed");
     let apply = |link| place.plan("wasip1").apply(&place.cache(), link).unwrap();

@@ -127,6 +127,8 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
     let expected =
         format!("dormouse: {}:3: a directory is `merge` or `overlay`, not `both`\n", root.join("table").display());
     assert_eq!(complaint(&plan, 1), expected);
+    fs::write(root.join("table"), "/ merge\nnet/ merge\n/net overlay\n").unwrap();
+    assert!(complaint(&plan, 1).ends_with("/table:3: net/ is in line 2 already\n"));
     fs::write(root.join("table"), "# nothing yet\n").unwrap();
     assert!(complaint(&plan, 1).contains("/table:1: no line for wasip1 is about the root, as `/ merge` is"));
     fs::write(root.join("table"), "/ merge\n").unwrap();
