@@ -215,7 +215,10 @@ impl Command {
                     LinkArg::Hard => Link::Hard,
                     LinkArg::Copy => Link::Copy,
                 };
-                said(format!("{}\n", inputs.plan()?.apply(cache, link)?.path.display()))
+                // As GOROOT it is to be the same wherever go is started.
+                let cache =
+                    std::path::absolute(cache).map_err(|source| Error::Write { path: cache.clone(), source })?;
+                said(format!("{}\n", inputs.plan()?.apply(&cache, link)?.path.display()))
             }
             Self::Check(args) => {
                 let report = args.report()?;

@@ -178,6 +178,8 @@ fn processes_that_make_the_same_tree_all_get_it() {
     let said: Vec<_> = makers.into_iter().map(|maker| maker.wait_with_output().unwrap()).collect();
     assert!(said.iter().all(|output| output.status.success() && output.stdout == said[0].stdout), "{said:?}");
     let path = String::from_utf8(said[0].stdout.clone()).unwrap();
+    // As GOROOT has to be, though the cache is not.
+    assert!(Path::new(path.trim()).is_absolute(), "{path}");
     assert_eq!((content(&place.root.join(path.trim())), place.in_cache()), (owned(&WASIP1), 1));
 }
 
@@ -194,6 +196,22 @@ fn a_tree_that_cannot_be_made_leaves_nothing_behind() {
     fs::write(place.root.join("file"), "").unwrap();
     let error = place.plan("wasip1").apply(&place.root.join("file"), Link::Symbolic).unwrap_err().to_string();
     assert!(error.starts_with("write ") && error.contains("file"), "{error}");
+}
+
+#[test]
+fn for_go_build_paths_are_absolute_also_of_trees_that_are_not() {
+    let place = Place::new("apply-relative");
+    fs::write(place.root.join("table"), TABLE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dormouse-goroot"))
+        .current_dir(&place.root)
+        .args("plan --goroot upstream --overlay overlay --overrides table --target wasip2 --go-overlay".split(' '))
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let replace = json["Replace"].as_object().unwrap();
+    let paths = replace.iter().flat_map(|(from, to)| [from.as_str(), to.as_str().unwrap()]);
+    let paths: Vec<&str> = paths.filter(|path| !path.is_empty()).collect();
+    assert!(paths.len() == 5 && paths.iter().all(|path| Path::new(path).is_absolute()), "{paths:?}");
 }
 
 #[test]
