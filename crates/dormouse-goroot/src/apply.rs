@@ -49,13 +49,14 @@ impl Plan {
         // It is deleted when this function ends. The tree is in it, and not it, as its permissions are for us alone.
         let aside = tempfile::Builder::new().prefix(".goroot-").tempdir_in(cache).map_err(failed(cache))?;
         let tree = aside.path().join("goroot");
+        let own = fs::canonicalize(aside.path()).map_err(failed(aside.path()))?;
         for dir in std::iter::once("").chain(self.made()) {
             let dir = join(&tree, dir);
             fs::create_dir(&dir).map_err(failed(&dir))?;
         }
         for (path, side) in self.links() {
             let (from, to) = (self.source(path, side), join(&tree, path));
-            link.link(&from, &to).map_err(failed(&to))?;
+            link.link(&from, &to, &mut vec![own.clone()])?;
         }
         match fs::rename(&tree, &path) {
             Ok(()) => Ok(Applied { path, new: true }),
@@ -102,21 +103,35 @@ impl Plan {
 }
 
 impl Link {
-    /// Links, or does what comes nearest.
-    fn link(self, from: &Path, to: &Path) -> io::Result<()> {
+    /// Links, or does what comes nearest. `within` are the directories that are being copied, and the one that this is for.
+    fn link(self, from: &Path, to: &Path, within: &mut Vec<PathBuf>) -> Result<(), Error> {
+        let failed = |source| Error::Link { from: from.to_owned(), to: to.to_owned(), source };
         match self {
-            Self::Symbolic => symlink(from, to).or_else(|_| Self::Hard.link(from, to)),
+            Self::Symbolic => symlink(from, to).or_else(|_| Self::Hard.link(from, to, within)),
             Self::Hard | Self::Copy if from.is_dir() => {
-                fs::create_dir(to)?;
-                for entry in fs::read_dir(from)? {
-                    let entry = entry?;
-                    self.link(&entry.path(), &to.join(entry.file_name()))?;
+                let real = fs::canonicalize(from).map_err(failed)?;
+                if within.contains(&real) {
+                    let what = format!("it leads to {}, which it is in or which is being made", real.display());
+                    return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, what)));
                 }
+                within.push(real);
+                fs::create_dir(to).map_err(failed)?;
+                for entry in fs::read_dir(from).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    self.link(&entry.path(), &to.join(entry.file_name()), within)?;
+                }
+                within.pop();
                 Ok(())
             }
             // Not a link to a link: that would lead elsewhere from here.
-            Self::Hard => fs::hard_link(fs::canonicalize(from)?, to).or_else(|_| Self::Copy.link(from, to)),
-            Self::Copy => fs::copy(from, to).map(drop),
+            Self::Hard => fs::canonicalize(from)
+                .and_then(|real| fs::hard_link(real, to))
+                .or_else(|_| Self::Copy.link(from, to, within)),
+            Self::Copy => match fs::metadata(from).map_err(failed)?.is_file() {
+                true => fs::copy(from, to).map(drop).map_err(failed),
+                // Reading it may take forever.
+                false => Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))),
+            },
         }
     }
 }

@@ -203,7 +203,7 @@ impl Command {
             Self::Plan(PlanArgs { inputs, form }) => {
                 let plan = inputs.plan()?;
                 match form {
-                    Form { json: true, .. } => said(plan.json() + "\n"),
+                    Form { json: true, .. } => said(plan.json()? + "\n"),
                     Form { go_overlay: true, .. } => said(plan.go_overlay()? + "\n"),
                     Form { why: Some(path), .. } => said(plan.why(path)),
                     _ => said(plan.tree()),
@@ -215,7 +215,10 @@ impl Command {
                     LinkArg::Hard => Link::Hard,
                     LinkArg::Copy => Link::Copy,
                 };
-                said(format!("{}\n", inputs.plan()?.apply(cache, link)?.path.display()))
+                // As GOROOT it is to be the same wherever go is started.
+                let cache =
+                    std::path::absolute(cache).map_err(|source| Error::Write { path: cache.clone(), source })?;
+                said(format!("{}\n", inputs.plan()?.apply(&cache, link)?.path.display()))
             }
             Self::Check(args) => {
                 let report = args.report()?;
@@ -296,7 +299,9 @@ fn release_of(goroot: &Path) -> Result<u32, Refused> {
 fn parse_release(text: &str) -> Result<u32, String> {
     let minor =
         text.strip_prefix("1.").map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+    // There is a tag for each release up to this one.
     minor
         .and_then(|minor| minor.parse().ok())
+        .filter(|minor| *minor < 1000)
         .ok_or_else(|| "a release of Go is written 1.N, for example 1.26".to_owned())
 }

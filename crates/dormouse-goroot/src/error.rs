@@ -23,6 +23,15 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Something of a tree could not be linked, or copied.
+    Link {
+        /// What.
+        from: PathBuf,
+        /// To where.
+        to: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// One cannot tell whether a file of the overlay belongs to the build.
     File {
         /// The file.
@@ -46,6 +55,7 @@ impl fmt::Display for Error {
         match self {
             Self::Read { path, source } => write!(f, "read {}: {source}", path.display()),
             Self::Write { path, source } => write!(f, "write {}: {source}", path.display()),
+            Self::Link { from, to, source } => write!(f, "link {} to {}: {source}", from.display(), to.display()),
             Self::File { path, trouble: Trouble::Unreadable(error) } => write!(f, "read {}: {error}", path.display()),
             Self::File { path, trouble: Trouble::Malformed(malformed) } => {
                 write!(f, "{}:{}: {}", path.display(), malformed.line, malformed.what)
@@ -58,7 +68,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
+            Self::Read { source, .. } | Self::Write { source, .. } | Self::Link { source, .. } => Some(source),
             Self::File { trouble, .. } => Some(trouble),
             Self::Table { .. } => None,
         }

@@ -213,6 +213,10 @@ fn applicable<'a>(
 ) -> Result<BTreeMap<String, &'a Override>, Error> {
     let mut lines = by_dir(table.of(target));
     lines.retain(|dir, line| !line.if_there || overlay.dir(dir).is_some());
+    if !lines.contains_key("src") {
+        let what = format!("no line for {} is about the root, as `/ merge` is, so there would be no src", target.name);
+        return Err(table.mistake(1, what));
+    }
     for (dir, line) in &lines {
         let missing = |side: &str, root: &Path| {
             let dir = join(root, dir);

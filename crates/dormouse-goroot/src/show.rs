@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::listing::split;
+use crate::listing::{join, split};
 use crate::{Decision, Error, Listing, Plan, Reason, Side, Target};
 
 impl Plan {
@@ -27,7 +28,11 @@ impl Plan {
     }
 
     /// Everything that is decided, with its reason, as JSON.
-    pub fn json(&self) -> String {
+    ///
+    /// # Errors
+    /// A tree at a path that is not UTF-8, which JSON cannot say.
+    pub fn json(&self) -> Result<String, Error> {
+        self.roots.iter().try_for_each(|root| check_utf8(root))?;
         #[derive(Serialize)]
         struct Json<'a> {
             target: JsonTarget<'a>,
@@ -63,38 +68,60 @@ impl Plan {
         let Target { name, goos, goarch, tags, .. } = self.target();
         let target = JsonTarget { name, goos, goarch, tags };
         let json = Json { target, made: self.made().collect(), links: items(true), left_out: items(false) };
-        serde_json::to_string_pretty(&json).expect("strings and lists can be written")
+        Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8, and the rest are strings and lists"))
     }
 
-    /// The same merge without a tree of its own: what `go build -overlay` takes, which then sees upstream's tree changed.
-    /// Reads the directories that are linked whole.
+    /// The same merge without a tree of its own: what `go build -overlay` takes, which then sees upstream's tree changed. All
+    /// paths are absolute, as go takes others from where it is started. Reads the directories that are linked whole.
     ///
     /// # Errors
-    /// A directory that cannot be read.
+    /// A directory that cannot be read, and a tree at a path that is not UTF-8.
     pub fn go_overlay(&self) -> Result<String, Error> {
+        let [upstream, overlay] = &self.roots;
+        let [upstream, overlay] = [absolute(upstream)?, absolute(overlay)?];
+        let at = |path: &str, side| match side {
+            Side::Upstream => join(&upstream, path),
+            Side::Overlay => join(&overlay, path),
+        };
         // Where a file is, or nothing to have it not there.
         let mut replace: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
         for (path, decision) in self.decisions() {
-            let at = self.source(path, Side::Upstream);
+            let here = at(path, Side::Upstream);
             match (&decision.reason, decision.linked) {
                 (Reason::Claimed, _) => {
-                    replace.entry(at).or_default();
+                    replace.entry(here).or_default();
                 }
                 (Reason::Matches(_), _) => {
-                    replace.insert(at, self.source(path, Side::Overlay));
+                    replace.insert(here, at(path, Side::Overlay));
                 }
                 (Reason::Overlays(_), _) => {
                     for (file, _) in Listing::of_tree(self.root(Side::Upstream), path)?.files() {
-                        replace.insert(self.source(&file, Side::Upstream), PathBuf::new());
+                        replace.insert(at(&file, Side::Upstream), PathBuf::new());
                     }
                     for (file, _) in Listing::of_tree(self.root(Side::Overlay), path)?.files() {
-                        replace.insert(self.source(&file, Side::Upstream), self.source(&file, Side::Overlay));
+                        replace.insert(at(&file, Side::Upstream), at(&file, Side::Overlay));
                     }
                 }
                 _ => {}
             }
         }
         let json = BTreeMap::from([("Replace", replace)]);
-        Ok(serde_json::to_string_pretty(&json).expect("paths of listings are UTF-8"))
+        Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8"))
     }
+}
+
+/// The path from the root of the file system, if JSON can say it. A tree that is on no disk has none.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    if path.as_os_str().is_empty() {
+        return Ok(PathBuf::new());
+    }
+    let whole = std::path::absolute(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    check_utf8(&whole)?;
+    Ok(whole)
+}
+
+/// Whether JSON can say a path. What is in a listing has names that are UTF-8.
+fn check_utf8(path: &Path) -> Result<(), Error> {
+    let source = || io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8, and JSON has no other");
+    path.to_str().map(drop).ok_or_else(|| Error::Read { path: path.to_owned(), source: source() })
 }

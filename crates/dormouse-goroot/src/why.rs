@@ -124,7 +124,11 @@ impl Plan {
                 format!("{path} comes with {parent}, if that has it.\n{}", self.why(parent))
             }
             Some((parent, _)) => format!("{path} is in neither tree. {parent} is merged.\n"),
-            None => format!("{path} is no part of a merged tree: that has src, bin, lib, pkg and go.env.\n"),
+            None => {
+                format!(
+                    "{path} is no part of a merged tree: that has src, bin, lib, pkg and go.env. A package is below src.\n"
+                )
+            }
         }
     }
 }

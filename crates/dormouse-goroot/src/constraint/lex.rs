@@ -95,6 +95,7 @@ mod tests {
             ("x~", "x err: invalid syntax at ~"),
             ("x ~", "x err: invalid syntax at ~"),
             ("x &", "x err: invalid syntax at &"),
+            ("x-y", "x err: invalid syntax at -"),
             ("x &y", "x err: invalid syntax at &"),
             // And of ours: another kind of space is none, U+0661 is a digit, a combining accent is no letter.
             ("x\u{a0}y", "x err: invalid syntax at \u{a0}"),

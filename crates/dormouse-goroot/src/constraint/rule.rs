@@ -1,7 +1,7 @@
 //! All that decides whether a file belongs to a build: its name, and its head if the name leaves it open.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,7 +67,12 @@ impl Rule {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::with(&name, |content| match content {
             Content::Binary => Ok(Header::parse(content, b"")),
-            Content::Go | Content::Other => Header::read(content, File::open(path)?),
+            // Not a pipe, which nobody may write to, and not a device, which may have no end.
+            Content::Go | Content::Other => match fs::metadata(path)?.file_type() {
+                kind if kind.is_file() => Header::read(content, File::open(path)?),
+                kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+            },
         })
     }
 

@@ -4,3 +4,4 @@
 mod expr;
 mod files;
 mod properties;
+mod tags;

@@ -119,6 +119,13 @@ fn a_tree_that_is_there_is_taken() {
 }
 
 #[test]
+fn a_tree_of_other_trees_has_another_name() {
+    let (one, other) = (Place::new("apply-one"), Place::new("apply-other"));
+    let paths = [&one, &other].map(|place| place.plan("wasip1").apply(&one.cache(), Link::Symbolic).unwrap().path);
+    assert_ne!(paths[0], paths[1]);
+}
+
+#[test]
 fn a_copy_is_made_again_when_a_file_has_changed_and_a_link_is_not() {
     let place = Place::new("apply-changed");
     let apply = |link| place.plan("wasip1").apply(&place.cache(), link).unwrap();
@@ -171,6 +178,8 @@ fn processes_that_make_the_same_tree_all_get_it() {
     let said: Vec<_> = makers.into_iter().map(|maker| maker.wait_with_output().unwrap()).collect();
     assert!(said.iter().all(|output| output.status.success() && output.stdout == said[0].stdout), "{said:?}");
     let path = String::from_utf8(said[0].stdout.clone()).unwrap();
+    // As GOROOT has to be, though the cache is not.
+    assert!(Path::new(path.trim()).is_absolute(), "{path}");
     assert_eq!((content(&place.root.join(path.trim())), place.in_cache()), (owned(&WASIP1), 1));
 }
 
@@ -187,6 +196,22 @@ fn a_tree_that_cannot_be_made_leaves_nothing_behind() {
     fs::write(place.root.join("file"), "").unwrap();
     let error = place.plan("wasip1").apply(&place.root.join("file"), Link::Symbolic).unwrap_err().to_string();
     assert!(error.starts_with("write ") && error.contains("file"), "{error}");
+}
+
+#[test]
+fn for_go_build_paths_are_absolute_also_of_trees_that_are_not() {
+    let place = Place::new("apply-relative");
+    fs::write(place.root.join("table"), TABLE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dormouse-goroot"))
+        .current_dir(&place.root)
+        .args("plan --goroot upstream --overlay overlay --overrides table --target wasip2 --go-overlay".split(' '))
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let replace = json["Replace"].as_object().unwrap();
+    let paths = replace.iter().flat_map(|(from, to)| [from.as_str(), to.as_str().unwrap()]);
+    let paths: Vec<&str> = paths.filter(|path| !path.is_empty()).collect();
+    assert!(paths.len() == 5 && paths.iter().all(|path| Path::new(path).is_absolute()), "{paths:?}");
 }
 
 #[test]
@@ -207,6 +232,26 @@ fn for_go_build_the_same_merge_is_a_list_of_replacements() {
     assert_eq!(replace("wasip1"), owned(&runtime));
     let net = [("/upstream/src/net/net.go", ""), ("/upstream/src/net/net_wasip2.go", "/overlay/src/net/net_wasip2.go")];
     assert_eq!(replace("wasip2"), owned(&[&net[..], &runtime].concat()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_copy_of_what_is_in_itself_is_a_mistake() {
+    let place = Place::new("apply-loop");
+    let url = place.root.join("upstream/src/net/url");
+    // The cache in a directory that is copied, which would be copied into itself.
+    let error = place.plan("wasip1").apply(&url.join("cache"), Link::Copy).unwrap_err().to_string();
+    assert!(error.contains("which it is in or which is being made"), "{error}");
+    assert_eq!(fs::read_dir(url.join("cache")).unwrap().count(), 0);
+    // And a link that leads back.
+    fs::remove_dir(url.join("cache")).unwrap();
+    std::os::unix::fs::symlink(".", url.join("again")).unwrap();
+    for link in [Link::Hard, Link::Copy] {
+        let error = place.plan("wasip1").apply(&place.cache(), link).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("link {}/again to ", url.display())), "{error}");
+        assert_eq!(place.in_cache(), 0);
+    }
+    assert!(place.plan("wasip1").apply(&place.cache(), Link::Symbolic).unwrap().new);
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
         (&format!("plan {trees} --target wasip1 --json --tree"), "cannot be used with"),
         ("check --overlay nowhere", "nowhere is no overlay: it has no directory src"),
         (&format!("plan {trees} --target wasip1 --go 2"), "a release of Go is written 1.N"),
+        (&format!("plan {trees} --target wasip1 --go 1.4294967295"), "a release of Go is written 1.N"),
     ] {
         let said = complaint(args, 2);
         assert!(said.contains(expected), "{said}");
@@ -126,6 +127,10 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
     let expected =
         format!("dormouse: {}:3: a directory is `merge` or `overlay`, not `both`\n", root.join("table").display());
     assert_eq!(complaint(&plan, 1), expected);
+    fs::write(root.join("table"), "/ merge\nnet/ merge\n/net overlay\n").unwrap();
+    assert!(complaint(&plan, 1).ends_with("/table:3: net/ is in line 2 already\n"));
+    fs::write(root.join("table"), "# nothing yet\n").unwrap();
+    assert!(complaint(&plan, 1).contains("/table:1: no line for wasip1 is about the root, as `/ merge` is"));
     fs::write(root.join("table"), "/ merge\n").unwrap();
     fs::write(root.join("go/VERSION"), "devel\n").unwrap();
     assert!(complaint(&plan, 2).contains("say which it is with --go"));
@@ -143,6 +148,44 @@ fn a_file_that_cannot_be_read_is_named() {
         (code, complaint),
         (1, format!("dormouse: read {}: No such file or directory (os error 2)\n", gone.display()))
     );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_may_have_no_end_is_not_read() {
+    let (root, trees) = trees("cli-device");
+    std::os::unix::fs::symlink("/dev/null", root.join("tiny/src/net/device.go")).unwrap();
+    let (code, _, complaint) = run(&format!("plan {trees} --target wasip1"));
+    assert_eq!(code, 1);
+    assert!(complaint.ends_with("tiny/src/net/device.go: it is no regular file\n"), "{complaint}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_name_that_is_not_utf_8_is_a_mistake() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+    let (root, trees) = trees("cli-utf8");
+    let odd = root.join(OsStr::from_bytes(b"tiny\xff"));
+    std::os::unix::fs::symlink("tiny", &odd).unwrap();
+    for form in ["--json", "--go-overlay"] {
+        let args = trees.replace("/tiny ", "/tiny\u{1} ");
+        let args = format!("plan {args} --target wasip2 {form}");
+        let args = args.split(' ').map(|arg| {
+            let bytes = arg.bytes().map(|byte| if byte == 1 { 0xff } else { byte });
+            OsString::from_vec(bytes.collect())
+        });
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(cli::run("dormouse goroot", args, &mut out, &mut err), 1);
+        let err = String::from_utf8(err).unwrap();
+        assert!(err.contains("the path is not UTF-8") && out.is_empty(), "{err}");
+    }
+
+    fs::write(root.join("tiny/src/net").join(OsStr::from_bytes(b"\xff.go")), "package net").unwrap();
+    let (code, _, complaint) = run(&format!("plan {trees} --target wasip2"));
+    assert_eq!(code, 1);
+    assert!(complaint.ends_with("tiny/src/net: the name \"\\xFF.go\" is not UTF-8\n"), "{complaint}");
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod cli;
 mod golden;
 mod seed;
 mod support;
+mod tinygo;
