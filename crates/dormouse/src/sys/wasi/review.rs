@@ -15,8 +15,17 @@
 //! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up. Nor
 //!   is it busy when something happens: only if that is so again before ten reviews could have been made.
 //! * A list shorter than [`LONG`] is given whole, always.
+//!
+//! And if a wait has told of many, most of those that are busy are ready, or will be before they are served:
+//!
+//! ```text
+//!   ║▪▪▪▪▪▪▪▪▪▪▪▪║1│2│3│4│1│2│3│4│1│2│▪ …      1 the first [`PART`] of the busy ones, without waiting, 2 the next, …
+//!   many                          few
+//! ```
+//!
+//! So they are asked about in turns, and none is looked at again and again while others are served.
 
-use super::watched::{CLOCK, REVIEW, SOCKETS, Watched};
+use super::watched::{CLOCK, PART, REVIEW, SOCKETS, Watched};
 use crate::sys::Ready;
 
 /// From how many entries on there are reviews.
@@ -28,6 +37,11 @@ pub(in crate::sys) const SHORTEST: u64 = 1_000_000;
 /// What reviews may take of the time: one part in this many.
 pub(in crate::sys) const SHARE: u64 = 10;
 
+/// So many at once are many: the busy ones are asked about in turns from then on,
+const MANY: usize = 64;
+/// until a part has fewer than that.
+const FEW: usize = 16;
+
 /// What a host may take to look at an entry, in nanoseconds: rather too much than too little.
 const EACH: u64 = 500;
 
@@ -37,6 +51,10 @@ pub(in crate::sys) trait Host {
     /// A clock that is in the list for as long as this lives.
     type Alarm;
     type Error;
+    /// Whether it is worth while to ask about the busy ones in turns: not if an entry costs next to nothing.
+    const IN_TURNS: bool;
+    /// The host has its turn, if it needs one to know who is ready.
+    fn refresh(&mut self) {}
     /// Whether there can be alarms.
     fn has_alarms(&self) -> bool {
         true
@@ -60,16 +78,28 @@ pub(in crate::sys) struct Reviewed<H: Host> {
     pub(in crate::sys) watched: Watched<H::Entry>,
     /// Rings when the next review is due. None while the list is short, and after a period in which nothing happened.
     next: Option<H::Alarm>,
+    /// When that is.
+    due: u64,
     period: u64,
     /// Something has happened since the last review.
     happened: bool,
     /// When a wait for all has ended last.
     ended: u64,
+    /// The last wait has told of many.
+    many: bool,
 }
 
 impl<H: Host> Reviewed<H> {
     pub(in crate::sys) fn new(nothing: H::Entry) -> Self {
-        Reviewed { watched: Watched::new(nothing), next: None, period: SHORTEST, happened: false, ended: 0 }
+        Reviewed {
+            watched: Watched::new(nothing),
+            next: None,
+            due: 0,
+            period: SHORTEST,
+            happened: false,
+            ended: 0,
+            many: false,
+        }
     }
 
     /// Waits until somebody is ready, or the clock, if there is one. True if the clock is.
@@ -79,26 +109,38 @@ impl<H: Host> Reviewed<H> {
         clock: Option<H::Entry>,
         ready: &mut Vec<Ready>,
     ) -> Result<bool, H::Error> {
-        let stayed = self.watched.stayed();
-        if stayed > SOCKETS && self.watched.armed() >= LONG {
-            // They are asked about by themselves, at once: with the others, who may be ready again, they would not be told of again.
-            let past = host.past();
-            self.watched.list[REVIEW] = H::entry(&past);
-            self.watched.list[CLOCK] = clock.unwrap_or(H::entry(&past));
-            self.poll(host, REVIEW, stayed)?;
-            let clock_fired = host.report(REVIEW, true, &mut self.watched, ready) && clock.is_some();
-            if clock_fired || !ready.is_empty() {
+        let first = ready.len();
+        if H::IN_TURNS && self.many {
+            let is_long = self.watched.armed() >= LONG && self.watched.quiet() > SOCKETS + PART;
+            let clock_fired = is_long && self.look_at_part(host, clock, ready)?;
+            self.many = ready.len() - first >= FEW;
+            if !self.many {
+                self.watched.forget_turns();
+            }
+            if clock_fired || ready.len() > first {
                 self.happened = true;
                 return Ok(clock_fired);
             }
         }
+        let clock_fired = self.wait_for_busy(host, clock, ready)?;
+        self.many = ready.len() - first >= MANY;
+        Ok(clock_fired)
+    }
+
+    /// Waits for the busy ones, with reviews, or for all.
+    fn wait_for_busy(
+        &mut self,
+        host: &mut H,
+        clock: Option<H::Entry>,
+        ready: &mut Vec<Ready>,
+    ) -> Result<bool, H::Error> {
         loop {
             if self.watched.armed() < LONG || !host.has_alarms() {
                 self.next = None;
                 return self.wait_for_all(host, clock, ready);
             }
             if self.next.is_none() && self.happened {
-                self.next = Some(host.alarm(self.period));
+                self.plan(host);
             }
             let Some(next) = &self.next else {
                 // All was quiet. One thing that happens does not make it busy; a second one, soon after, does.
@@ -111,7 +153,7 @@ impl<H: Host> Reviewed<H> {
             // The list begins with the alarm. Without a clock it is there twice.
             self.watched.list[REVIEW] = H::entry(next);
             self.watched.list[CLOCK] = clock.unwrap_or(H::entry(next));
-            self.poll(host, REVIEW, self.watched.quiet())?;
+            host.poll(&self.watched.list[REVIEW..self.watched.quiet()])?;
             let first = ready.len();
             let rang = host.rang();
             let clock_fired = host.report(REVIEW, rang, &mut self.watched, ready) && clock.is_some();
@@ -124,14 +166,39 @@ impl<H: Host> Reviewed<H> {
             }
             // Nothing now. If something has happened since the last review, one more period; else all are waited for.
             if std::mem::take(&mut self.happened) {
-                self.next = Some(host.alarm(self.period));
+                self.plan(host);
             }
         }
     }
 
-    fn poll(&mut self, host: &mut H, from: usize, to: usize) -> Result<(), H::Error> {
-        self.watched.polled = to;
-        host.poll(&self.watched.list[from..to])
+    /// Looks at those of the busy ones whose turn it is, and makes a review if it is time.
+    fn look_at_part(
+        &mut self,
+        host: &mut H,
+        clock: Option<H::Entry>,
+        ready: &mut Vec<Ready>,
+    ) -> Result<bool, H::Error> {
+        host.refresh();
+        let past = host.past();
+        self.watched.list[REVIEW] = H::entry(&past);
+        self.watched.list[CLOCK] = clock.unwrap_or(H::entry(&past));
+        let end = self.watched.next_part();
+        host.poll(&self.watched.list[REVIEW..end])?;
+        let clock_fired = host.report(REVIEW, true, &mut self.watched, ready) && clock.is_some();
+        if self.next.is_none() {
+            self.plan(host);
+        } else if host.now() >= self.due {
+            self.review(host, ready)?;
+        }
+        Ok(clock_fired)
+    }
+
+    /// The next review is to be a period from now.
+    fn plan(&mut self, host: &mut H) {
+        self.next = Some(host.alarm(self.period));
+        if H::IN_TURNS {
+            self.due = host.now().saturating_add(self.period);
+        }
     }
 
     /// Looks at the quiet ones. Of the busy ones something is heard at each wait.
@@ -142,7 +209,7 @@ impl<H: Host> Reviewed<H> {
             // The alarm, which has rung, keeps it from waiting. It is put before them, in the place of whoever is there.
             let first = self.watched.quiet() - 1;
             let other = std::mem::replace(&mut self.watched.list[first], H::entry(&next));
-            let polled = self.poll(host, first, self.watched.list.len());
+            let polled = host.poll(&self.watched.list[first..]);
             self.watched.list[first] = other;
             polled?;
             self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
@@ -165,7 +232,7 @@ impl<H: Host> Reviewed<H> {
             }
             None => SOCKETS,
         };
-        self.poll(host, from, self.watched.list.len())?;
+        host.poll(&self.watched.list[from..])?;
         Ok(host.report(from, false, &mut self.watched, ready))
     }
 }

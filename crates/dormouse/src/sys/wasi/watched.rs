@@ -7,10 +7,8 @@
 //! ```
 //!
 //! Who has been armed lately is busy; who has been waiting for two reviews is quiet (`review.rs`). The host is given a part of the
-//! list from the review's place or the clock's, or from the first socket's, to the end of the busy ones or of the list.
-
-#[cfg(not(target_env = "p1"))]
-use std::ops::RangeInclusive;
+//! list from the review's place or the clock's, or from the first socket's, to the end of some busy ones, of all of them or of the
+//! list.
 
 use crate::reactor::Key;
 use crate::sys::{Ready, Side};
@@ -24,13 +22,9 @@ pub(in crate::sys) const SOCKETS: usize = 2;
 
 const NOWHERE: u32 = 0;
 
-/// A host that reports so many may have been out of budget for the rest (`p2/budget.rs`).
-#[cfg(not(target_env = "p1"))]
-const MANY: RangeInclusive<usize> = 64..=128;
-
-/// So often the rest is asked about by itself, one time after the other.
-#[cfg(not(target_env = "p1"))]
-const IN_A_ROW: u32 = 4;
+/// How many are asked about at a time when many are ready. With what else is in the list it is less than the budget of a host that
+/// has one (`p2/budget.rs`), so that all of them are told of.
+pub(in crate::sys) const PART: usize = 96;
 
 pub(in crate::sys) struct Watched<T> {
     /// What the host takes.
@@ -42,13 +36,9 @@ pub(in crate::sys) struct Watched<T> {
     quiet: usize,
     /// How many reviews there have been.
     reviews: u32,
-    /// Up to where the list was given to the host the last time.
-    pub(in crate::sys) polled: usize,
-    /// See [`stayed`](Watched::stayed).
-    stayed: usize,
-    /// How many polls have reported many, one after the other.
-    #[cfg_attr(target_env = "p1", allow(dead_code))]
-    in_a_row: u32,
+    /// How often somebody has been armed.
+    armed: u32,
+    turns: Turns,
 }
 
 #[derive(Clone, Copy)]
@@ -56,22 +46,39 @@ struct Owner {
     ready: Ready,
     /// How many reviews there had been when it was armed.
     since: u32,
+    /// Which arming it was.
+    armed: u32,
+    /// How often it has been asked about in turns, without being ready.
+    asked: u8,
+}
+
+/// Who is asked about in turns, by laps: who has been asked about, and who is armed, comes in the next lap. Who has been taken out
+/// meanwhile is known by the number of the arming.
+#[derive(Default)]
+struct Turns {
+    /// Whether somebody goes by it.
+    are_kept: bool,
+    lap: Vec<Owner>,
+    /// How many of this lap have had their turn.
+    done: usize,
+    /// How many have it at a time: all parts of a lap are of a size, or those at the end of each would have one less often.
+    part: usize,
+    next_lap: Vec<Owner>,
 }
 
 impl<T: Copy> Watched<T> {
     /// Nobody's entry; `nothing` is whatever stands in the first places until there is something.
     pub(in crate::sys) fn new(nothing: T) -> Self {
         let nobody = Ready { key: Key { index: u32::MAX, generation: 0 }, side: Side::Read };
-        let owners = vec![Owner { ready: nobody, since: 0 }; SOCKETS];
+        let owners = vec![Owner { ready: nobody, since: 0, armed: 0, asked: 0 }; SOCKETS];
         Watched {
             list: vec![nothing; SOCKETS],
             owners,
             places: Vec::new(),
             quiet: SOCKETS,
             reviews: 0,
-            polled: SOCKETS,
-            stayed: SOCKETS,
-            in_a_row: 0,
+            armed: 0,
+            turns: Turns::default(),
         }
     }
 
@@ -87,7 +94,12 @@ impl<T: Copy> Watched<T> {
         }
         let place = self.list.len();
         self.list.push(entry);
-        self.owners.push(Owner { ready: Ready { key, side }, since: self.reviews });
+        self.armed = self.armed.wrapping_add(1);
+        let owner = Owner { ready: Ready { key, side }, since: self.reviews, armed: self.armed, asked: 0 };
+        self.owners.push(owner);
+        if self.turns.are_kept {
+            self.turns.next_lap.push(owner);
+        }
         self.places[index][side as usize] = place as u32;
         self.swap(self.quiet, place);
         self.quiet += 1;
@@ -114,42 +126,44 @@ impl<T: Copy> Watched<T> {
         self.places[key.index as usize][side as usize] = NOWHERE;
     }
 
-    /// Takes out the sides that a poll of the list up to [`polled`](Watched::polled) has reported. If those are [`MANY`] the others
-    /// stay in their order, and before all who are armed from now on: see [`stayed`](Watched::stayed).
-    #[cfg(not(target_env = "p1"))]
-    pub(in crate::sys) fn take_out_all(&mut self, sides: &[Ready]) {
-        self.stayed = SOCKETS;
-        self.in_a_row = if MANY.contains(&sides.len()) && self.in_a_row < IN_A_ROW { self.in_a_row + 1 } else { 0 };
-        if self.in_a_row == 0 {
-            return sides.iter().for_each(|&Ready { side, key }| self.take_out(side, key));
+    /// Puts up to [`PART`] busy ones in front whose turn it is, and tells where they end. The first call makes a lap of all.
+    pub(in crate::sys) fn next_part(&mut self) -> usize {
+        if !self.turns.are_kept {
+            self.turns.are_kept = true;
+            self.turns.next_lap.extend_from_slice(&self.owners[SOCKETS..self.quiet]);
         }
-        for &Ready { side, key } in sides {
-            self.places[key.index as usize][side as usize] = NOWHERE;
+        if self.turns.done == self.turns.lap.len() {
+            self.turns.lap.clear();
+            std::mem::swap(&mut self.turns.lap, &mut self.turns.next_lap);
+            let busy = self.quiet - SOCKETS;
+            (self.turns.done, self.turns.part) = (0, busy.div_ceil(busy.div_ceil(PART).max(1)));
         }
-        let (mut to, mut quiet) = (SOCKETS, self.quiet);
-        for place in SOCKETS..self.list.len() {
-            let Ready { key, side } = self.owners[place].ready;
-            let known = &mut self.places[key.index as usize][side as usize];
-            if *known == NOWHERE {
-                quiet -= usize::from(place < self.quiet);
+        let mut end = SOCKETS;
+        while end < SOCKETS + self.turns.part
+            && let Some(&owner) = self.turns.lap.get(self.turns.done)
+        {
+            self.turns.done += 1;
+            let Ready { key, side } = owner.ready;
+            let place = self.places[key.index as usize][side as usize] as usize;
+            // Nobody, or somebody else: taken out since. The quiet ones are for reviews.
+            let known = &mut self.owners[place];
+            if !(SOCKETS..self.quiet).contains(&place) || known.armed != owner.armed {
                 continue;
             }
-            *known = to as u32;
-            (self.list[to], self.owners[to]) = (self.list[place], self.owners[place]);
-            to += 1;
-            if place < self.polled {
-                self.stayed = to;
-            }
+            known.asked = known.asked.saturating_add(1);
+            self.swap(place, end);
+            end += 1;
+            self.turns.next_lap.push(owner);
         }
-        self.list.truncate(to);
-        self.owners.truncate(to);
-        self.quiet = quiet;
+        end
     }
 
-    /// Up to where those are who were not reported though many were: the host may have been out of budget for them.
-    pub(in crate::sys) fn stayed(&self) -> usize {
-        // Hosts of wasip1 tell of all.
-        if cfg!(target_env = "p1") { SOCKETS } else { self.stayed.min(self.quiet) }
+    /// Nobody is asked about in turns any more.
+    pub(in crate::sys) fn forget_turns(&mut self) {
+        self.turns.are_kept = false;
+        self.turns.done = 0;
+        self.turns.lap.clear();
+        self.turns.next_lap.clear();
     }
 
     fn swap(&mut self, a: usize, b: usize) {
@@ -184,11 +198,14 @@ impl<T: Copy> Watched<T> {
     pub(in crate::sys) fn quiet(&self) -> usize {
         self.quiet
     }
-    /// Calls quiet who has been waiting since before the last review.
+
+    /// Calls quiet who has been waiting since before the last review; if they have turns, only who has had two of them: the others may
+    /// well be ready.
     pub(in crate::sys) fn review(&mut self) {
         let mut place = SOCKETS;
         while place < self.quiet {
-            if self.owners[place].since < self.reviews {
+            let Owner { since, asked, .. } = self.owners[place];
+            if since < self.reviews && (asked >= 2 || !self.turns.are_kept) {
                 self.quiet -= 1;
                 self.swap(place, self.quiet);
             } else {
