@@ -127,12 +127,14 @@ pub fn clients() -> Result {
 }
 
 /// Clients and servers that the cookbook's tests drive: a program of each, and Debian's package.
-const COOKBOOK: [(&str, &str); 5] = [
+const COOKBOOK: [(&str, &str); 7] = [
     ("curl", "curl"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("redis-server", "redis-server"),
     ("pg_ctlcluster", "postgresql"),
+    ("openssl", "openssl"),
+    ("chromium", "chromium"),
 ];
 
 /// Installs what the cookbook's tests drive, unless it is there.

@@ -147,12 +147,17 @@ pub fn server(flags: &[&str], package: &str, name: &str, backend: Backend, args:
 
 /// A command that runs a client of a package, natively or as a guest that may use the network.
 pub fn client(package: &str, name: &str, backend: Backend) -> Command {
+    client_with(&[], package, name, backend)
+}
+
+/// As [`client`] is, with flags for the runner.
+pub fn client_with(flags: &[&str], package: &str, name: &str, backend: Backend) -> Command {
     let program = program(package, name, backend);
     if backend == Backend::Native {
         return Command::new(program);
     }
     let mut command = Command::new(dormouse());
-    command.args(["run", "--allow-net", "--allow-dns"]).arg(program);
+    command.args(["run", "--allow-net", "--allow-dns"]).args(flags).arg(program);
     command
 }
 

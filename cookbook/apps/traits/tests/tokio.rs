@@ -325,8 +325,8 @@ mod what_does_not_work {
 
     #[dormouse::test]
     async fn tokios_spawn() {
-        assert_eq!(panics(|| async { tokio::spawn(async {}) }).await, NO_RUNTIME);
-        assert_eq!(panics(|| async { tokio::task::spawn_blocking(|| {}) }).await, NO_RUNTIME);
+        assert_eq!(panics(|| async { drop(tokio::spawn(async {})) }).await, NO_RUNTIME);
+        assert_eq!(panics(|| async { drop(tokio::task::spawn_blocking(|| {})) }).await, NO_RUNTIME);
         assert_eq!(panics(|| async { drop(tokio_util::task::TaskTracker::new().spawn(async {})) }).await, NO_RUNTIME);
         let said = panics(|| async { drop(tokio::task::spawn_local(async {})) }).await;
         assert!(said.starts_with("`spawn_local` called from outside of a `task::LocalSet`"), "{said}");
