@@ -106,16 +106,20 @@ impl Loop {
         if let Some(tasks) = &tasks {
             tasks.run_batch();
         }
-        if tasks.as_ref().is_some_and(|tasks| tasks.is_runnable()) {
-            return reactor.turn(Until::Now);
-        }
+        // As in `try_block_on`: whoever wakes from another thread looks whether we sleep.
+        let notifier = reactor.notifier();
+        notifier.sleeping(true);
+        let runnable = tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
         let timer = reactor.next_timer();
-        match until {
+        let turned = match until {
+            _ if runnable => reactor.turn(Until::Now),
             Until::Forever if !reactor.can_wake() => Err(stalled(tasks.as_deref())),
             Until::Forever => reactor.turn(timer.map_or(Until::Forever, Until::At)),
             Until::At(deadline) => reactor.turn(Until::At(timer.map_or(deadline, |timer| timer.min(deadline)))),
             Until::Now => reactor.turn(Until::Now),
-        }
+        };
+        notifier.sleeping(false);
+        turned
     }
 }
 
