@@ -110,3 +110,19 @@ impl<T> Out<'_, T> {
         unsafe { self.0.write(value) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        assert_eq!(status(|| panic!("on purpose")), -libc::EIO);
+        let mut text = [1; 64];
+        // SAFETY: it has as many bytes.
+        let length = unsafe { crate::error::dm_message(text.as_mut_ptr(), text.len()) };
+        // SAFETY: it ends with a 0.
+        let said = unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().unwrap();
+        assert_eq!((said, said.len() as i64), ("the library has panicked: that is a bug of Dormouse's", length));
+    }
+}

@@ -63,3 +63,15 @@ pub const DM_VERSION: u32 = 100;
 pub extern "C" fn dm_version() -> u32 {
     DM_VERSION
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_is_that_of_the_crate() {
+        let number = |part: &str| part.parse::<u32>().unwrap();
+        let [major, minor, patch] =
+            [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")]
+                .map(number);
+        assert_eq!(super::dm_version(), major * 10_000 + minor * 100 + patch);
+    }
+}

@@ -61,7 +61,7 @@ pub unsafe extern "C" fn dm_tcp_listen_or_preopened(addr: *const dm_addr, listen
 /// asks for it again shares it, and it is closed with the last handle. Never blocks.
 ///
 /// # Errors
-/// `-EBADF` or `-ENOENT` if there is no such descriptor, `-EINVAL` if it is no stream socket, `-ENOTSUP` on other targets, `-EFAULT`,
+/// `-ENOENT` if there is no such descriptor, `-EINVAL` if it is no stream socket, `-ENOTSUP` on other targets, `-EFAULT`,
 /// `-EPERM` inside no loop. One that does not listen says so in `dm_accept`.
 ///
 /// # Safety

@@ -5,6 +5,8 @@ mod budget;
 mod program;
 mod valgrind;
 
+use std::process::Command;
+
 use program::{BACKENDS, Backend, Client, Program};
 
 #[test]
@@ -90,10 +92,25 @@ fn a_client_that_does_not_read_does_not_stop_the_others() {
     }
 }
 
+/// In a directory with the program as `echo.c`, beside what `cargo xtask capi build` has made.
 #[test]
-fn the_program_of_the_manual_serves() {
-    for on in BACKENDS {
-        let mut program = Program::start(on, "manual_1", &[]);
+fn the_commands_of_the_manual_build_that_program() {
+    let manual = include_str!("../../README.md");
+    let block = |of: &str, n: usize| manual.split(of).nth(n).unwrap().split_once("```").unwrap().0;
+    let built = program::var("DORMOUSE_C");
+    let dir = built.join("manual");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::os::unix::fs::symlink(built.parent().unwrap(), dir.join("target")).unwrap();
+    std::fs::write(dir.join("echo.c"), block("```c\n", 1)).unwrap();
+    for n in [1, 2] {
+        let status = Command::new("sh").args(["-euc", block("```sh\n", n)]).current_dir(&dir).status().unwrap();
+        assert!(status.success(), "block {n}: {status}");
+    }
+    for (on, name) in
+        [(Backend::Native, "echo"), (Backend::P1, "echo-p1"), (Backend::P2, "echo-p2"), (Backend::P3, "echo-p3")]
+    {
+        let mut program = Program::start_at(on, &dir.join(name));
         let mut client = Client::nc(&program.addr());
         client.echo("hello");
         client.hang_up();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -33,62 +33,67 @@ pub struct Program {
     said: Receiver<String>,
 }
 
-fn var(name: &str) -> PathBuf {
+pub fn var(name: &str) -> PathBuf {
     let value = std::env::var_os(name);
     value.map(PathBuf::from).unwrap_or_else(|| panic!("{name} is not set: run these tests by `cargo xtask capi`"))
 }
 
+/// Where `cargo xtask capi` has put it.
+fn path(on: Backend, name: &str) -> PathBuf {
+    let backend = match on {
+        Backend::Native | Backend::Valgrind => "native",
+        Backend::Shared => "shared",
+        Backend::P1 => "wasip1",
+        Backend::P2 => "wasip2",
+        Backend::P3 => "wasip3",
+    };
+    var("DORMOUSE_C").join(backend).join("bin").join(name)
+}
+
+/// What the runner is told of the network.
+fn network(on: Backend) -> &'static [&'static str] {
+    match on {
+        Backend::P1 => &["--listen", "127.0.0.1:0"],
+        Backend::P2 | Backend::P3 => &["--allow-net", "--allow-dns"],
+        _ => &[],
+    }
+}
+
 impl Program {
     pub fn start(on: Backend, name: &str, args: &[&str]) -> Program {
-        let options: &[&str] = match on {
-            Backend::P1 => &["--listen", "127.0.0.1:0"],
-            Backend::P2 | Backend::P3 => &["--allow-net", "--allow-dns"],
-            _ => &[],
-        };
-        Program::start_with(on, options, name, args)
+        Program::start_with(on, network(on), &path(on, name), args)
+    }
+
+    /// One that is somewhere else.
+    pub fn start_at(on: Backend, path: &Path) -> Program {
+        Program::start_with(on, network(on), path, &[])
     }
 
     /// In a network where nothing is allowed.
     pub fn start_denied(on: Backend, name: &str, args: &[&str]) -> Program {
-        Program::start_with(on, &[], name, args)
+        Program::start_with(on, &[], &path(on, name), args)
     }
 
     /// With host calls counted.
     pub fn start_counted(on: Backend, name: &str, args: &[&str]) -> Program {
-        let options: &[&str] = match on {
-            Backend::P1 => &["--count-calls", "--listen", "127.0.0.1:0"],
-            _ => &["--count-calls", "--allow-net"],
-        };
-        Program::start_with(on, options, name, args)
+        Program::start_with(on, &[network(on), &["--count-calls"]].concat(), &path(on, name), args)
     }
 
-    fn start_with(on: Backend, options: &[&str], name: &str, args: &[&str]) -> Program {
-        let (dir, guest) = match on {
-            Backend::Native | Backend::Valgrind => ("native", None),
-            Backend::Shared => ("shared", None),
-            Backend::P1 => ("wasip1", Some(())),
-            Backend::P2 => ("wasip2", Some(())),
-            Backend::P3 => ("wasip3", Some(())),
-        };
-        let path = var("DORMOUSE_C").join(dir).join("bin").join(name);
-        let mut command = match guest {
-            Some(()) => {
+    fn start_with(on: Backend, options: &[&str], path: &Path, args: &[&str]) -> Program {
+        let mut command = match on {
+            Backend::Native | Backend::Shared => Command::new(path),
+            Backend::P1 | Backend::P2 | Backend::P3 => {
                 let mut command = Command::new(var("DORMOUSE"));
                 command.arg("run").args(options).arg(path.with_extension("wasm"));
                 command
             }
-            None if on == Backend::Valgrind => {
+            Backend::Valgrind => {
                 let mut command = Command::new("valgrind");
                 // What is reachable at the end is the library's statics.
-                command.args([
-                    "--error-exitcode=99",
-                    "--leak-check=full",
-                    "--errors-for-leak-kinds=definite,indirect,possible",
-                ]);
-                command.arg("--child-silent-after-fork=yes").arg(path);
+                command.args(["--error-exitcode=99", "--leak-check=full"]);
+                command.args(["--errors-for-leak-kinds=definite,indirect,possible"]).arg(path);
                 command
             }
-            None => Command::new(path),
         };
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
