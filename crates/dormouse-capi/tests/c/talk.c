@@ -97,34 +97,59 @@ static void a_connection(void) {
     EXPECT(read_some(client, buf, sizeof buf), 3);
 }
 
-/* Writes until there is no room, and the other end reads all of it. */
-static void much(void) {
-    static uint8_t block[65536];
-    size_t written = 0, read = 0;
-    connect_both();
+static uint8_t block[65536];
+
+/* Writes until there is no room, and tells how much that was. */
+static size_t fill(dm_handle handle) {
+    size_t written = 0;
     for (;;) {
-        int64_t n = dm_write(client, block, sizeof block);
+        int64_t n = dm_write(handle, block, sizeof block);
         if (n == -EAGAIN && written > 0) {
-            break;
+            return written;
         }
         if (n == -EAGAIN) {
-            wait_for(client, DM_WRITE);
+            wait_for(handle, DM_WRITE);
             continue;
         }
         EXPECT(n > 0, 1);
         written += (size_t)n;
     }
-    EXPECT(dm_shutdown(client, DM_WRITE), 0);
-    for (;;) {
-        int64_t n = read_some(server, block, sizeof block);
-        if (n == 0) {
-            break;
-        }
+}
+
+/* Reads to the end. */
+static size_t drain(dm_handle handle) {
+    size_t read = 0;
+    int64_t n;
+    while ((n = read_some(handle, block, sizeof block)) > 0) {
         read += (size_t)n;
     }
-    EXPECT(read, written);
+    EXPECT(n, 0);
+    return read;
+}
+
+static void much(void) {
+    size_t written;
+    connect_both();
+    written = fill(client);
+    EXPECT(dm_shutdown(client, DM_WRITE), 0);
+    EXPECT(drain(server), written);
     EXPECT(dm_close(client), 0);
     EXPECT(dm_close(server), 0);
+}
+
+/* What is closed while much is on its way stops nobody, and nothing of it is lost. */
+static void lingering(void) {
+    size_t written;
+    dm_handle slow;
+    connect_both();
+    slow = client;
+    written = fill(server);
+    EXPECT(dm_close(server), 0);
+    a_connection();
+    EXPECT(dm_close(client), 0);
+    EXPECT(dm_close(server), 0);
+    EXPECT(drain(slow), written);
+    EXPECT(dm_close(slow), 0);
 }
 
 static void deadlines(void) {
@@ -341,6 +366,7 @@ static void everywhere_else(void) {
     EXPECT(dm_close(client), 0);
     EXPECT(dm_close(server), 0);
     much();
+    lingering();
     deadlines();
     closing();
     datagrams();
