@@ -16,7 +16,7 @@ const CBINDGEN: &str = "0.29.4";
 
 const CRATE: &str = "crates/dormouse-capi";
 /// Programs, as C sources in the crate.
-const PROGRAMS: [&str; 3] = ["examples/echo_ticker.c", "examples/own_scheduler.c", "tests/c/talk.c"];
+const PROGRAMS: [&str; 4] = ["examples/echo_ticker.c", "examples/own_scheduler.c", "tests/c/talk.c", "tests/c/exit.c"];
 const WARNINGS: [&str; 4] = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
 const GUEST: [&str; 4] = ["--target=wasm32-wasi", "-Os", "-s", "-Wno-unused-command-line-argument"];
 

@@ -4,7 +4,8 @@ use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 
-use crate::error::{Error, NULL, Result};
+use crate::error::{Error, NULL, Result, STALE};
+use crate::state;
 
 /// Runs what gives nothing: 0, or a negative errno.
 pub(crate) fn status(body: impl FnOnce() -> Result<()>) -> c_int {
@@ -26,6 +27,9 @@ pub(crate) fn length(body: impl FnOnce() -> Result<usize>) -> i64 {
 
 /// A panic of ours is an error. Under WASI it is the end of the program, as everywhere in Rust there.
 fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    if state::is_gone() {
+        return Err(STALE);
+    }
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::PANIC))
 }
 

@@ -52,7 +52,7 @@ impl Error {
     pub(crate) fn report(self) -> c_int {
         let errno = self.errno();
         if !matches!(self, Error::Again) {
-            LAST.with(|last| last.replace(Some(self)));
+            let _ = LAST.try_with(|last| last.replace(Some(self)));
         }
         -errno
     }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -96,14 +97,20 @@ thread_local! {
         stopped: None,
         polls: 0,
     }) };
-    /// The loop of [`State::mode`]. By itself, since waiting in it calls wakers.
-    static LOOP: RefCell<Option<Loop>> = const { RefCell::new(None) };
+    /// The loop of [`State::mode`]. By itself, since waiting in it calls wakers. Dropped by [`leave`] alone: a program in C may end by
+    /// `exit`, inside a callback, and what a loop needs of its thread may be gone when that lets go of everything.
+    static LOOP: RefCell<Option<ManuallyDrop<Loop>>> = const { RefCell::new(None) };
     /// What wakers have said, and nobody has seen to yet. By itself, since they are called when they are.
     static FIRED: RefCell<Vec<(dm_handle, What)>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn with<T>(body: impl FnOnce(&mut State) -> T) -> T {
     STATE.with(|state| body(&mut state.borrow_mut()))
+}
+
+/// Whether the thread has ended as far as we are concerned: C may go on, in what `atexit` was given, and has no handle any more.
+pub(crate) fn is_gone() -> bool {
+    STATE.try_with(|_| ()).is_err()
 }
 
 pub(crate) fn has_fired() -> bool {
@@ -116,7 +123,7 @@ pub(crate) fn enter(mode: Mode) -> Result<()> {
         return Err(Error::Misuse(libc::EBUSY, "this thread is in dm_run, or between dm_begin and dm_end, already"));
     }
     let entered = Loop::enter()?;
-    LOOP.with(|slot| slot.replace(Some(entered)));
+    LOOP.with(|slot| slot.replace(Some(ManuallyDrop::new(entered))));
     with(|state| {
         state.mode = Some(mode);
         state.stopped = None;
@@ -141,12 +148,12 @@ pub(crate) fn leave() {
         state.mode = None;
     });
     let left = LOOP.with(|slot| slot.take());
-    drop(left);
+    drop(left.map(ManuallyDrop::into_inner));
 }
 
 /// Makes a wait of the loop that the thread is in.
 pub(crate) fn turn(wait: impl FnOnce(&Loop) -> io::Result<()>) -> Result<()> {
-    let turned = LOOP.with(|slot| slot.borrow().as_ref().map(wait));
+    let turned = LOOP.with(|slot| slot.borrow().as_deref().map(wait));
     Ok(turned.ok_or(crate::error::NO_LOOP)??)
 }
 

@@ -92,6 +92,17 @@ fn a_client_that_does_not_read_does_not_stop_the_others() {
     }
 }
 
+#[test]
+fn a_program_may_end_in_a_callback() {
+    for on in BACKENDS.into_iter().chain([Backend::Valgrind]) {
+        let (code, lines, stderr) = Program::start(on, "exit", &[]).end();
+        // What a component's exit says is yes or no.
+        let wanted = if matches!(on, Backend::P2 | Backend::P3) { 1 } else { 3 };
+        assert_eq!((code, &lines[..]), (Some(wanted), &["bye".to_owned()][..]), "{on:?}: {stderr}");
+        assert!(on != Backend::Valgrind || !stderr.contains("Invalid"), "{stderr}");
+    }
+}
+
 /// In a directory with the program as `echo.c`, beside what `cargo xtask capi build` has made.
 #[test]
 fn the_commands_of_the_manual_build_that_program() {
