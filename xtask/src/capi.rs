@@ -18,8 +18,6 @@ const CRATE: &str = "crates/dormouse-capi";
 /// Programs, as C sources in the crate.
 const PROGRAMS: [&str; 4] = ["examples/echo_ticker.c", "examples/own_scheduler.c", "tests/c/talk.c", "tests/c/exit.c"];
 const WARNINGS: [&str; 4] = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
-const GUEST: [&str; 4] = ["--target=wasm32-wasi", "-Os", "-s", "-Wno-unused-command-line-argument"];
-
 /// What the library is built for.
 struct Build {
     name: &'static str,
@@ -36,13 +34,13 @@ const BUILDS: [Build; 5] = [
     Build { name: "native", guest: None, library: STATIC, libs: "-lpthread -ldl -lm" },
     Build { name: "shared", guest: None, library: "libdormouse_capi.so", libs: "-Wl,-rpath,${prefix}/lib" },
     Build { name: "wasip1", guest: Some(&setup::GUESTS[0]), library: STATIC, libs: "" },
-    // What the host calls, which no program in C mentions.
-    Build { name: "wasip2", guest: Some(&setup::GUESTS[1]), library: STATIC, libs: "-Wl,--export=cabi_realloc" },
+    // What the host calls, which no program in C mentions. For the linker of components, which is called by itself.
+    Build { name: "wasip2", guest: Some(&setup::GUESTS[1]), library: STATIC, libs: "--export=cabi_realloc" },
     Build {
         name: "wasip3",
         guest: Some(&setup::GUESTS[2]),
         library: STATIC,
-        libs: "-Wl,--export=cabi_realloc -Wl,--export=wasi:cli/run@0.3.2\\#run",
+        libs: "--export=cabi_realloc --export=wasi:cli/run@0.3.2\\#run",
     },
 ];
 
@@ -132,23 +130,28 @@ impl Build {
         let mut command = Command::new(if self.guest.is_some() { "clang" } else { "gcc" });
         command.args(WARNINGS).arg(source);
         let is_program = read(source)?.contains("int main(");
-        if is_program {
-            command.args(self.flags(&["--cflags", "--libs"])?);
-        } else {
-            command.arg("-c").args(self.flags(&["--cflags"])?);
-        }
+        let is_component = self.guest.is_some_and(|guest| guest.target == "wasm32-wasip2");
+        let object = bin.join(name).with_extension("o");
+        let program = bin.join(name).with_extension(if self.guest.is_some() { "wasm" } else { "" });
         match self.guest {
             None => command.args(["-O2", "-g"]),
-            Some(guest) if is_program && guest.target == "wasm32-wasip2" => command.args(GUEST).args(component()?),
-            Some(_) => command.args(GUEST),
+            Some(_) => command.args(["--target=wasm32-wasi", "-Os"]),
         };
-        let ending = match (is_program, self.guest) {
-            (false, _) => "o",
-            (true, Some(_)) => "wasm",
-            (true, None) => "",
-        };
-        command.arg("-o").arg(bin.join(name).with_extension(ending));
-        crate::run(&format!("compiling {name} for {}", self.name), command)
+        if is_program && !is_component {
+            command.args(self.flags(&["--cflags", "--libs"])?).arg("-o").arg(&program);
+            if self.guest.is_some() {
+                command.arg("-s");
+            }
+        } else {
+            command.args(self.flags(&["--cflags"])?).arg("-c").arg("-o").arg(&object);
+        }
+        crate::run(&format!("compiling {name} for {}", self.name), command)?;
+        if is_program && is_component {
+            let mut command = component_linker()?;
+            command.arg(object).args(self.flags(&["--libs"])?).args(["-lc", "--gc-sections", "-s", "-o"]).arg(program);
+            crate::run(&format!("linking {name} for {}", self.name), command)?;
+        }
+        Ok(())
     }
 
     /// What pkg-config says.
@@ -167,19 +170,16 @@ impl Build {
     }
 }
 
-/// How clang links a component: with the linker, the start-up code and the wasi-libc of Rust's target.
-fn component() -> Result<Vec<String>> {
+/// Links a component: with the linker, the start-up code and the wasi-libc of Rust's target. Not by clang, which knows that linker from
+/// some version on, and then tells it other things.
+fn component_linker() -> Result<Command> {
     let host = output("rustc", &["--print", "host-tuple"])?;
     let rust = Path::new(&output("rustc", &["--print", "sysroot"])?).join("lib/rustlib");
     let (bin, libc) = (rust.join(host).join("bin"), rust.join("wasm32-wasip2/lib/self-contained"));
-    Ok(vec![
-        "-nostdlib".to_owned(),
-        format!("-fuse-ld={}", bin.join("wasm-component-ld").display()),
-        format!("-Wl,--wasm-ld-path,{},--gc-sections", bin.join("gcc-ld/wasm-ld").display()),
-        libc.join("crt1-command.o").display().to_string(),
-        format!("-L{}", libc.display()),
-        "-lc".to_owned(),
-    ])
+    let mut command = Command::new(bin.join("wasm-component-ld"));
+    command.arg("--wasm-ld-path").arg(bin.join("gcc-ld/wasm-ld"));
+    command.arg(libc.join("crt1-command.o")).arg("-L").arg(libc);
+    Ok(command)
 }
 
 /// The header is C++ as well.
