@@ -82,8 +82,8 @@ impl Loop {
     }
 
     /// Sleeps until a parked waker is to be called, and calls it; no longer than until `deadline`, if there is one. May return
-    /// for less: a timer that was moved, bytes that were on their way. Tasks that were [spawned](crate::spawn) have a turn
-    /// first.
+    /// for less: a timer that was moved, bytes that were on their way. If tasks that were [spawned](crate::spawn) are runnable, they
+    /// have a turn, and then it does not sleep.
     ///
     /// # Errors
     /// Kind `Deadlock` if there is no deadline and nothing that could ever end the sleep; what the host says if it cannot wait.
@@ -103,13 +103,14 @@ impl Loop {
         let reactor = Reactor::current()?;
         reactor.refill_budget();
         let tasks = installed();
-        if let Some(tasks) = &tasks {
-            tasks.run_batch();
-        }
         // As in `try_block_on`: whoever wakes from another thread looks whether we sleep.
         let notifier = reactor.notifier();
         notifier.sleeping(true);
         let runnable = tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
+        if let (true, Some(tasks)) = (runnable, &tasks) {
+            // What they do may be what the caller waits for, so there is no sleep after it.
+            tasks.run_batch();
+        }
         let timer = reactor.next_timer();
         let turned = match until {
             _ if runnable => reactor.turn(Until::Now),
