@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use crate::{Result, cargo, say, setup, target_dir};
+use crate::{Result, capi, cargo, say, setup, target_dir};
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +38,10 @@ pub fn run() -> Result {
             _ => show(guest, "--allow-listen", "the program opens its listener itself")?,
         }
     }
+    if let Some(dir) = capi::echo()? {
+        say("and in C: crates/dormouse-capi/examples/echo_ticker.c, by gcc and clang");
+        in_c(&dir)?;
+    }
     say(
         "one source, four builds: on each both clients were served while the ticker ticked, on one thread, and under WASI inside \
          a WebAssembly module",
@@ -49,6 +54,19 @@ fn native() -> Result {
     say("ticker_echo 127.0.0.1:0    # native: the same program, to develop and to test on");
     let mut command = Command::new(target_dir()?.join("release/examples/ticker_echo"));
     serve(command.arg("127.0.0.1:0"))
+}
+
+/// The server in C, on each backend.
+fn in_c(dir: &Path) -> Result {
+    say("echo_ticker 127.0.0.1:0    # native");
+    serve(Command::new(dir.join("native/bin/echo_ticker")).arg("127.0.0.1:0"))?;
+    for guest in &setup::GUESTS {
+        let option = if guest.name == "wasip1" { "--listen" } else { "--allow-listen" };
+        say(&format!("dormouse run {option} 127.0.0.1:0 echo_ticker.wasm    # {}", guest.name));
+        let mut command = Command::new(target_dir()?.join("debug/dormouse"));
+        serve(command.args(["run", option, "127.0.0.1:0"]).arg(dir.join(guest.name).join("bin/echo_ticker.wasm")))?;
+    }
+    Ok(())
 }
 
 /// The server as a guest, started with this option.

@@ -1,6 +1,8 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | cookbook | proxy | bench`.
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | cookbook | capi | header | proxy |
+//! bench`.
 
 mod bench;
+mod capi;
 mod cookbook;
 mod demo;
 mod fuzz;
@@ -25,6 +27,8 @@ usage: cargo xtask COMMAND
   fuzz      NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size      prints the sizes of the example components, and fails if one is over its budget
   cookbook  runs every test of the cookbook, the programs on the libraries that people use
+  capi      runs every test of the C ABI; capi build: puts its library, header and programs into target/c
+  header    makes include/dormouse.h of the C ABI's sources
   proxy     passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
   bench     measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
             [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
@@ -43,6 +47,9 @@ fn main() -> ExitCode {
         ["test", "--host", "wasmi"] => test::on_wasmi(),
         ["fuzz", name, how] => fuzz::one(name, how),
         ["size"] => size::run(),
+        ["capi"] => capi::run(),
+        ["capi", "build"] => capi::build(),
+        ["header"] => capi::header(),
         ["cookbook"] => cookbook::run(),
         ["proxy"] => proxy::run(None),
         ["proxy", "--loop"] => proxy::std_loop(None),

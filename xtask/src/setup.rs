@@ -56,6 +56,7 @@ pub fn all() -> Result {
     clients()?;
     go()?;
     cpp()?;
+    c()?;
     cookbook()?;
     if let Err(why) = miri(crate::miri::TARGET) {
         say(&format!("`cargo xtask test` will leave out Miri: {why}"));
@@ -160,6 +161,45 @@ pub fn cpp() -> Result {
         return Ok(());
     }
     install("g++", "fuzzing needs c++, a compiler for libFuzzer")
+}
+
+/// What programs in C are built and run with: a program or file of each, and Debian's package.
+const C: [(&str, &str); 7] = [
+    ("gcc", "gcc"),
+    ("pkg-config", "pkg-config"),
+    ("valgrind", "valgrind"),
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
+    ("/usr/include/wasm32-wasi/stdio.h", "wasi-libc"),
+    // A directory of clang's own has it; this one is the package's.
+    ("/usr/share/doc/libclang-rt-dev-wasm32", "libclang-rt-dev-wasm32"),
+];
+
+/// Installs the compilers that programs in C are built with, and valgrind, unless they are there.
+pub fn c() -> Result {
+    for (what, package) in C {
+        if !is_there(what) {
+            install(package, &format!("programs in C need {what}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether programs in C can be built for WASI.
+pub fn has_c() -> bool {
+    C.iter().all(|(what, _)| *what == "valgrind" || is_there(what))
+}
+
+/// Installs cbindgen under the target directory, unless it is there; its path.
+pub fn cbindgen(version: &str) -> Result<PathBuf> {
+    let root = target_dir()?.join(format!("cbindgen-{version}"));
+    let path = root.join("bin/cbindgen");
+    if !succeeds(Command::new(&path).arg("--version")) {
+        let mut install = cargo(&["install", "cbindgen", "--version", version, "--locked", "--root"]);
+        install.arg(root);
+        run(&format!("installing cbindgen {version} from crates.io, in the target directory (a minute)"), install)?;
+    }
+    Ok(path)
 }
 
 /// Installs Go, to compare with and to build with, unless a recent one is there.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Result, cargo, root, setup};
+use crate::{Result, capi, cargo, root, setup};
 
 /// The examples, and how many bytes each had on each of [`setup::GUESTS`] when somebody looked last. On wasip2 a loop by hand with
 /// std is 83 KB, wstd's echo 127 KB, tokio's 222 KB, with the same toolchain and profile.
@@ -19,8 +19,13 @@ const FIGURES: [(&str, [u64; 3]); 9] = [
     ("everything", [155_491, 210_594, 233_721]),
 ];
 
+/// The example of the C ABI that is `ticker_echo` in C, by Debian 12's clang and wasi-libc.
+const IN_C: (&str, [u64; 3]) = ("echo_ticker.c", [137_671, 159_307, 169_674]);
+
 /// By how many hundredths one may grow.
 const MORE: u64 = 2;
+/// And one in C: compilers and wasi-libc differ.
+const MORE_IN_C: u64 = 10;
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -40,6 +45,17 @@ pub fn run() -> Result {
                 over.push(format!("{name} on {}", guest.name));
             }
             smaller |= size * (100 + MORE) < figures[n] * 100;
+        }
+    }
+    if let Some(dir) = capi::echo()? {
+        println!("{:<16} {:>8} {:>8}", IN_C.0, "bytes", "before");
+        for (guest, before) in setup::GUESTS.iter().zip(IN_C.1) {
+            let path = dir.join(guest.name).join("bin/echo_ticker.wasm");
+            let size = fs::metadata(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?.len();
+            println!("{:<16} {size:>8} {before:>8}", guest.name);
+            if size * 100 > before * (100 + MORE_IN_C) {
+                over.push(format!("{} on {}", IN_C.0, guest.name));
+            }
         }
     }
     if !over.is_empty() {
@@ -62,7 +78,7 @@ fn in_readme() -> Result {
         let [p1, p2, p3] = sizes.map(|bytes| (bytes + 500) / 1000);
         format!("| `{name}` | {p1} | {p2} | {p3} |")
     };
-    let rows = FIGURES.iter().map(row).collect::<Vec<_>>().join("\n");
+    let rows = FIGURES.iter().chain([&IN_C]).map(row).collect::<Vec<_>>().join("\n");
     if readme.contains(&rows) {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, bench, cargo, cookbook, fuzz, miri, mutants, proxy, report, setup, size};
+use crate::{Result, bench, capi, cargo, cookbook, fuzz, miri, mutants, proxy, report, setup, size};
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -30,16 +30,17 @@ pub fn run() -> Result {
     fuzz::all()?;
     for guest in &setup::GUESTS {
         let what = format!("lints of the guest crates on {}", guest.name);
-        let mut lints = command("clippy --quiet -p dormouse -p conformance --all-targets");
+        let mut lints = command("clippy --quiet -p dormouse -p dormouse-capi -p conformance --all-targets");
         lints.args(guest.args()?).args(["--", "-D", "warnings"]);
         crate::run(&what, lints)?;
     }
     step("lints of everything", "clippy --quiet --workspace --all-targets -- -D warnings")?;
     step(
         "the documentation",
-        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
+        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot -p dormouse-capi --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
     )?;
     size::run()?;
+    capi::run()?;
     cookbook::run()?;
     proxy::smoke()?;
     bench::lint()?;

@@ -20,7 +20,7 @@
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
 //! * [`net`]: TCP, UDP, names. [`io`]: copying, standard input and output. [`fs`]: files, pipes and devices. [`time`]: sleeping,
 //!   timeouts, intervals.
-//! * The module [`signal`]: Ctrl-C.
+//! * The module [`signal`]: Ctrl-C. [`foreign`]: for loops and schedulers that are not ours.
 //! * `sim`, behind the cargo feature of that name: simulated time and network, for tests.
 //!
 //! Sockets, files and standard streams speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension
@@ -83,7 +83,7 @@ pub use dormouse_macros::main;
 /// ```
 #[doc(inline)]
 pub use dormouse_macros::test;
-pub use runtime::{EXIT_STALLED, block_on, try_block_on};
+pub use runtime::{EXIT_STALLED, block_on, foreign, try_block_on};
 pub use task::{JoinHandle, spawn};
 
 #[cfg(test)]

@@ -13,7 +13,9 @@
 //!   the diagnosis
 //! ```
 //!
-//! This file links no scheduler: the first `spawn` brings it in (see [`Tasks`]).
+//! This file links no scheduler: the first `spawn` brings it in (see [`Tasks`]). `foreign.rs` is for loops that are not ours.
+
+pub mod foreign;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

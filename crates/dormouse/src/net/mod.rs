@@ -15,6 +15,7 @@
 //! Any future here may be dropped at any await. Where that may lose something, the function says so.
 
 mod addr;
+mod foreign;
 mod listener;
 mod lookup;
 mod options;

@@ -98,7 +98,31 @@ impl Handle {
         poll_fn(|cx| self.poll(side, &mut parked.id, cx, &mut op)).await
     }
 
-    /// The same for `poll_*` functions through shared references. They have no future that could be dropped: the waker
+    /// Runs `op` once, and parks nobody.
+    pub(crate) fn try_once<T>(&self, side: Side, mut op: impl FnMut(&Source) -> io::Result<T>) -> io::Result<T> {
+        if let Next::Expired = self.reactor.next(self.key, side, SHARED) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        loop {
+            match self.with(&mut op) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Parks under `id` without a try.
+    pub(super) fn park_untried(&self, side: Side, mut id: Id, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Next::Expired = self.reactor.next(self.key, side, SHARED) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match self.park(side, &mut id, cx) {
+            Poll::Ready(refused) => refused,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// [`retry`](Self::retry) for `poll_*` functions through shared references. They have no future that could be dropped: the waker
     /// stays parked until the handle is ready, refused or closed, or until it is one of a crowd.
     pub(crate) fn poll_shared<T>(
         &self,

@@ -4,7 +4,7 @@
 use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::Handle;
 use super::slot::{Id, OWNERS};
@@ -45,6 +45,15 @@ impl Share {
     ) -> Poll<io::Result<T>> {
         self.handle.poll(side, &mut { self.id }, cx, op)
     }
+
+    /// Parks the owner's waker, the latest of which is kept, without a try. [`unpark`](Self::unpark) takes it off.
+    pub(crate) fn park(&self, side: Side, waker: &Waker) -> io::Result<()> {
+        self.handle.park_untried(side, self.id, &mut Context::from_waker(waker))
+    }
+
+    pub(crate) fn unpark(&self, side: Side) {
+        self.handle.unpark(side, self.id);
+    }
 }
 
 impl Deref for Share {
@@ -59,8 +68,8 @@ impl Drop for Share {
     fn drop(&mut self) {
         // The last one closes it, and that takes everybody off.
         if Rc::strong_count(&self.handle) > 1 {
-            self.handle.unpark(Side::Read, self.id);
-            self.handle.unpark(Side::Write, self.id);
+            self.unpark(Side::Read);
+            self.unpark(Side::Write);
         }
     }
 }

@@ -28,11 +28,14 @@ impl Instant {
         Instant(sys::clock::latest())
     }
 
-    pub(crate) const fn from_nanos(nanos: u64) -> Instant {
+    /// The instant at which the host's clock has this many nanoseconds. Where it begins is the host's affair, so this is for what
+    /// [`as_nanos`](Self::as_nanos) gave.
+    pub const fn from_nanos(nanos: u64) -> Instant {
         Instant(nanos)
     }
 
-    pub(crate) const fn as_nanos(self) -> u64 {
+    /// What the host's clock had, in nanoseconds.
+    pub const fn as_nanos(self) -> u64 {
         self.0
     }
 

@@ -21,6 +21,8 @@ unsafe extern "C" {
     fn __wasm_call_ctors();
     /// What std and wasi-libc make of `fn main`.
     fn __main_void() -> i32;
+    /// Has C's standard streams written out, among others.
+    fn __wasm_call_dtors();
 }
 
 /// The type of the export, as the component linker wants it: an encoded world,
@@ -40,7 +42,9 @@ pub fn run_main() -> i32 {
     // SAFETY: the program has not been entered before: a command is run once.
     let code = unsafe {
         __wasm_call_ctors();
-        __main_void()
+        let code = __main_void();
+        __wasm_call_dtors();
+        code
     };
     if code > 1 {
         // What is returned can be 0 or 1.

@@ -1,0 +1,98 @@
+//! What a loop that is not ours needs of a socket: to try once, and to park a waker without trying. See
+//! [`foreign`](crate::foreign).
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::Waker;
+
+use super::{TcpListener, TcpStream, UdpSocket};
+use crate::foreign;
+use crate::sys::Side;
+
+impl From<foreign::Side> for Side {
+    fn from(side: foreign::Side) -> Side {
+        match side {
+            foreign::Side::Read => Side::Read,
+            foreign::Side::Write => Side::Write,
+        }
+    }
+}
+
+macro_rules! park {
+    ($($socket:ty),*) => {$(
+        impl $socket {
+            /// Has `waker` called, once, when an operation on this side is worth another try: when the host says so, the
+            /// deadline passes, or it is closed. Of each clone and each side the latest waker counts. A hint, as readiness is.
+            /// For [loops that are not ours](crate::foreign); all others await an operation.
+            ///
+            /// # Errors
+            /// `TimedOut` if the deadline has passed, one that [`is_closed`](super::is_closed) recognises if it is closed, and what
+            /// the host says if it cannot wait for that. Outside of any runtime.
+            pub fn park(&self, side: foreign::Side, waker: &Waker) -> io::Result<()> {
+                self.handle.park(side.into(), waker)
+            }
+
+            /// Takes the waker off again.
+            pub fn unpark(&self, side: foreign::Side) {
+                self.handle.unpark(side.into());
+            }
+        }
+    )*};
+}
+
+park!(TcpListener, TcpStream, UdpSocket);
+
+impl TcpListener {
+    /// [`accept`](Self::accept) that does not wait.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), and `WouldBlock` if there is no connection.
+    pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.handle.try_once(Side::Read, |listener| listener.try_accept())?;
+        Ok((TcpStream::on(self.handle.sibling(stream)), peer))
+    }
+}
+
+impl TcpStream {
+    /// [`read`](Self::read) that does not wait.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and `WouldBlock` if nothing has come.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.handle.try_once(Side::Read, |stream| stream.try_read(buf))
+    }
+
+    /// [`write`](Self::write) that does not wait.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and `WouldBlock` if there is no room.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.handle.try_once(Side::Write, |stream| stream.try_write(buf))
+    }
+}
+
+impl UdpSocket {
+    /// [`recv_from`](Self::recv_from) that does not wait.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and `WouldBlock` if nothing has come.
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.handle.try_once(Side::Read, |socket| socket.try_receive(buf, false))
+    }
+
+    /// [`send`](Self::send) that does not wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and `WouldBlock` if there is no room.
+    pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.handle.try_once(Side::Write, |socket| socket.try_send(buf, None))
+    }
+
+    /// [`send_to`](Self::send_to) that does not wait.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to), and `WouldBlock` if there is no room.
+    pub fn try_send_to(&self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.handle.try_once(Side::Write, |socket| socket.try_send(buf, Some(to)))
+    }
+}

@@ -1,0 +1,131 @@
+//! For loops that are not ours: another scheduler plugs our poller into its idle path.
+//!
+//! It has things of its own to run, in its own order. What it needs of a runtime is what [`block_on`](crate::block_on) is
+//! made of, in parts: *try* an operation once ([`try_read`](crate::net::TcpStream::try_read) and its like), *park* a waker on the
+//! side of a socket that said `WouldBlock` ([`park`](crate::net::TcpStream::park)), and when it has nothing left to run make the
+//! *one waiting call*, [`Loop::wait`], which calls the wakers of whoever may try again.
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+//! use std::task::{Wake, Waker};
+//! use dormouse::foreign::{Loop, Side};
+//! use dormouse::net::UdpSocket;
+//!
+//! struct Scheduler(AtomicBool); // of one coroutine, which may be runnable
+//! impl Wake for Scheduler {
+//!     fn wake(self: Arc<Self>) {
+//!         self.0.store(true, Ordering::Relaxed);
+//!     }
+//! }
+//!
+//! # let socket = dormouse::block_on(UdpSocket::bind("127.0.0.1:0"))?;
+//! let host = Loop::enter()?;
+//! let runnable = Arc::new(Scheduler(AtomicBool::new(true)));
+//! socket.try_send_to(b"hello", socket.local_addr()?)?;
+//! let mut buf = [0; 16];
+//! let received = loop {
+//!     while !runnable.0.swap(false, Ordering::Relaxed) {
+//!         host.wait(None)?; // nobody is runnable: sleep
+//!     }
+//!     match socket.try_recv_from(&mut buf) {
+//!         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+//!             socket.park(Side::Read, &Waker::from(runnable.clone()))?;
+//!         }
+//!         result => break result?.0,
+//!     }
+//! };
+//! assert_eq!(&buf[..received], b"hello");
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! The crate `dormouse-capi` is that for other languages.
+
+use std::io;
+
+use super::{Entered, installed, stalled};
+use crate::io::error;
+use crate::reactor::Reactor;
+use crate::sys::Until;
+use crate::time::Instant;
+
+/// A side of a socket. Reading is accepting and receiving as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// There is something to read, a connection to accept, the end of the stream or an error.
+    Read,
+    /// There is room to write, or an error.
+    Write,
+}
+
+/// The thread is inside a runtime whose loop is the caller's, until it is dropped. Dropping it waits, as the end of
+/// [`block_on`](crate::block_on) does, up to five seconds for what was written and is still on its way.
+#[must_use = "the thread is inside the runtime only until this is dropped"]
+pub struct Loop {
+    /// None inside a simulation, whose loop goes on around this one.
+    _entered: Option<Entered>,
+}
+
+impl Loop {
+    /// Enters. Wakers can be parked and futures of Dormouse polled from now on.
+    ///
+    /// # Errors
+    /// Kind `ResourceBusy` inside of another, or of [`block_on`](crate::block_on); what the host says if it cannot wait.
+    pub fn enter() -> io::Result<Loop> {
+        #[cfg(feature = "sim")]
+        if crate::sys::sim::World::current().is_some() && Reactor::running().is_some() {
+            return Ok(Loop { _entered: None });
+        }
+        if Reactor::running().is_some() {
+            return Err(error(io::ErrorKind::ResourceBusy, "a Dormouse runtime runs on this thread already"));
+        }
+        Ok(Loop { _entered: Some(Entered::new()?) })
+    }
+
+    /// Sleeps until a parked waker is to be called, and calls it; no longer than until `deadline`, if there is one. May return
+    /// for less: a timer that was moved, bytes that were on their way. If tasks that were [spawned](crate::spawn) are runnable, they
+    /// have a turn, and then it does not sleep.
+    ///
+    /// # Errors
+    /// Kind `Deadlock` if there is no deadline and nothing that could ever end the sleep; what the host says if it cannot wait.
+    pub fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.turn(deadline.map_or(Until::Forever, Until::At))
+    }
+
+    /// [`wait`](Loop::wait) without sleeping: the host has its turn, and who may try again is called.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn look(&self) -> io::Result<()> {
+        self.turn(Until::Now)
+    }
+
+    fn turn(&self, until: Until) -> io::Result<()> {
+        let reactor = Reactor::current()?;
+        reactor.refill_budget();
+        let tasks = installed();
+        // As in `try_block_on`: whoever wakes from another thread looks whether we sleep.
+        let notifier = reactor.notifier();
+        notifier.sleeping(true);
+        let runnable = tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());
+        if let (true, Some(tasks)) = (runnable, &tasks) {
+            // What they do may be what the caller waits for, so there is no sleep after it.
+            tasks.run_batch();
+        }
+        let timer = reactor.next_timer();
+        let turned = match until {
+            _ if runnable => reactor.turn(Until::Now),
+            Until::Forever if !reactor.can_wake() => Err(stalled(tasks.as_deref())),
+            Until::Forever => reactor.turn(timer.map_or(Until::Forever, Until::At)),
+            Until::At(deadline) => reactor.turn(Until::At(timer.map_or(deadline, |timer| timer.min(deadline)))),
+            Until::Now => reactor.turn(Until::Now),
+        };
+        notifier.sleeping(false);
+        turned
+    }
+}
+
+impl std::fmt::Debug for Loop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loop")
+    }
+}
