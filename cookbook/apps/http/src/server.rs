@@ -80,6 +80,8 @@ where
     B: Body + 'static,
     B::Error: Into<Failure>,
 {
+    // HTTP/2 writes small frames one after another. Under `dormouse run` it is on already, and elsewhere under WASI nobody can.
+    let _ = conn.set_nodelay(true);
     // Until the first request is there the socket has a deadline: hyper has none for the first bytes, of which it tells HTTP/1.1
     // from HTTP/2, and none for the beginning of HTTP/2.
     conn.set_read_deadline(Some(Instant::now() + limits.head))?;

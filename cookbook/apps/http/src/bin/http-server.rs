@@ -6,7 +6,7 @@ use std::time::Duration;
 use cookbook_http::{Limits, Patient, asked_to_end, serve};
 use dormouse::{io, net::TcpListener, time::sleep};
 use futures_lite::{Stream, StreamExt, stream};
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::ALLOW;
 use hyper::service::service_fn;
@@ -34,8 +34,7 @@ async fn answer(request: Request<Patient<Incoming>>) -> io::Result<Response<AnyB
     let number = number.parse::<u64>().ok();
     Ok(match (route, number, request.method()) {
         ("", None, &Method::GET) => text(StatusCode::OK, "hello\n"),
-        // What comes is sent back while it comes.
-        ("echo", None, &Method::POST) => Response::new(Box::pin(request.into_body())),
+        ("echo", None, &Method::POST) => echo(request.into_body()).await?,
         ("echo", None, _) => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "POST something\n");
             response.headers_mut().insert(ALLOW, Method::POST.as_str().parse().map_err(io::Error::other)?);
@@ -45,6 +44,13 @@ async fn answer(request: Request<Patient<Incoming>>) -> io::Result<Response<AnyB
         ("ticks", Some(ticks), &Method::GET) => streamed(ticking(ticks)),
         _ => text(StatusCode::NOT_FOUND, "there is /, /echo, /large/BYTES and /ticks/NUMBER\n"),
     })
+}
+
+/// What comes is sent back while it comes. The head waits for the first of it: to a client that asks whether it is to go on
+/// (`Expect: 100-continue`), hyper says so when the body is asked for, and no more when the response has begun.
+async fn echo(mut body: Patient<Incoming>) -> io::Result<Response<AnyBody>> {
+    let first = body.frame().await.transpose()?;
+    Ok(Response::new(Box::pin(StreamBody::new(stream::iter(first.map(Ok)).chain(BodyStream::new(body))))))
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<AnyBody> {
