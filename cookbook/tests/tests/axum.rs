@@ -20,7 +20,7 @@ fn a_router_with_extractors_state_and_json() {
             let get = |path: &str| curl(&server, path, &[version]);
             assert_eq!(get("/"), "notes\n200", "{backend:?}");
             assert_eq!(get("/nothing/here"), r#"{"nothing_at":"/nothing/here"}404"#, "{backend:?}");
-            assert_eq!(get("/notes/x"), "Invalid URL: Cannot parse `x` to a `usize`400", "{backend:?}");
+            assert_eq!(get("/notes/x"), "Invalid URL: Cannot parse `x` to a `u64`400", "{backend:?}");
             assert_eq!(get("/notes/99"), "there is no note 99\n404", "{backend:?}");
             assert!(get("/notes?at_most=many").ends_with("400"), "{backend:?}");
             let post = |body: &str| curl(&server, "/notes", &[&[version, "-d", body][..], &JSON].concat());

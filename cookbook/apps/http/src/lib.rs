@@ -9,5 +9,5 @@ mod server;
 mod stop;
 
 pub use patience::{Limits, Patient};
-pub use server::serve;
+pub use server::{serve, with_causes};
 pub use stop::asked_to_end;

@@ -50,7 +50,7 @@ where
                 let served = connection(conn, service.clone(), limits, token.clone());
                 spawn(tracker.track_future(async {
                     if let Err(error) = served.await {
-                        eprintln!("a connection ended with an error: {}", all_of(&*error));
+                        eprintln!("a connection ended with an error: {}", with_causes(&*error));
                     }
                 }));
             }
@@ -103,8 +103,8 @@ where
     served.await
 }
 
-/// What went wrong, with its causes.
-fn all_of(error: &(dyn Error + 'static)) -> String {
+/// What went wrong, with its causes. hyper tells what it was doing, and its cause why it could not.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

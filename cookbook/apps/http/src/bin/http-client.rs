@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use cookbook_http::Patient;
 use cookbook_http::client::Client;
+use cookbook_http::{Patient, with_causes};
 use dormouse::io;
 use futures_lite::AsyncWriteExt;
 use http_body_util::BodyExt;
@@ -43,7 +43,8 @@ async fn main() -> io::Result<()> {
         eprintln!("{:?} {}", response.version(), response.status());
         let mut body = Patient::new(response.into_body(), limit);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+            let frame =
+                frame.map_err(|error| io::Error::new(error.kind(), format!("{path}: {}", with_causes(&error))))?;
             if let Ok(data) = frame.into_data() {
                 stdout.write_all(&data).await?;
             }
