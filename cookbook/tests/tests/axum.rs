@@ -27,12 +27,14 @@ fn a_router_with_extractors_state_and_json() {
             assert_eq!(post(r#"{"title":"acorns"}"#), r#"{"title":"acorns","text":""}201"#, "{backend:?}");
             assert!(post("acorns").ends_with("400"), "{backend:?}");
             assert!(post(r#"{"text":"no title"}"#).ends_with("422"), "{backend:?}");
-            let far_too_long = format!(r#"{{"title":"{}"}}"#, "x".repeat(70_000));
-            assert!(post(&far_too_long).ends_with("413"), "{backend:?}");
-            let unsaid = curl(&server, "/notes", &[version, "-d", r#"{"title":"acorns"}"#]);
-            assert!(unsaid.ends_with("415"), "{backend:?}: {unsaid}");
             assert!(curl(&server, "/notes", &[version, "-X", "DELETE"]).ends_with("405"), "{backend:?}");
         }
+        // Answered before the body is read, which the curl of Debian 12 takes for an error with HTTP/2, now and then.
+        let post = |body: &str| curl(&server, "/notes", &[&["-d", body][..], &JSON].concat());
+        let far_too_long = format!(r#"{{"title":"{}"}}"#, "x".repeat(70_000));
+        assert!(post(&far_too_long).ends_with("413"), "{backend:?}");
+        let unsaid = curl(&server, "/notes", &["-d", r#"{"title":"acorns"}"#]);
+        assert!(unsaid.ends_with("415"), "{backend:?}: {unsaid}");
         // One from each version.
         let nuts =
             curl(&server, "/notes", &[&["-i", "-d", r#"{"title":"nuts","text":"no acorns"}"#][..], &JSON].concat());

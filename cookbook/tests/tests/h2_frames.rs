@@ -192,10 +192,15 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
             then(open(1), frame(WINDOW_UPDATE, 0, 1, &[0x7f, 255, 255, 255])),
             Stream(1, FLOW_CONTROL_ERROR),
         ),
-        // The window of a stream, and of a connection, is a megabyte. That route does not read its body.
+        // The window of a stream, and of a connection, is a megabyte. What is sent back has no room here, so no more is read.
         (
             "6.9.1 more than the window",
-            then(open(1), frame(DATA, 0, 1, &[0; 16384]).repeat(65)),
+            [
+                frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]),
+                frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x44\x05/echo\x41\x01h"),
+                frame(DATA, 0, 1, &[0; 16384]).repeat(66),
+            ]
+            .concat(),
             Connection(FLOW_CONTROL_ERROR),
         ),
         (
