@@ -3,6 +3,7 @@
 
 mod bench;
 mod capi;
+mod compare;
 mod cookbook;
 mod demo;
 mod fuzz;
@@ -26,7 +27,8 @@ usage: cargo xtask COMMAND
   test      runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
   fuzz      NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
   size      prints the sizes of the example components, and fails if one is over its budget
-  cookbook  runs every test of the cookbook, the programs on the libraries that people use
+  cookbook  runs every test of the cookbook, the programs on the libraries that people use; cookbook compare [ROUNDS [WASMTIME]]:
+            measures its HTTP server beside tokio's and `wasmtime serve`, with wrk
   capi      runs every test of the C ABI; capi build: puts its library, header and programs into target/c
   header    makes include/dormouse.h of the C ABI's sources
   proxy     passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
@@ -51,6 +53,10 @@ fn main() -> ExitCode {
         ["capi", "build"] => capi::build(),
         ["header"] => capi::header(),
         ["cookbook"] => cookbook::run(),
+        ["cookbook", "compare", ref args @ ..] if args.len() <= 2 => match args.first().unwrap_or(&"9").parse() {
+            Ok(rounds) if rounds > 0 => compare::run(rounds, args.get(1).copied()),
+            _ => Err(format!("{} is no number of rounds", args[0])),
+        },
         ["proxy"] => proxy::run(None),
         ["proxy", "--loop"] => proxy::std_loop(None),
         ["proxy", "--loop", target] => proxy::std_loop(Some(target)),

@@ -1,0 +1,13 @@
+//! An HTTP server: HTTP/1.1 and HTTP/2 on one port, by hyper on Dormouse's sockets, timers and tasks.
+//!
+//! One loop accepts and spawns a task for each connection. What a connection fails with is said and ends that connection. A
+//! [`CancellationToken`] tells all of them to finish what they have begun, and a [`TaskTracker`] knows when they have.
+
+pub mod client;
+mod patience;
+mod server;
+mod stop;
+
+pub use patience::{Limits, Patient};
+pub use server::{serve, with_causes};
+pub use stop::asked_to_end;
