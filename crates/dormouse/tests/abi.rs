@@ -78,7 +78,7 @@ fn store(answer: Answer, align: usize) -> (*mut u8, usize) {
 
 /// `poll: func(in: list<borrow<pollable>>) -> list<u32>`. The name is also that of a function of libc, which is why this
 /// file is for Miri alone.
-#[unsafe(export_name = "poll")]
+#[unsafe(export_name = "wasi_io_poll")]
 unsafe extern "C" fn host_poll(list: *const u32, len: usize, result: *mut u8) {
     // SAFETY: the guest gives a list.
     let list = unsafe { std::slice::from_raw_parts(list, len) };

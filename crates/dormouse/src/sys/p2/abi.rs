@@ -99,7 +99,8 @@ pub(super) fn poll_into(list: &[RawPollable], ready: &mut [MaybeUninit<u32>]) ->
     }
     #[link(wasm_import_module = "wasi:io/poll@0.2.0")]
     unsafe extern "C" {
-        #[link_name = "poll"]
+        // Miri has a `poll` of its own, libc's.
+        #[cfg_attr(not(miri), link_name = "poll")]
         fn wasi_io_poll(list: *const RawPollable, len: usize, result: *mut List);
     }
     let mut result = List { start: ptr::null_mut(), len: 0 };
