@@ -175,6 +175,20 @@ fn pipelined_requests_are_answered_in_their_order() {
     }
 }
 
+/// There are requests whose target is no path.
+#[test]
+fn a_target_without_a_path_is_not_found() {
+    for backend in Backend::ALL {
+        let server = server(backend, &[]);
+        for target in ["OPTIONS *", "CONNECT h:80", "GET http://h/nothing"] {
+            let mut conn = connect(server.addr);
+            send(&mut conn, &format!("{target} HTTP/1.1\r\nhost: h\r\n\r\n"));
+            assert!(line(&mut conn, "HTTP/1.1 ").contains("404"), "{backend:?}, {target}");
+        }
+        serves(&server);
+    }
+}
+
 #[test]
 fn what_is_no_http_is_told_so() {
     for backend in Backend::ALL {

@@ -29,8 +29,10 @@ async fn main() -> io::Result<()> {
 }
 
 async fn answer(request: Request<Patient<Incoming>>) -> io::Result<Response<AnyBody>> {
+    // Of `CONNECT host:80` it is empty, and of `OPTIONS *` it is a star.
     let path = request.uri().path().to_owned();
-    let (route, number) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    let path = path.strip_prefix('/').unwrap_or("?");
+    let (route, number) = path.split_once('/').unwrap_or((path, ""));
     let number = number.parse::<u64>().ok();
     Ok(match (route, number, request.method()) {
         ("", None, &Method::GET) => text(StatusCode::OK, "hello\n"),
