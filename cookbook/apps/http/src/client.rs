@@ -81,8 +81,8 @@ impl Client {
                 // HTTP/2 has the authority in the address.
                 let request = request.uri(format!("http://{}{path}", self.authority)).body(body).map_err(invalid)?;
                 let answer = async {
-                    sender.ready().await.map_err(told)?;
-                    sender.send_request(request).await.map_err(told)
+                    sender.ready().await.map_err(told_of_two)?;
+                    sender.send_request(request).await.map_err(told_of_two)
                 };
                 within(self.limit, &what, answer).await
             }
@@ -103,13 +103,19 @@ async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = io:
 
 /// hyper's error as one that says what it means.
 fn told(error: hyper::Error) -> io::Error {
-    use std::error::Error as _;
-    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    let causes = crate::with_causes(&error);
     if error.is_parse() {
-        return io::Error::new(io::ErrorKind::InvalidData, format!("what came back is no HTTP/1.1 ({error}{cause})"));
+        return io::Error::new(io::ErrorKind::InvalidData, format!("what came back is no HTTP/1.1 ({causes})"));
     }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return io::Error::new(io::ErrorKind::UnexpectedEof, format!("the server has hung up ({error}{cause})"));
+        return io::Error::new(io::ErrorKind::UnexpectedEof, format!("the server has hung up ({causes})"));
     }
-    io::Error::other(format!("{error}{cause}"))
+    io::Error::other(causes)
+}
+
+/// The same of HTTP/2, where a server that speaks something else and one that hangs up look alike.
+fn told_of_two(error: hyper::Error) -> io::Error {
+    let error = crate::with_causes(&error);
+    let what = format!("the server has hung up, or what came back is no HTTP/2 ({error})");
+    io::Error::new(io::ErrorKind::UnexpectedEof, what)
 }
