@@ -288,6 +288,13 @@ static void datagrams(void) {
     EXPECT(receive(one, buf, sizeof buf, NULL), 2);
     EXPECT(dm_send(other, large, sizeof large), -EMSGSIZE);
     EXPECT(dm_close(one), 0);
+    /* Who waits without a try, and then names a peer. */
+    EXPECT(dm_udp_bind(&any, &one), 0);
+    EXPECT(opened(one), 0);
+    EXPECT(dm_watch(one, DM_READ, 1), 0);
+    EXPECT(dm_poll(NULL, 0, DM_NOW), 0);
+    EXPECT(dm_udp_connect(one, &other_addr), 0);
+    EXPECT(dm_close(one), 0);
     EXPECT(dm_close(other), 0);
 }
 
