@@ -59,14 +59,13 @@ fn run() -> Result<c_int> {
         state::with(|state| state.see_to_fired());
         work += run_batch(OPERATIONS_PER_CALL);
         let (stopped, idle, ended) = state::with(|state| {
-            let idle = state.calls.is_empty();
+            // What they have fired themselves is due as well, and lets the host have its turn as all others do.
+            state.see_to_fired();
+            let idle = state.calls.is_empty() && !state::has_fired();
             (state.stopped, idle, idle && state.pending == 0)
         });
         if let Some(code) = stopped {
             return Ok(code);
-        }
-        if state::has_fired() {
-            continue;
         }
         if ended {
             return Ok(0);

@@ -34,9 +34,11 @@ pub extern "C" fn dm_close(handle: dm_handle) -> c_int {
 impl State {
     fn close(&mut self, handle: dm_handle) -> Result<()> {
         let entry = self.table.remove(handle)?;
-        if let Object::Timer(sleep, _) = &entry.object {
-            self.pending -= usize::from(!sleep.is_elapsed());
-            self.calls.retain(|due| due.of != handle);
+        match &entry.object {
+            // It is due. Most timers are closed before that, and then nobody has to look for it among all that are.
+            Object::Timer(sleep, _) if sleep.is_elapsed() => self.calls.retain(|due| due.of != handle),
+            Object::Timer(..) => self.pending -= 1,
+            _ => {}
         }
         let [mut readers, mut writers] = entry.sides;
         self.due(handle, Side::Read, &mut readers.list);

@@ -142,8 +142,11 @@ pub(crate) fn leave() {
         for timer in timers {
             let _ = state.table.remove(timer);
         }
-        state.table.iter_mut().for_each(|(_, entry)| entry.sides = Default::default());
-        state.table.iter_mut().for_each(|(_, entry)| entry.unpark(&[Side::Read, Side::Write]));
+        for (_, entry) in state.table.iter_mut() {
+            entry.sides = Default::default();
+            entry.unpark(Side::Read);
+            entry.unpark(Side::Write);
+        }
         state.pending = 0;
         state.mode = None;
     });
@@ -154,7 +157,11 @@ pub(crate) fn leave() {
 /// Makes a wait of the loop that the thread is in.
 pub(crate) fn turn(wait: impl FnOnce(&Loop) -> io::Result<()>) -> Result<()> {
     let turned = LOOP.with(|slot| slot.borrow().as_deref().map(wait));
-    Ok(turned.ok_or(crate::error::NO_LOOP)??)
+    match turned.ok_or(crate::error::NO_LOOP)? {
+        // What the host's end of it says is for programs in Rust.
+        Err(error) if error.kind() == io::ErrorKind::Deadlock => Err(crate::error::STALLED),
+        turned => Ok(turned?),
+    }
 }
 
 /// What has happened to a handle.
@@ -354,14 +361,12 @@ impl Entry {
         }
     }
 
-    pub(crate) fn unpark(&self, sides: &[Side]) {
-        for &side in sides {
-            match &self.object {
-                Object::Listener(listener) => listener.unpark(side),
-                Object::Stream(stream) => stream.unpark(side),
-                Object::Udp(socket) => socket.unpark(side),
-                _ => {}
-            }
+    pub(crate) fn unpark(&self, side: Side) {
+        match &self.object {
+            Object::Listener(listener) => listener.unpark(side),
+            Object::Stream(stream) => stream.unpark(side),
+            Object::Udp(socket) => socket.unpark(side),
+            _ => {}
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::ffi::{c_char, c_int};
 use std::io;
 
-use dormouse::foreign::Side;
 use dormouse::net::{Shutdown, TcpListener, TcpStream};
 
 use crate::addr::{self, dm_addr};
@@ -11,7 +10,7 @@ use crate::error::Result;
 use crate::socket::opens;
 use crate::state::{self, Object};
 use crate::wait::each;
-use crate::{call, dm_handle};
+use crate::{DM_READ, DM_WRITE, call, dm_handle};
 
 /// Begins to listen on an address; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks: where the host takes
 /// time, operations say `-EAGAIN` until it is through, and `dm_opened` whether it is.
@@ -203,9 +202,10 @@ pub unsafe extern "C" fn dm_write(handle: dm_handle, buf: *const u8, len: usize)
 #[unsafe(no_mangle)]
 pub extern "C" fn dm_shutdown(handle: dm_handle, sides: u32) -> c_int {
     call::status(|| {
-        let how = match each(sides)?[..] {
-            [Side::Read] => Shutdown::Read,
-            [Side::Write] => Shutdown::Write,
+        let _ = each(sides)?;
+        let how = match sides {
+            DM_READ => Shutdown::Read,
+            DM_WRITE => Shutdown::Write,
             _ => Shutdown::Both,
         };
         state::with(|state| {

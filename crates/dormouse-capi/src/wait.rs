@@ -52,11 +52,11 @@ fn one(side: u32) -> Result<Side> {
 }
 
 /// Each side that is meant, at least one.
-pub(crate) fn each(sides: u32) -> Result<Vec<Side>> {
+pub(crate) fn each(sides: u32) -> Result<impl Iterator<Item = Side> + Clone> {
     if sides == 0 || sides & !(DM_READ | DM_WRITE) != 0 {
         return Err(Error::Misuse(libc::EINVAL, "sides are DM_READ, DM_WRITE, or both of them"));
     }
-    Ok([Side::Read, Side::Write].into_iter().filter(|&side| sides & bit(side) != 0).collect())
+    Ok([Side::Read, Side::Write].into_iter().filter(move |&side| sides & bit(side) != 0))
 }
 
 impl State {
@@ -128,8 +128,8 @@ pub extern "C" fn dm_forget(handle: dm_handle, sides: u32) -> c_int {
             if let Object::Timer(..) = entry.object {
                 return Err(KIND);
             }
-            entry.unpark(&each);
             for side in each {
+                entry.unpark(side);
                 let list = &mut entry.sides[side as usize].list;
                 state.pending -= list.iter().filter(|waiting| matches!(waiting, Waiting::Call(_))).count();
                 list.clear();

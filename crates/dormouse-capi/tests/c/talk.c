@@ -240,6 +240,9 @@ static void timers(void) {
     EXPECT(dm_poll(NULL, 0, start + MS), 0);
     EXPECT(dm_now() >= start + MS, 1);
     EXPECT(dm_poll(NULL, 0, DM_FOREVER), -EDEADLK);
+    char why[128];
+    EXPECT(dm_message(why, sizeof why) < (int64_t)sizeof why, 1);
+    EXPECT(strncmp(why, "this would wait for ever: ", 26), 0);
     EXPECT(dm_sleep(MS, count, &many, &stopped), 0);
     EXPECT(dm_sleep_until(dm_now(), count, &one, &kept), 0);
     EXPECT(dm_spawn(count, &one), 0);
@@ -284,6 +287,13 @@ static void datagrams(void) {
     EXPECT(dm_send(other, (const uint8_t *)"hi", 2), 2);
     EXPECT(receive(one, buf, sizeof buf, NULL), 2);
     EXPECT(dm_send(other, large, sizeof large), -EMSGSIZE);
+    EXPECT(dm_close(one), 0);
+    /* Who waits without a try, and then names a peer. */
+    EXPECT(dm_udp_bind(&any, &one), 0);
+    EXPECT(opened(one), 0);
+    EXPECT(dm_watch(one, DM_READ, 1), 0);
+    EXPECT(dm_poll(NULL, 0, DM_NOW), 0);
+    EXPECT(dm_udp_connect(one, &other_addr), 0);
     EXPECT(dm_close(one), 0);
     EXPECT(dm_close(other), 0);
 }
@@ -333,6 +343,23 @@ static void greedy(void *arg) {
     }
 }
 
+static void stop(void *arg) {
+    EXPECT(dm_stop(*(int *)arg), 0);
+}
+
+/* Wakes itself again and again, and never waits. */
+static void restless(void *arg) {
+    EXPECT(dm_deadline(server, DM_READ, DM_FOREVER), 0);
+    EXPECT(dm_when(server, DM_READ, restless, arg), 0);
+    EXPECT(dm_deadline(server, DM_READ, DM_NOW), 0);
+}
+
+/* Whoever keeps the loop busy by what it does to its own handle does not keep a timer from its end. */
+static void restlessness(void *arg) {
+    EXPECT(dm_sleep(MS, stop, arg, NULL), 0);
+    restless(NULL);
+}
+
 static void fairness(void) {
     int before = called;
     /* A write side is always ready here. */
@@ -340,6 +367,9 @@ static void fairness(void) {
     EXPECT(batches[0], 128);
     EXPECT(batches[1], 128);
     EXPECT(called, before);
+    int stopping = 9;
+    EXPECT(dm_run(restlessness, &stopping), 9);
+    EXPECT(dm_deadline(server, DM_READ, DM_FOREVER), 0);
 }
 
 static void where_the_host_opens_sockets(void) {

@@ -44,7 +44,11 @@ impl Other for Udp {
     fn subscribe(&self, side: Side) -> Pollable {
         match (&*self.streams.borrow(), side) {
             (None, _) => self.socket.subscribe(),
-            (Some((incoming, _)), Side::Read) => incoming.subscribe(),
+            (Some((incoming, _)), Side::Read) => {
+                // Somebody may wait who has not tried.
+                self.waited.set(true);
+                incoming.subscribe()
+            }
             (Some((_, outgoing)), Side::Write) => outgoing.subscribe(),
         }
     }
