@@ -443,7 +443,10 @@ fn keep(report: &Path, name: &str, lines: &[Line]) -> Result {
                 let _ = write!(text, "\t{name}={value:.6}");
             }),
             Err(why) => {
-                let _ = write!(text, "\t! {}", why.replace(['\t', '\n'], " "));
+                // A host names the program by its path, which is another on each machine.
+                let here = std::env::current_dir().unwrap_or_default();
+                let why = why.replace(['\t', '\n'], " ").replace(&format!("{}/", here.display()), "");
+                let _ = write!(text, "\t! {why}");
             }
         }
         if !line.parts.is_empty() {
