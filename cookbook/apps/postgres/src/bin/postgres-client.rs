@@ -127,9 +127,12 @@ async fn giving_up(config: &Config, client: &Client) -> Result<(), Error> {
     let late = within(patience, config, client, client.batch_execute("select pg_sleep(3600)")).await;
     println!("cancelled: {}", sentence(&*late.expect_err("an hour is too long")));
 
-    // Dropped, not cancelled: it is done all the same, and the next one waits for it.
-    let slow = client.batch_execute("insert into animals select 1000, 'sloth' from pg_sleep(0.3)");
-    assert!(timeout(patience, slow).await.is_err(), "it takes longer");
+    // Dropped, not cancelled: it is done all the same, and the next one waits for it. Meanwhile it waits for somebody else's lock.
+    let (other, _) = connect(config).await?;
+    other.batch_execute("select pg_advisory_lock(7)").await?;
+    let slow = client.batch_execute("insert into animals select 1000, 'sloth' from pg_advisory_lock(7)");
+    assert!(timeout(patience, slow).await.is_err(), "the lock is another's");
+    other.batch_execute("select pg_advisory_unlock(7)").await?;
     let sloths = client.query("select from animals where name = 'sloth'", &[]).await?;
     println!("dropped, and done all the same: {}", sloths.len());
     Ok(())
