@@ -253,7 +253,7 @@ fn in_turns(
 }
 
 /// How long the slice with stalled clients is, in seconds: to find out how much they may send takes the load some of them.
-const STALL: f64 = 10.0;
+const STALL: f64 = 18.0;
 
 fn alone(places: &Places, plan: &Plan, servers: &[Server], mode: &str, load: &[String], lines: &mut Vec<Line>) {
     for round in 1..=plan.rounds.min(1) {
