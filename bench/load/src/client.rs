@@ -35,6 +35,8 @@ pub enum Load {
     Echo { busy: usize, idle: usize, size: usize },
     /// The same, and ten that send and do not read from a quarter of the time on.
     Stalled { busy: usize, size: usize },
+    /// The same, and the ten have got so far before it begins.
+    Beside { busy: usize, size: usize },
     /// One connection, which waits after each echo until the server has nothing to do.
     Quiet,
     /// Connect, 64 bytes, close.
@@ -123,8 +125,12 @@ fn fairness(mut counts: Vec<u64>) -> f64 {
 pub fn serve(addr: SocketAddr, load: &Load) -> Result<(), String> {
     let mut echo = match *load {
         Load::Echo { busy, idle, size } => Some(Echo::new(addr, busy, idle, size)?),
-        Load::Stalled { busy, size } => Some(Echo::new(addr, busy, 0, size)?),
+        Load::Stalled { busy, size } | Load::Beside { busy, size } => Some(Echo::new(addr, busy, 0, size)?),
         _ => None,
+    };
+    let _stalled = match load {
+        Load::Beside { .. } => all_stalled(addr)?,
+        _ => Vec::new(),
     };
     println!("ready");
     for line in io::stdin().lock().lines() {
@@ -239,7 +245,12 @@ impl Echo {
         thread::scope(|scope| {
             let stalled = scope.spawn(move || {
                 thread::sleep(span / 4);
-                stall(addr, over)
+                let over = || over.load(Relaxed);
+                let _stay = stall(addr, over)?;
+                while !over() {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                io::Result::Ok(())
             });
             // The server may come to itself when they are gone.
             let seen = self.go(span, PARTS, || over.store(true, Relaxed));
@@ -385,42 +396,38 @@ fn sink(addr: SocketAddr, bytes: usize) -> io::Result<Seen> {
 // ---- who sends and does not read ----
 
 /// Each sends until a part of what the server has read is neither with the kernel nor with us, so that the server has it; then it
-/// says that there is no more. A server whose last write goes on in the host closes its connection at this moment.
-fn stall(addr: SocketAddr, over: &AtomicBool) -> io::Result<()> {
+/// says that there is no more. A server whose last write goes on in the host closes its connection at this moment. Returns when all
+/// have got so far, or it is over; with those that have.
+fn stall(addr: SocketAddr, over: impl Fn() -> bool) -> io::Result<Vec<TcpStream>> {
     // No more than a server reads at once.
     const STEP: usize = 8 << 10;
     let block = vec![7; STEP];
     // No server has less room. What the first connection finds out, the others need not.
     let mut sure = 3 << 19;
-    let mut all = Vec::new();
+    let mut left = Vec::new();
     for _ in 0..STALLED {
         let stream = connect(addr)?;
         stream.set_nonblocking(true)?;
-        all.push((stream.local_addr()?.port(), stream, 0, None, false));
+        left.push((stream.local_addr()?.port(), stream, 0, None));
     }
-    while !over.load(Relaxed) {
+    let mut stalled = Vec::new();
+    while !left.is_empty() && !over() {
         thread::sleep(Duration::from_millis(1));
-        if all.iter().all(|(.., done)| *done) {
-            // They only stay.
-            continue;
-        }
         let queues = queues()?;
         let of = |from, to| queues.get(&(from, to)).copied().unwrap_or_default();
-        let first = all.iter().all(|(.., done)| !*done);
-        for (port, stream, sent, last, done) in
-            all.iter_mut().filter(|(.., done)| !*done).take(if first { 1 } else { STALLED })
-        {
+        // The first alone, and then the others.
+        let together = if stalled.is_empty() { 1 } else { left.len() };
+        for n in (0..together).rev() {
+            let (port, stream, sent, last) = &mut left[n];
             let (ours, theirs) = (of(*port, addr.port()), of(addr.port(), *port));
             let held = *sent - (ours.0 + ours.1 + theirs.0 + theirs.1).min(*sent);
-            let is_still = *last == Some((ours, theirs));
-            *last = Some((ours, theirs));
-            if !is_still {
+            if last.replace((ours, theirs)) != Some((ours, theirs)) {
                 continue;
             }
             if held > 0 || theirs.1 > 0 {
-                *done = true;
                 sure = *sent - 16 * STEP;
                 stream.shutdown(Shutdown::Write)?;
+                stalled.push(left.swap_remove(n).1);
                 continue;
             }
             for _ in 0..(sure.saturating_sub(*sent) / STEP).clamp(1, 64) {
@@ -428,7 +435,17 @@ fn stall(addr: SocketAddr, over: &AtomicBool) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(stalled)
+}
+
+/// The ten, all of them.
+fn all_stalled(addr: SocketAddr) -> Result<Vec<TcpStream>, String> {
+    let end = Instant::now() + PATIENCE;
+    let stalled = stall(addr, || Instant::now() > end).map_err(|error| format!("cannot stall: {error}"))?;
+    match stalled.len() {
+        STALLED => Ok(stalled),
+        some => Err(format!("only {some} of {STALLED} clients have stalled in {PATIENCE:?}")),
+    }
 }
 
 /// What waits to be sent and to be read on each connection of this machine, by the ports of its two ends.

@@ -86,6 +86,7 @@ fn client(args: &[String]) -> Result {
     let load = match (*kind, &numbers[..]) {
         ("echo", &[busy, idle, size]) => Load::Echo { busy, idle, size },
         ("stalled", &[busy, size]) => Load::Stalled { busy, size },
+        ("beside", &[busy, size]) => Load::Beside { busy, size },
         ("quiet", []) => Load::Quiet,
         ("churn", []) => Load::Churn,
         ("gone", &[count]) => Load::Gone { count },

@@ -60,6 +60,8 @@ struct Scenario {
 enum What {
     /// The server's mode, and loads with their names.
     Load(&'static str, Vec<(&'static str, Vec<String>)>),
+    /// The same, of ours alone.
+    Ours(&'static str, Vec<(&'static str, Vec<String>)>),
     /// The same, and each server has the machine for itself.
     Alone(&'static str, Vec<String>),
     /// Memory when so many connections have come and gone, and when ten times as many have.
@@ -98,6 +100,10 @@ fn scenarios(small: bool) -> Vec<Scenario> {
         Scenario { name: "big", what: one("echo", echo(8, 0, kib64)) },
         Scenario { name: "sink", what: one("sink", load("sink", &[of(1 << 30, 16 << 20)])) },
         Scenario { name: "stalled", what: What::Alone("echo", load("stalled", &[40, 64])) },
+        Scenario {
+            name: "beside-stalled",
+            what: What::Ours("echo", vec![("", echo(40, 0, 64)), ("stalled", load("beside", &[40, 64]))]),
+        },
         Scenario { name: "churn", what: one("echo", load("churn", &[])) },
         Scenario { name: "gone", what: What::Gone(of(10_000, 200)) },
         Scenario { name: "timers", what: What::Work("timers", of(100_000, 1000)) },
@@ -130,6 +136,10 @@ pub fn run(places: &Places, plan: &Plan, report: Option<&Path>) -> Result {
         let mut lines = Vec::new();
         match &scenario.what {
             What::Load(mode, loads) => in_turns(places, plan, &servers, mode, loads, &mut lines)?,
+            What::Ours(mode, loads) => {
+                let ours: Vec<Server> = servers.iter().filter(|server| server.peer == OURS).cloned().collect();
+                in_turns(places, plan, &ours, mode, loads, &mut lines)?;
+            }
             What::Alone(mode, load) => alone(places, plan, &servers, mode, load, &mut lines),
             What::Gone(count) => gone(places, &servers, *count, &mut lines),
             What::Profile(mode, load) => profile(places, plan, &servers, mode, load, &mut lines),
@@ -252,7 +262,7 @@ fn in_turns(
     Ok(())
 }
 
-/// How long the slice with stalled clients is, in seconds: to find out how much they may send takes the load some of them.
+/// How long the slice in which clients stall is, in seconds: to find out how much they may send takes the load some of them.
 const STALL: f64 = 18.0;
 
 fn alone(places: &Places, plan: &Plan, servers: &[Server], mode: &str, load: &[String], lines: &mut Vec<Line>) {

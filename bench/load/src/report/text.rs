@@ -56,8 +56,9 @@ impl Report {
             "Each of the ten sends until the server's last write cannot be finished, then says that it has no more. On wasip2 a server \
              that closes its connection then is stopped by the host until the client reads, and nobody else is served. The moment has \
              to be hit, so who is not frozen here may be in the next run, under either host; Dormouse cannot be. Until all ten have \
-             got so far, the load has work with them, and less time for the others.",
-            &[("stalled", "")],
+             got so far, the load has work with them, and less time for the others. So what they cost once they are there is measured \
+             apart: two servers take turns, one of which has ten such clients from the beginning.",
+            &[("stalled", ""), ("beside-stalled", "stalled")],
         );
         section("Busy connections", "busy", "", &[("busy-1", ""), ("busy-50", ""), ("busy-400", "")]);
         section("Latency", "latency", "", &[]);
