@@ -237,7 +237,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
     ]
 }
 
-/// Where h2 0.4 ends the connection, and says `PROTOCOL_ERROR` instead of what is demanded.
+/// Where h2 ends the connection, and says `PROTOCOL_ERROR` instead of what is demanded (h2 0.4.20: `codec/framed_read.rs` for a frame
+/// that does not load, whatever is wrong with it; `proto/streams/state.rs`, `recv_close`, for DATA after the end). It is so on any sockets.
 const PROTOCOL_ERROR_TO_H2: [&str; 10] = [
     "4.3 a field block that is no HPACK",
     "5.1 DATA after the stream's end",
