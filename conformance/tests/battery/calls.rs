@@ -36,8 +36,13 @@ const ON_P1: u64 = 3;
 /// Read, ask how much may be written, write, read in vain, poll.
 const ON_P2: u64 = 5;
 
-/// Read, write, wait: a read goes on by itself.
+/// Read, write, wait: a read goes on by itself. Of the waits every 64th is followed by a look for more.
 const ON_P3: u64 = 3;
+
+/// What may be beside those of each echo.
+fn edge(on: Backend) -> u64 {
+    if on == Backend::P3 { EDGE + 500 / 64 + 1 } else { EDGE }
+}
 
 const ON: [(Backend, u64); 3] = [(Backend::P1, ON_P1), (Backend::P2, ON_P2), (Backend::P3, ON_P3)];
 
@@ -58,7 +63,7 @@ fn a_quiet_echo_makes_at_most_5_host_calls_on_p2() {
 #[test]
 fn a_quiet_echo_makes_at_most_3_calls_of_functions_and_built_ins_on_p3() {
     let calls = calls_for(Backend::P3, "echo", 500);
-    assert!(calls.total() <= ON_P3 * 500 + EDGE, "{calls}");
+    assert!(calls.total() <= ON_P3 * 500 + edge(Backend::P3), "{calls}");
     assert!(calls.polls() <= 500 + 1, "{calls}");
     assert!(calls.get("stream.read") >= 499 && calls.get("stream.write") >= 499, "{calls}");
 }
@@ -67,7 +72,7 @@ fn a_quiet_echo_makes_at_most_3_calls_of_functions_and_built_ins_on_p3() {
 fn a_pending_timer_adds_no_host_call_to_an_echo() {
     for (on, each) in ON {
         let calls = calls_for(on, "echo_with_a_timer", 500);
-        assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
+        assert!(calls.total() <= each * 500 + edge(on), "{on:?}: {calls}");
     }
 }
 
@@ -75,7 +80,7 @@ fn a_pending_timer_adds_no_host_call_to_an_echo() {
 fn who_is_parked_and_polled_for_another_reason_makes_no_host_call() {
     for (on, each) in ON {
         let calls = calls_for(on, "echo_beside_a_parked_read", 500);
-        assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
+        assert!(calls.total() <= each * 500 + edge(on), "{on:?}: {calls}");
     }
 }
 
@@ -83,7 +88,7 @@ fn who_is_parked_and_polled_for_another_reason_makes_no_host_call() {
 fn idle_connections_add_no_host_call_to_an_echo() {
     for (on, each) in ON {
         let calls = calls_beside(100, on, "echo", 500);
-        assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
+        assert!(calls.total() <= each * 500 + edge(on), "{on:?}: {calls}");
     }
 }
 
@@ -91,7 +96,7 @@ fn idle_connections_add_no_host_call_to_an_echo() {
 fn a_deadline_that_moves_with_every_message_adds_no_host_call_to_an_echo() {
     for (on, each) in ON {
         let calls = calls_for(on, "echo_with_a_deadline", 500);
-        assert!(calls.total() <= each * 500 + EDGE, "{on:?}: {calls}");
+        assert!(calls.total() <= each * 500 + edge(on), "{on:?}: {calls}");
     }
 }
 
@@ -104,7 +109,7 @@ fn an_idle_timeout_adds_the_reading_of_the_clock_to_an_echo_and_nothing_else() {
     ] {
         let calls = calls_for(on, "echo_with_an_idle_timeout", 500);
         assert!(calls.get(clock) >= 499, "{on:?}: {calls}");
-        assert!(calls.total() <= (each + 1) * 500 + EDGE, "{on:?}: {calls}");
+        assert!(calls.total() <= (each + 1) * 500 + edge(on), "{on:?}: {calls}");
     }
 }
 

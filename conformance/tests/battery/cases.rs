@@ -4,6 +4,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -101,6 +103,7 @@ battery! {
         the_wildcard_of_ipv6_is_ipv6_alone_on_wasi,
         dropped_operations_lose_nothing is dropped_operations_lose_nothing with peers,
         one_stalled_client_never_stops_the_others with clients,
+        connections_that_are_all_busy_are_served_evenly with clients,
         five_thousand_connections_leave_nothing_behind with clients,
         what_was_written_arrives_though_the_program_ends with clients,
         busy_tasks_starve_neither_sockets_nor_timers with clients,
@@ -317,6 +320,39 @@ fn read_to_the_end(stream: &mut TcpStream) -> usize {
             n => total += n,
         }
     }
+}
+
+/// Each of them says the next thing when it has heard the last. When the first has done all, nobody has done less than a tenth: a host that
+/// looks for readiness only when it is waited for, and is not, leaves some with nothing.
+fn connections_that_are_all_busy_are_served_evenly(on: Backend) {
+    const ROUNDS: usize = 1000;
+    let subject = on.start("echo");
+    let addr = subject.addr();
+    let (all_are_there, first_is_done) = (Barrier::new(40), AtomicBool::new(false));
+    let done: Vec<usize> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..40)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut stream = Subject::connect(addr);
+                    let (bytes, mut back) = (pattern(64), [0; 64]);
+                    let mut done = 0;
+                    echo(&mut stream, &bytes);
+                    all_are_there.wait();
+                    while done < ROUNDS && !first_is_done.load(Ordering::Relaxed) {
+                        stream.write_all(&bytes).unwrap();
+                        stream.read_exact(&mut back).unwrap();
+                        assert_eq!(back[..], bytes);
+                        done += 1;
+                    }
+                    first_is_done.store(true, Ordering::Relaxed);
+                    done
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    eprintln!("{on:?} {done:?}");
+    assert!(done.iter().all(|&done| done >= ROUNDS / 10), "echoes of each connection: {done:?}");
 }
 
 fn busy_tasks_starve_neither_sockets_nor_timers(on: Backend) {

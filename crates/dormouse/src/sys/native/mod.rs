@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_task::{Builder, Runnable, Schedule, Task};
 
+use super::drained::Drained;
 pub(crate) use poller::Poller;
 
 pub(crate) const THREADS: bool = true;
@@ -42,7 +43,7 @@ where
 pub(crate) enum Source {
     Socket(socket2::Socket),
     Listener(TcpListener),
-    Stream(TcpStream),
+    Stream(TcpStream, Drained),
     Stdin(io::Stdin),
     Udp(UdpSocket),
     Lookup(lookup::Lookup),
@@ -85,7 +86,7 @@ impl AsFd for Source {
         match self {
             Source::Socket(socket) => socket.as_fd(),
             Source::Listener(listener) => listener.as_fd(),
-            Source::Stream(stream) => stream.as_fd(),
+            Source::Stream(stream, _) => stream.as_fd(),
             Source::Stdin(stdin) => stdin.as_fd(),
             Source::Udp(socket) => socket.as_fd(),
             Source::Lookup(_) => unreachable!("a lookup has no descriptor"),
@@ -109,7 +110,7 @@ impl AsSocket for Source {
         match self {
             Source::Socket(socket) => socket.as_socket(),
             Source::Listener(listener) => listener.as_socket(),
-            Source::Stream(stream) => stream.as_socket(),
+            Source::Stream(stream, _) => stream.as_socket(),
             Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_) => {
                 unreachable!("standard streams are not waited for on Windows")
             }

@@ -58,7 +58,7 @@ impl Source {
     }
 
     pub(crate) fn into_stream(self) -> Source {
-        Source::Stream(self.into_socket().into())
+        stream(self.into_socket().into())
     }
 
     pub(super) fn into_socket(self) -> Socket {
@@ -69,7 +69,7 @@ impl Source {
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Source::Listener(listener) => listener.local_addr(),
-            Source::Stream(stream) => stream.local_addr(),
+            Source::Stream(stream, _) => stream.local_addr(),
             _ => to_std(&self.socket().local_addr()?),
         }
     }
@@ -98,7 +98,7 @@ impl Source {
     pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
         let (stream, peer) = self.listener().accept()?;
         stream.set_nonblocking(true)?;
-        Ok((Source::Stream(stream), peer))
+        Ok((self::stream(stream), peer))
     }
 
     fn listener(&self) -> &net::TcpListener {
@@ -109,6 +109,10 @@ impl Source {
 
 // ---- a stream ----
 
+fn stream(stream: net::TcpStream) -> Source {
+    Source::Stream(stream, Default::default())
+}
+
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         // The system would ask for something to read first.
@@ -117,12 +121,13 @@ impl Source {
         }
         match self {
             Source::Stdin(stdin) => stdio::try_read_stdin(stdin, buf),
-            _ => self.stream().read(buf),
+            _ => self.receive(buf.len(), |mut stream| stream.read(buf)),
         }
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        self.stream().read_vectored(bufs)
+        let room = bufs.iter().map(|buf| buf.len()).sum();
+        self.receive(room, |mut stream| stream.read_vectored(bufs))
     }
 
     pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -160,8 +165,13 @@ impl Source {
         false
     }
 
+    fn receive(&self, room: usize, read: impl FnOnce(&net::TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        let Source::Stream(stream, drained) = self else { unreachable!("it is a stream") };
+        drained.read(room, true, || read(stream))
+    }
+
     fn stream(&self) -> &net::TcpStream {
-        let Source::Stream(stream) = self else { unreachable!("it is a stream") };
+        let Source::Stream(stream, _) = self else { unreachable!("it is a stream") };
         stream
     }
 }

@@ -14,9 +14,9 @@ mod poller;
 mod stdio;
 mod udp;
 
-use std::cell::Cell;
 use std::rc::Rc;
 
+use super::drained::Drained;
 pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
 use descriptor::Descriptor;
 pub(crate) use poller::Poller;
@@ -26,8 +26,7 @@ pub(crate) struct Source {
     /// `None` before a socket is bound or connected, which it can never be here.
     descriptor: Option<Rc<Descriptor>>,
     kind: Kind,
-    /// The last read took all there was: the next one waits before it tries. That saves the call that would only say so.
-    drained: Cell<bool>,
+    drained: Drained,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +39,6 @@ enum Kind {
 
 impl Source {
     fn new(descriptor: Rc<Descriptor>, kind: Kind) -> Self {
-        Source { descriptor: Some(descriptor), kind, drained: Cell::new(false) }
+        Source { descriptor: Some(descriptor), kind, drained: Drained::default() }
     }
 }

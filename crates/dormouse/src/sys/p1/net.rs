@@ -123,14 +123,8 @@ impl Source {
         self.told(Side::Read, abi::receive(fd, buf, wasip1::RIFLAGS_RECV_PEEK))
     }
 
-    /// Less than there was room for is all there was. Should more have come since, the poller reports it at once.
     fn receive(&self, room: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        if self.drained.take() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let n = self.told(Side::Read, call())?;
-        self.drained.set(0 < n && n < room);
-        Ok(n)
+        self.drained.read(room, true, || self.told(Side::Read, call()))
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {

@@ -22,6 +22,7 @@ use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, OutputStream};
 use wasip2::sockets::tcp::TcpSocket;
 
+use super::drained::Drained;
 pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
 pub(crate) use poller::Poller;
 
@@ -39,6 +40,7 @@ pub(crate) struct Source {
     other: Option<Box<dyn Other>>,
     /// Something was written, and may still be on its way when the source is closed.
     wrote: Cell<bool>,
+    drained: Drained,
 }
 
 /// Something to wait for that is no stream of bytes.

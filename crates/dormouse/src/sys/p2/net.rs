@@ -13,7 +13,7 @@ use wasip2::sockets::network::{
 use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use super::{Source, abi, budget};
+use super::{Source, abi, budget, poller};
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -115,12 +115,12 @@ impl Source {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
-        match abi::read(input, buf) {
+        self.drained.read(buf.len(), poller::is_crowded(), || match abi::read(input, buf) {
             Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(n) => Ok(n),
             Err(StreamError::Closed) => Ok(0),
             Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
-        }
+        })
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {

@@ -9,6 +9,14 @@ use super::abi::{self, Listener, Waitable, WaitableSet};
 use crate::reactor::Key;
 use crate::sys::{Ready, Side};
 
+/// So many that a wait has told of are a crowd.
+const CROWD: usize = 3;
+
+/// Without a crowd one event is taken at a time, and at every so many waits it is looked whether there are more. wasmtime tells of the
+/// waitable with the lowest number first (wasmtime 48.0.8, concurrent.rs: `ready` is ordered, and the first is taken), whoever has been
+/// ready for longer: with one event a turn, those with low numbers would have all turns while they are busy.
+const UNTIL_LOOK: u32 = 64;
+
 thread_local! {
     static SET: Set = const {
         Set {
@@ -17,6 +25,8 @@ thread_local! {
             due: RefCell::new(Vec::new()),
             awaited: Cell::new(0),
             untold: Cell::new(None),
+            waits: Cell::new(0),
+            is_crowded: Cell::new(false),
         }
     };
 }
@@ -32,6 +42,9 @@ struct Set {
     awaited: Cell<usize>,
     /// A future of others that is to be told, and what.
     untold: Cell<Option<(Listener, u32)>>,
+    waits: Cell<u32>,
+    /// The last wait has told of many.
+    is_crowded: Cell<bool>,
 }
 
 /// What is known of a waitable.
@@ -66,6 +79,12 @@ impl Set {
 
     fn count(&self, more: isize) {
         self.awaited.set(self.awaited.get().wrapping_add_signed(more));
+    }
+
+    /// Whether it is looked for more than one event.
+    fn is_looked_at(&self) -> bool {
+        self.waits.set(self.waits.get().wrapping_add(1));
+        self.is_crowded.get() || self.waits.get().is_multiple_of(UNTIL_LOOK)
     }
 
     /// Says that a side is ready.
@@ -179,13 +198,41 @@ pub(super) fn awaited() -> usize {
     SET.with(|set| set.awaited.get())
 }
 
-/// Waits for one event, if nothing is due.
+/// Waits for an event, if nothing is due; and takes those that have come with it, if there is a crowd.
 pub(super) fn wait(ready: &mut Vec<Ready>) {
     if report_due(ready) {
-        return;
-    }
-    if let Some(event) = SET.with(Set::waitable_set).wait() {
+        if !is_crowded() {
+            return;
+        }
+        take_what_is_through(ready);
+    } else {
+        let Some(event) = SET.with(Set::waitable_set).wait() else { return };
         deliver(event, ready);
+        if !SET.with(Set::is_looked_at) {
+            return;
+        }
+        poll(ready);
+    }
+    SET.with(|set| set.is_crowded.set(ready.len() >= CROWD));
+}
+
+/// Whether the last wait has told of many. Then a read is not begun after one that was short, but at the next turn: while the crowd is
+/// served, the peers of the first of it answer, and the read is done at once: an echo is a read and a write, and no event.
+pub(super) fn is_crowded() -> bool {
+    SET.with(|set| set.is_crowded.get())
+}
+
+/// Takes all events that there are or could be, without waiting: the host has its turn. In a turn wasmtime sees one thing to its end
+/// (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as end something; with one, those who wait for an event would starve
+/// beside those who are due.
+fn take_what_is_through(ready: &mut Vec<Ready>) {
+    loop {
+        let before = ready.len();
+        abi::thread_yield();
+        poll(ready);
+        if ready.len() == before {
+            return;
+        }
     }
 }
 
