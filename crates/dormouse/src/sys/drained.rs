@@ -24,3 +24,30 @@ impl Drained {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(drained: &Drained, is_believed: bool, n: usize) -> Option<usize> {
+        drained.read(10, is_believed, || Ok(n)).ok()
+    }
+
+    #[test]
+    fn after_a_short_read_the_next_one_does_not_ask_once() {
+        let drained = Drained::default();
+        let reads = [3, 4, 10, 5, 0, 6].map(|n| read(&drained, true, n));
+        assert_eq!(reads, [Some(3), None, Some(10), Some(5), None, Some(6)]);
+        assert_eq!(read(&drained, true, 1), None);
+        // The end is told each time, and so is what is not believed.
+        assert_eq!([0, 0].map(|n| read(&drained, true, n)), [Some(0), Some(0)]);
+        assert_eq!([1, 2].map(|n| read(&drained, false, n)), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_read_that_fails_tells_nothing() {
+        let drained = Drained::default();
+        assert!(drained.read(10, true, || Err(io::ErrorKind::Interrupted.into())).is_err());
+        assert_eq!(read(&drained, true, 3), Some(3));
+    }
+}

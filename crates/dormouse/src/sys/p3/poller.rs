@@ -83,8 +83,7 @@ impl Wait for Poller {
         if passed || until == Until::Now {
             // What has come meanwhile becomes an event only when the host has its turn, and deadlines that have passed may follow
             // one another without end.
-            abi::thread_yield();
-            set::poll(ready);
+            set::look(ready);
         } else {
             set::wait(ready);
         }

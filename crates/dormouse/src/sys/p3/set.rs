@@ -204,14 +204,14 @@ pub(super) fn wait(ready: &mut Vec<Ready>) {
         if !is_crowded() {
             return;
         }
-        take_what_is_through(ready);
+        look(ready);
     } else {
         let Some(event) = SET.with(Set::waitable_set).wait() else { return };
         deliver(event, ready);
         if !SET.with(Set::is_looked_at) {
             return;
         }
-        poll(ready);
+        take_events(ready);
     }
     SET.with(|set| set.is_crowded.set(ready.len() >= CROWD));
 }
@@ -222,14 +222,15 @@ pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
 }
 
-/// Takes all events that there are or could be, without waiting: the host has its turn. In a turn wasmtime sees one thing to its end
-/// (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as end something; with one, those who wait for an event would starve
-/// beside those who are due.
-fn take_what_is_through(ready: &mut Vec<Ready>) {
+/// Takes what is due, and all events that there are or could be, without waiting: the host has its turn. In a turn wasmtime sees one thing
+/// to its end (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as end something; with one, those who wait for an event
+/// would starve beside those who are due, or always runnable.
+pub(super) fn look(ready: &mut Vec<Ready>) {
+    report_due(ready);
     loop {
         let before = ready.len();
         abi::thread_yield();
-        poll(ready);
+        take_events(ready);
         if ready.len() == before {
             return;
         }
@@ -237,8 +238,7 @@ fn take_what_is_through(ready: &mut Vec<Ready>) {
 }
 
 /// Takes all events that have come, up to the first that a future of others is to be told.
-pub(super) fn poll(ready: &mut Vec<Ready>) {
-    report_due(ready);
+fn take_events(ready: &mut Vec<Ready>) {
     let set = SET.with(Set::waitable_set);
     while SET.with(|set| set.untold.get().is_none())
         && let Some(event) = set.poll()
