@@ -47,8 +47,13 @@ pub(super) fn renewed() -> bool {
     if SPENT.get() < ENOUGH {
         return false;
     }
+    renew();
+    true
+}
+
+/// Gives the host its turn.
+pub(super) fn renew() {
     // wasmtime yields at the first poll of a clock that is past (wasmtime-wasi 48.0.8, p2/host/clocks.rs).
     abi::poll_into(&[subscribe_instant(0).handle()], &mut [MaybeUninit::uninit()]);
     refresh();
-    true
 }

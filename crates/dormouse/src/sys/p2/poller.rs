@@ -57,6 +57,12 @@ impl Host for Wasi {
         budget::renewed();
     }
 
+    fn before_all(&mut self) {
+        if is_crowded() {
+            budget::renew();
+        }
+    }
+
     fn now(&mut self) -> u64 {
         clock::now()
     }

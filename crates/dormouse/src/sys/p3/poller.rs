@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::abi::{self, Timer, Waitable};
+use super::abi::{Timer, Waitable};
 use super::{Notifier, Source, set};
 use crate::reactor::Key;
 use crate::sys::{Ready, Side, Until, Wait};

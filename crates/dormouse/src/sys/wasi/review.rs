@@ -55,6 +55,8 @@ pub(in crate::sys) trait Host {
     const IN_TURNS: bool;
     /// The host has its turn, if it needs one to know who is ready.
     fn refresh(&mut self) {}
+    /// All of a long list are waited for next, and whoever is ready and not told of will be called quiet.
+    fn before_all(&mut self) {}
     /// Whether there can be alarms.
     fn has_alarms(&self) -> bool {
         true
@@ -144,6 +146,7 @@ impl<H: Host> Reviewed<H> {
             }
             let Some(next) = &self.next else {
                 // All was quiet. One thing that happens does not make it busy; a second one, soon after, does.
+                host.before_all();
                 let fired = self.wait_for_all(host, clock, ready);
                 let before = std::mem::replace(&mut self.ended, host.now());
                 let ten_reviews = SHORTEST.max(SHARE * EACH * self.watched.list.len() as u64);
