@@ -336,8 +336,8 @@ fn first_words_that_are_wrong() {
             stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
             stream.write_all(words.as_bytes()).expect("it reads");
             let mut said = String::new();
-            let _ = stream.read_to_string(&mut said);
-            println!("{backend:?}: {words:?}: {said:?}");
+            stream.read_to_string(&mut said).expect("an answer, and the end");
+            assert!(said.starts_with("HTTP/1.1 400 "), "{backend:?}: {said:?} to {words:?}");
         }
         Peer::connect(server.addr).gets(1);
     }
