@@ -216,6 +216,11 @@ pub async fn vectored() {
     let (near, far) = pair().await;
     assert_eq!(far.read(&mut []).await.unwrap(), 0, "nothing is asked for, and nothing waited for");
     assert_eq!(near.write(&[]).await.unwrap(), 0);
+    // Also when the last read took all there was, and the next one would wait.
+    near.write(b"x").await.unwrap();
+    assert_eq!(far.read(&mut [0; 2]).await.unwrap(), 1);
+    assert_eq!(far.read(&mut []).await.unwrap(), 0);
+    assert_eq!(far.read_vectored(&mut [IoSliceMut::new(&mut [])]).await.unwrap(), 0);
     let long = pattern(40_000);
     let bufs = [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cde"), IoSlice::new(&long)];
     let mut sent = 0;

@@ -127,6 +127,9 @@ impl Source {
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
         let room = bufs.iter().map(|buf| buf.len()).sum();
+        if room == 0 {
+            return Ok(0);
+        }
         self.receive(room, |mut stream| stream.read_vectored(bufs))
     }
 
