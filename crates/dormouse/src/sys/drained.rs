@@ -1,32 +1,53 @@
 //! What a short read tells: there is nothing more for now.
 
 use std::cell::Cell;
-use std::io;
 
-/// Whether the last read of a socket took all there was. Then the next one says `WouldBlock`, once, and the host is not asked for the
-/// same. Whoever reads parks; should more have come meanwhile, the poller says so at once, as it does of whatever *is* ready.
+thread_local! {
+    /// How many waits there have been.
+    static TURN: Cell<u32> = const { Cell::new(1) };
+}
+
+/// A wait begins: what is known of sockets is old.
+pub(in crate::sys) fn next_turn() {
+    TURN.set(TURN.get().wrapping_add(1).max(1));
+}
+
+/// The turn in which a read of a socket took all there was, or 0. Then the next one in that turn says `WouldBlock`, once, without asking
+/// the host. Whoever reads parks; should more have come meanwhile, the poller says so at once, as it does of whatever *is* ready.
 #[derive(Default)]
-pub(crate) struct Drained(Cell<bool>);
+pub(crate) struct Drained(Cell<u32>);
 
 impl Drained {
     /// Reads, unless there is nothing. A read that takes less than there is `room` for is believed to have taken all.
+    #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
     pub(in crate::sys) fn read(
         &self,
         room: usize,
         is_believed: bool,
-        read: impl FnOnce() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if self.0.take() {
-            return Err(io::ErrorKind::WouldBlock.into());
+        read: impl FnOnce() -> std::io::Result<usize>,
+    ) -> std::io::Result<usize> {
+        if self.is_drained() {
+            return Err(std::io::ErrorKind::WouldBlock.into());
         }
         let n = read()?;
-        self.0.set(is_believed && 0 < n && n < room);
+        self.set(is_believed && 0 < n && n < room);
         Ok(n)
+    }
+
+    /// True once, after it was set, until there is a wait.
+    pub(in crate::sys) fn is_drained(&self) -> bool {
+        self.0.take() == TURN.get()
+    }
+
+    pub(in crate::sys) fn set(&self, is_drained: bool) {
+        self.0.set(if is_drained { TURN.get() } else { 0 });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn read(drained: &Drained, is_believed: bool, n: usize) -> Option<usize> {
@@ -42,6 +63,15 @@ mod tests {
         // The end is told each time, and so is what is not believed.
         assert_eq!([0, 0].map(|n| read(&drained, true, n)), [Some(0), Some(0)]);
         assert_eq!([1, 2].map(|n| read(&drained, false, n)), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn after_a_wait_it_asks() {
+        let drained = Drained::default();
+        assert_eq!(read(&drained, true, 3), Some(3));
+        next_turn();
+        assert_eq!(read(&drained, true, 4), Some(4));
+        assert_eq!(read(&drained, true, 5), None);
     }
 
     #[test]

@@ -44,7 +44,6 @@ use std::io;
 use crate::reactor::Key;
 use crate::time::Instant;
 
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 mod drained;
 #[cfg(target_os = "wasi")]
 mod wasi;

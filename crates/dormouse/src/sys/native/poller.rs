@@ -11,6 +11,7 @@ use super::abi::{self, Descriptor};
 use super::lookup::Ended;
 use super::{Notifier, Source, clock};
 use crate::reactor::Key;
+use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
 
 pub(crate) struct Poller {
@@ -104,6 +105,7 @@ impl Wait for Poller {
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
+        next_turn();
         self.events.clear();
         // Those that have ended before the notifier was told of this wait end it in no other way.
         let ended = self.lookups.take();

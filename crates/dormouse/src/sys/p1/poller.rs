@@ -12,6 +12,7 @@ use super::abi::{self, Due, Errno, Event, Subscription};
 use super::{Kind, Notifier, Source, clock, descriptor};
 use crate::io::error;
 use crate::reactor::Key;
+use crate::sys::drained::next_turn;
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{SOCKETS, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
@@ -137,6 +138,7 @@ impl Wait for Poller {
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
+        next_turn();
         if self.waits_for_sockets == Some(false) && self.armed() > 0 {
             return self.nap(until, ready);
         }

@@ -23,6 +23,7 @@ const ENOUGH: u32 = 64;
 pub(super) const CHECK_WRITE: u32 = 1;
 pub(super) const WRITE: u32 = 2;
 pub(super) const ACCEPT: u32 = 2;
+pub(super) const READ: u32 = 1;
 /// For each pollable that a poll reports.
 pub(super) const FIRED: u32 = 1;
 
@@ -41,19 +42,14 @@ pub(super) fn refresh() {
     SPENT.set(0);
 }
 
-/// Called when the host says "not ready": whether that may be for want of budget. Then the host has had its turn when
+/// Called when the host says "not ready": whether that may be for want of budget; and before a wait of a crowd (`poller.rs`). Then the host has had its turn when
 /// this returns, and is to be asked again.
 pub(super) fn renewed() -> bool {
     if SPENT.get() < ENOUGH {
         return false;
     }
-    renew();
-    true
-}
-
-/// Gives the host its turn.
-pub(super) fn renew() {
     // wasmtime yields at the first poll of a clock that is past (wasmtime-wasi 48.0.8, p2/host/clocks.rs).
     abi::poll_into(&[subscribe_instant(0).handle()], &mut [MaybeUninit::uninit()]);
     refresh();
+    true
 }

@@ -18,6 +18,9 @@ use super::{Source, abi, budget, poller};
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
 
+/// What wasmtime reads at once, at the most (wasmtime-wasi 48.0.8, `MAX_READ_SIZE_ALLOC`).
+const MOST_READ: usize = 64 * 1024;
+
 thread_local! {
     /// The host's default network, asked for once and never given back.
     static NETWORK: OnceCell<ManuallyDrop<Network>> = const { OnceCell::new() };
@@ -115,7 +118,8 @@ impl Source {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
-        self.drained.read(buf.len(), poller::is_crowded(), || match abi::read(input, buf) {
+        budget::spend(budget::READ);
+        self.drained.read(buf.len().min(MOST_READ), poller::is_crowded(), || match abi::read(input, buf) {
             Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
             Ok(n) => Ok(n),
             Err(StreamError::Closed) => Ok(0),

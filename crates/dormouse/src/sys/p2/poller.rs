@@ -13,6 +13,7 @@ use wasip2::io::poll::Pollable;
 use super::abi::{self, RawPollable};
 use super::{Notifier, Source, budget, clock};
 use crate::reactor::Key;
+use crate::sys::drained::next_turn;
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{CLOCK, REVIEW, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
@@ -27,7 +28,7 @@ thread_local! {
 
 /// Whether the last wait has told of many. Then a short read is believed to have taken all there was, and its task parks without another.
 ///
-/// wasmtime calls a stream ready until a read has found nothing (wasmtime-wasi 48.0.8, p2/tcp.rs, `try_read`), so the next wait tells of that
+/// wasmtime calls a stream ready until a read has found nothing (wasmtime-wasi 48.0.8, sockets/tcp.rs, `try_read`), so the next wait tells of that
 /// task once more. If it is alone it makes the read that finds nothing then, after a wait more. But while a crowd is served, the peers of
 /// the first of it answer, and that read finds something: an echo is three calls and not four.
 pub(super) fn is_crowded() -> bool {
@@ -44,6 +45,8 @@ pub(crate) struct Poller {
 struct Wasi {
     /// Where the host writes what is ready.
     fired: Vec<u32>,
+    /// The last wait was for all of a long list that was quiet.
+    asked_all: bool,
 }
 
 impl Host for Wasi {
@@ -58,9 +61,7 @@ impl Host for Wasi {
     }
 
     fn before_all(&mut self) {
-        if is_crowded() {
-            budget::renew();
-        }
+        self.asked_all = true;
     }
 
     fn now(&mut self) -> u64 {
@@ -113,13 +114,16 @@ impl Host for Wasi {
 
 impl Poller {
     fn wait_with(&mut self, clock: Option<RawPollable>, ready: &mut Vec<Ready>) -> bool {
+        next_turn();
         if is_crowded() {
             // Somebody is always ready then, and a host that is never waited for learns of nobody else.
             budget::renewed();
         }
         let first = ready.len();
+        self.host.asked_all = false;
         let Ok(fired) = self.list.wait(&mut self.host, clock, ready);
-        CROWDED.set(ready.len() - first >= CROWD);
+        // A list that was quiet does not get busy by what is told of twice.
+        CROWDED.set(ready.len() - first >= CROWD && !self.host.asked_all);
         fired
     }
 }
@@ -157,7 +161,10 @@ impl Wait for Poller {
                 // past (wasmtime-wasi 48.0.8, p2/host/clocks.rs, `Deadline::Past`; wasmtime #13085, #13507).
                 let past = subscribe_instant(0);
                 let fired = self.wait_with(Some(past.handle()), ready);
-                budget::refresh();
+                // Else somebody was ready at once, and the host has not suspended us.
+                if fired {
+                    budget::refresh();
+                }
                 Ok(fired)
             }
             Until::At(when) => {

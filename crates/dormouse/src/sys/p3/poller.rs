@@ -5,6 +5,7 @@ use std::io;
 use super::abi::{Timer, Waitable};
 use super::{Notifier, Source, set};
 use crate::reactor::Key;
+use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
 use crate::time::Instant;
 
@@ -79,6 +80,7 @@ impl Wait for Poller {
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
+        next_turn();
         let passed = matches!(until, Until::At(when) if !self.set_timer(when));
         if passed || until == Until::Now {
             // What has come meanwhile becomes an event only when the host has its turn, and deadlines that have passed may follow

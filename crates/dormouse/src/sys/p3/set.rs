@@ -36,7 +36,7 @@ struct Set {
     set: Cell<Option<WaitableSet>>,
     /// By number of the waitable.
     known: RefCell<Vec<Known>>,
-    /// Armed when their event had come already: the next wait reports them.
+    /// Armed when their event had come already, or when nothing was under way: the next wait reports them.
     due: RefCell<Vec<Ready>>,
     /// How many sides are armed, and how many futures of others wait.
     awaited: Cell<usize>,
@@ -201,7 +201,7 @@ pub(super) fn awaited() -> usize {
 /// Waits for an event, if nothing is due; and takes those that have come with it, if there is a crowd.
 pub(super) fn wait(ready: &mut Vec<Ready>) {
     if report_due(ready) {
-        if !is_crowded() {
+        if !SET.with(Set::is_looked_at) {
             return;
         }
         look(ready);
@@ -222,7 +222,7 @@ pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
 }
 
-/// Takes what is due, and all events that there are or could be, without waiting: the host has its turn. In a turn wasmtime sees one thing
+/// Takes what is due, and what events there are, without waiting: the host has its turn. In a turn wasmtime sees one thing
 /// to its end (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as end something; with one, those who wait for an event
 /// would starve beside those who are due, or always runnable.
 pub(super) fn look(ready: &mut Vec<Ready>) {

@@ -7,6 +7,7 @@ use wasip3::sockets::types::ErrorCode;
 use super::abi::{Bytes, Incoming, Mailbox, Moved, Outbox, Outgoing, Readable, SocketEnd, StdioEnd, Waitable};
 use super::net::error;
 use super::set;
+use crate::sys::drained::Drained;
 
 /// The future that tells how a stream has ended.
 pub(super) trait End: Readable {
@@ -46,7 +47,7 @@ pub(super) struct Reader<E: End> {
     /// The last read got all that it had room for, so there is probably more.
     more: bool,
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
-    is_drained: bool,
+    drained: Drained,
 }
 
 #[derive(PartialEq)]
@@ -59,7 +60,7 @@ enum Phase {
 
 impl<E: End> Reader<E> {
     pub(super) fn new((mailbox, end): Incoming<E>) -> Self {
-        Reader { mailbox, end, state: Phase::Open, more: false, is_drained: false }
+        Reader { mailbox, end, state: Phase::Open, more: false, drained: Drained::default() }
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -69,7 +70,7 @@ impl<E: End> Reader<E> {
         loop {
             let n = self.mailbox.take_bytes(buf);
             if n > 0 {
-                self.is_drained = !self.more && set::is_crowded();
+                self.drained.set(!self.more && set::is_crowded());
                 let more = if self.more && n < buf.len() { self.read_on(&mut buf[n..]) } else { 0 };
                 return Ok(n + more);
             }
@@ -90,7 +91,7 @@ impl<E: End> Reader<E> {
                     0 => {}
                     n => return Ok(n),
                 }
-            } else if std::mem::take(&mut self.is_drained) {
+            } else if self.drained.is_drained() {
                 return Err(io::ErrorKind::WouldBlock.into());
             } else {
                 let Some(moved) = self.mailbox.start() else { return Err(io::ErrorKind::WouldBlock.into()) };

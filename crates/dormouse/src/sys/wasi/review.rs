@@ -55,7 +55,7 @@ pub(in crate::sys) trait Host {
     const IN_TURNS: bool;
     /// The host has its turn, if it needs one to know who is ready.
     fn refresh(&mut self) {}
-    /// All of a long list are waited for next, and whoever is ready and not told of will be called quiet.
+    /// All of a long list are waited for next, since it was quiet.
     fn before_all(&mut self) {}
     /// Whether there can be alarms.
     fn has_alarms(&self) -> bool {
