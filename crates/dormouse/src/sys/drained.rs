@@ -45,6 +45,7 @@ impl Drained {
 }
 
 #[cfg(test)]
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 mod tests {
     use std::io;
 
