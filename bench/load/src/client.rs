@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{TryRecvError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -241,20 +242,16 @@ impl Echo {
     }
 
     fn beside_stalled(&mut self, addr: SocketAddr, span: Duration) -> io::Result<Seen> {
-        let over = &AtomicBool::new(false);
+        let (ends, over) = channel::<()>();
         thread::scope(|scope| {
             let stalled = scope.spawn(move || {
                 thread::sleep(span / 4);
-                let over = || over.load(Relaxed);
-                let _stay = stall(addr, over)?;
-                while !over() {
-                    thread::sleep(Duration::from_millis(10));
-                }
+                let _stay = stall(addr, || over.try_recv() != Err(TryRecvError::Empty))?;
+                let _ = over.recv();
                 io::Result::Ok(())
             });
             // The server may come to itself when they are gone.
-            let seen = self.go(span, PARTS, || over.store(true, Relaxed));
-            over.store(true, Relaxed);
+            let seen = self.go(span, PARTS, || drop(ends));
             stalled.join().map_err(|_| io::Error::other("the stalled clients have panicked"))??;
             seen
         })
