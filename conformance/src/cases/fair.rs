@@ -1,4 +1,4 @@
-//! Fairness: tasks do not starve I/O and timers, I/O does not starve tasks, and nobody has to read what we print.
+//! Fairness: tasks do not starve I/O and timers, I/O does not starve tasks.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use dormouse::time::{Instant, interval, sleep, sleep_until, timeout};
 use dormouse::{io, spawn};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use super::place::{listen, listen_inside, listen_outside, pair};
+use super::place::{listen, listen_inside, pair};
 use super::serve_echo;
 
 /// Two tasks that always yield, beside an echo server and a timer.
@@ -217,21 +217,4 @@ pub async fn forwarded_again() {
     AsyncWriteExt::close(&mut left).await.unwrap();
     assert_eq!(right.read(&mut [0]).await.unwrap(), 0);
     again.await.unwrap();
-}
-
-/// Prints far more than a pipe holds, through our own standard output, beside an echo server.
-pub async fn unread_stdout() {
-    let listener = listen_outside().await;
-    // Standard error, since nobody reads standard output.
-    eprintln!("listening {listener}");
-    spawn(async {
-        let mut out = io::stdout();
-        for n in 0_u32.. {
-            out.write_all(format!("line {n} of a program that prints a lot\n").as_bytes()).await.unwrap();
-        }
-    });
-    loop {
-        let (conn, _) = listener.accept().await.expect("accept");
-        spawn(async move { io::copy(&conn, &conn).await });
-    }
 }

@@ -11,6 +11,7 @@ mod moving;
 mod net;
 mod nettest;
 mod options;
+mod output;
 mod place;
 mod shutdown;
 mod task;
@@ -148,7 +149,9 @@ cases! {
     fair::copy_both_ways,
     fair::forwarded,
     fair::forwarded_again,
-    fair::unread_stdout,
+    output::unread_stdout,
+    output::late_reader,
+    output::late_reader_and_exit,
     memory::allocations_of_a_thousand_echoes,
     task::nothing_can_wake_it,
     task::abort_parked,

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use dormouse_host::Program;
@@ -16,23 +17,41 @@ use crate::drivers::{self, Subject, Wasi, native, p1, p2};
 use crate::{echo, pattern};
 
 #[test]
-fn a_program_whose_output_nobody_reads_still_serves_natively() {
-    unread_stdout(Command::new(env!("CARGO_BIN_EXE_battery")));
+fn a_program_whose_output_nobody_reads_still_serves() {
+    for (_, command) in commands() {
+        unread_stdout(command);
+    }
+}
+
+/// The battery as a command, on every backend.
+fn commands() -> [(&'static str, Command); 4] {
+    [
+        ("natively", Command::new(env!("CARGO_BIN_EXE_battery"))),
+        ("wasip1", dormouse_run(&["--listen", "127.0.0.1:0"], &Wasi::P1.battery())),
+        ("wasip2", dormouse_run(&["--allow-net"], &Wasi::P2.battery())),
+        ("WASI 0.3", dormouse_run(&["--allow-net"], &Wasi::P3.battery())),
+    ]
 }
 
 #[test]
-fn a_program_whose_output_nobody_reads_still_serves_on_p1() {
-    unread_stdout(dormouse_run(&["--listen", "127.0.0.1:0"], &Wasi::P1.battery()));
-}
-
-#[test]
-fn a_program_whose_output_nobody_reads_still_serves_on_p2() {
-    unread_stdout(dormouse_run(&["--allow-net"], &Wasi::P2.battery()));
-}
-
-#[test]
-fn a_program_whose_output_nobody_reads_still_serves_on_p3() {
-    unread_stdout(dormouse_run(&["--allow-net"], &Wasi::P3.battery()));
+fn output_that_is_read_late_is_complete() {
+    for case in ["late_reader", "late_reader_and_exit"] {
+        for (on, mut command) in commands() {
+            let child = command.arg(case).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start");
+            let mut child = Killed(child);
+            let mut stdout = child.0.stdout.take().expect("piped");
+            // What a pipe holds is left in it, and there is more to come.
+            let most = 40 * 8192 - 65_536;
+            stdout.read_exact(&mut vec![0; most]).unwrap();
+            // It may end now, if it would without its last words.
+            thread::sleep(Duration::from_millis(300));
+            let mut rest = Vec::new();
+            stdout.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest.len(), 65_536 + 1000, "{case}, {on}");
+            assert!(rest.ends_with(&[b'y'; 1000]), "{case}, {on}");
+            assert!(child.0.wait().unwrap().success(), "{case}, {on}");
+        }
+    }
 }
 
 /// The runner, as a command.

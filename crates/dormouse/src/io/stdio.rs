@@ -109,6 +109,10 @@ struct Lines {
     lines: Cell<usize>,
     /// Bytes that have left the buffer since the beginning.
     gone: Cell<u64>,
+    /// And of those, the bytes that the host is known to be through with.
+    out: Cell<u64>,
+    /// Up to where the next flush has to come; what it waits for is looked at no sooner.
+    wanted: Cell<Option<u64>>,
     /// The reactor goes on with it.
     draining: Cell<bool>,
     /// The host refused: told to the next writer.
@@ -132,6 +136,8 @@ impl Lines {
                     buffer: RefCell::default(),
                     lines: Cell::new(0),
                     gone: Cell::new(0),
+                    out: Cell::new(0),
+                    wanted: Cell::new(None),
                     draining: Cell::new(false),
                     failed: RefCell::default(),
                     waiting: RefCell::default(),
@@ -168,13 +174,13 @@ impl Lines {
     }
 
     fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>, flushing: &mut Option<u64>) -> Poll<io::Result<()>> {
-        let end = *flushing.get_or_insert_with(|| {
-            let end = self.gone.get() + self.buffer.borrow().len() as u64;
+        let end = *flushing.get_or_insert_with(|| self.end());
+        if self.out.get() < end {
+            self.wanted.set(Some(self.wanted.get().map_or(end, |other| other.min(end))));
             self.send_all();
-            end
-        });
+        }
         let error = self.failed.take();
-        if error.is_none() && self.gone.get() < end {
+        if error.is_none() && self.out.get() < end {
             return self.wait(cx);
         }
         *flushing = None;
@@ -190,6 +196,11 @@ impl Lines {
             waiting.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// How much has been written since the beginning.
+    fn end(&self) -> u64 {
+        self.gone.get() + self.buffer.borrow().len() as u64
     }
 
     /// Also what has no newline yet.
@@ -209,14 +220,23 @@ impl Lines {
         }
     }
 
-    /// True when no line is left.
+    /// True when no line is left, and nobody waits for the host to be through.
     fn drain(&self) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         let lines = self.lines.get();
-        let mut sent = 0;
-        while sent < lines {
-            match self.output.try_write(&buffer[sent..lines]) {
-                Ok(n) => sent += n,
+        let (begin, mut sent) = (self.gone.get(), 0);
+        loop {
+            let gone = begin + sent as u64;
+            // Before the next write, or a flush would wait for that, too.
+            let flush = self.wanted.get().is_some_and(|wanted| wanted <= gone);
+            let result = match flush {
+                true => self.output.try_drain(),
+                false if sent == lines => break,
+                false => self.output.try_write(&buffer[sent..lines]).map(|n| sent += n),
+            };
+            match result {
+                Ok(()) if flush => self.flushed(gone),
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
@@ -224,17 +244,23 @@ impl Lines {
                     let told = crate::io::error(error.kind(), format!("write to {}: {error}", self.name));
                     self.failed.replace(Some(told));
                     sent = lines;
+                    self.flushed(begin + sent as u64);
                 }
             }
         }
         buffer.drain(..sent);
-        self.gone.set(self.gone.get() + sent as u64);
+        self.gone.set(begin + sent as u64);
         self.lines.set(lines - sent);
         drop(buffer);
         let waiting = if lines - sent < FULL { self.waiting.take() } else { Vec::new() };
         waiting.into_iter().for_each(Waker::wake);
         // Who was woken may have written.
-        self.lines.get() == 0
+        self.lines.get() == 0 && self.wanted.get().is_none()
+    }
+
+    fn flushed(&self, end: u64) {
+        self.out.set(end);
+        self.wanted.set(None);
     }
 }
 
@@ -261,10 +287,13 @@ impl Chore for Draining {
     }
 }
 
-/// Sends what has no newline yet.
+/// Sends what has no newline yet, and has the runtime wait until the host is through with it.
 fn flush_at_end() {
     for slot in [&STDOUT, &STDERR] {
-        if let Some(lines) = slot.with(|slot| slot.borrow().clone()) {
+        if let Some(lines) = slot.with(|slot| slot.borrow().clone())
+            && lines.out.get() < lines.end()
+        {
+            lines.wanted.set(Some(lines.end()));
             lines.send_all();
         }
     }

@@ -168,8 +168,12 @@ impl Source {
         self.try_write(&gathered[..len])
     }
 
-    /// Whether all that was written has left the host's hands; `WouldBlock` if not.
+    /// Whether all that was written has left the host's hands; `WouldBlock` if not. wasi:io has no other sign of that than a
+    /// permit, so one waits for room, too. A socket holds nothing back; a standard stream has to be asked not to.
     pub(crate) fn try_drain(&self) -> io::Result<()> {
+        if let (None, Some(output), true) = (&self.socket, self.output.get(), self.wrote.take()) {
+            output.flush().map_err(write_error)?;
+        }
         match self.permit() {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             permit => permit.map(|_| ()),

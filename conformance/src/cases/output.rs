@@ -1,0 +1,46 @@
+//! Standard output that is read late, or never.
+
+use std::process;
+
+use dormouse::{io, spawn};
+use futures_lite::AsyncWriteExt;
+
+use super::place::listen_outside;
+
+/// Prints far more than a pipe holds, through our own standard output, beside an echo server.
+pub async fn unread_stdout() {
+    let listener = listen_outside().await;
+    // Standard error, since nobody reads standard output.
+    eprintln!("listening {listener}");
+    spawn(async {
+        let mut out = io::stdout();
+        for n in 0_u32.. {
+            out.write_all(format!("line {n} of a program that prints a lot\n").as_bytes()).await.unwrap();
+        }
+    });
+    loop {
+        let (conn, _) = listener.accept().await.expect("accept");
+        spawn(async move { io::copy(&conn, &conn).await });
+    }
+}
+
+/// Ends when nobody has read the last of what it has printed.
+pub async fn late_reader() {
+    print_blocks().await;
+}
+
+/// The same, and what is after the flush would lose whatever still waits.
+pub async fn late_reader_and_exit() {
+    print_blocks().await;
+    io::stdout().flush().await.unwrap();
+    process::exit(0);
+}
+
+/// Blocks of a size that a full pipe is full with, and a rest without a newline.
+async fn print_blocks() {
+    let mut out = io::stdout();
+    for _ in 0..40 {
+        out.write_all(&[b'x'; 8192]).await.unwrap();
+    }
+    out.write_all(&[b'y'; 1000]).await.unwrap();
+}
