@@ -13,18 +13,18 @@ use crate::time::Instant;
 const TIMERS: usize = 4;
 
 pub(crate) struct Poller {
-    /// By index of the key: what its sides wait for, or did last.
-    places: Vec<[Waitable; 2]>,
+    /// By index of the key: what its sides wait for, or did last, and at which of the set's reports they were armed.
+    places: Vec<[(Waitable, u32); 2]>,
     /// The last is the earliest. One that is no longer the earliest deadline stays, since it may be so again when the earlier
     /// ones are through; it fires early then, and costs a turn.
     timers: Vec<(Instant, Timer)>,
 }
 
 impl Poller {
-    fn place(&mut self, key: Key, side: Side) -> &mut Waitable {
+    fn place(&mut self, key: Key, side: Side) -> &mut (Waitable, u32) {
         let index = key.index as usize;
         if index >= self.places.len() {
-            self.places.resize(index + 1, [0; 2]);
+            self.places.resize(index + 1, [(0, 0); 2]);
         }
         &mut self.places[index][side as usize]
     }
@@ -59,19 +59,18 @@ impl Wait for Poller {
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
         self.disarm(side, key);
-        match source.under_way(side) {
-            Some(waitable) => {
-                *self.place(key, side) = waitable;
-                set::arm(waitable, key, side);
-            }
+        let waitable = source.under_way(side);
+        *self.place(key, side) = (waitable.unwrap_or(0), set::reports());
+        match waitable {
+            Some(waitable) => set::arm(waitable, key, side),
             None => set::arm_ready(key, side),
         }
         Ok(())
     }
 
     fn disarm(&mut self, side: Side, key: Key) {
-        let waitable = std::mem::take(self.place(key, side));
-        set::disarm(waitable, key, side);
+        let (waitable, armed_at) = std::mem::take(self.place(key, side));
+        set::disarm(waitable, armed_at, key, side);
     }
 
     fn remove(&mut self, key: Key) {

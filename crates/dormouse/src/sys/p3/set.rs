@@ -23,6 +23,8 @@ thread_local! {
             set: Cell::new(None),
             known: RefCell::new(Vec::new()),
             due: RefCell::new(Vec::new()),
+            reports: Cell::new(1),
+            forgot_at: Cell::new(0),
             awaited: Cell::new(0),
             untold: Cell::new(None),
             waits: Cell::new(0),
@@ -38,6 +40,10 @@ struct Set {
     known: RefCell<Vec<Known>>,
     /// Armed when their event had come already, or when nothing was under way: the next wait reports them.
     due: RefCell<Vec<Ready>>,
+    /// How often that has been reported: see [`disarm`].
+    reports: Cell<u32>,
+    /// At which of them a side was last due because its waitable has gone.
+    forgot_at: Cell<u32>,
     /// How many sides are armed, and how many futures of others wait.
     awaited: Cell<usize>,
     /// A future of others that is to be told, and what.
@@ -128,6 +134,7 @@ pub(super) fn leave(waitable: Waitable) {
 pub(super) fn forget(waitable: Waitable) {
     with(waitable, |set, known| {
         if let Some((key, side)) = std::mem::take(known).owner {
+            set.forgot_at.set(set.reports.get());
             set.due.borrow_mut().push(Ready { key, side });
         }
     });
@@ -149,6 +156,11 @@ pub(super) fn has_event(waitable: Waitable) -> bool {
     with(waitable, |_, known| !matches!(known.event, Event::None))
 }
 
+/// To be remembered with a side that is armed now, for [`disarm`].
+pub(super) fn reports() -> u32 {
+    SET.with(|set| set.reports.get())
+}
+
 /// Reports the side when its waitable has an event.
 pub(super) fn arm(waitable: Waitable, key: Key, side: Side) {
     with(waitable, |set, known| {
@@ -168,13 +180,14 @@ pub(super) fn arm_ready(key: Key, side: Side) {
     });
 }
 
-/// Reports it no more.
-pub(super) fn disarm(waitable: Waitable, key: Key, side: Side) {
+/// Reports it no more. What was armed before the last report is not due any more: with thousands of connections that are due in each
+/// turn, looking for each of them would cost more than serving them.
+pub(super) fn disarm(waitable: Waitable, armed_at: u32, key: Key, side: Side) {
     with(waitable, |set, known| {
-        let before = set.due.borrow().len();
         if known.owner.take_if(|owner| *owner == (key, side)).is_some() {
             set.count(-1);
-        } else if before > 0 {
+        } else if [armed_at, set.forgot_at.get()].contains(&set.reports.get()) {
+            let before = set.due.borrow().len();
             set.due.borrow_mut().retain(|due| due.key != key || due.side != side);
             set.count(set.due.borrow().len() as isize - before as isize);
         }
@@ -201,19 +214,17 @@ pub(super) fn awaited() -> usize {
 /// Waits for an event, if nothing is due; and takes those that have come with it, if there is a crowd.
 pub(super) fn wait(ready: &mut Vec<Ready>) {
     if report_due(ready) {
-        if !SET.with(Set::is_looked_at) {
-            return;
+        if SET.with(Set::is_looked_at) {
+            look_further(ready);
         }
-        look(ready);
-    } else {
-        let Some(event) = SET.with(Set::waitable_set).wait() else { return };
-        deliver(event, ready);
-        if !SET.with(Set::is_looked_at) {
-            return;
-        }
-        take_events(ready);
+        return;
     }
-    SET.with(|set| set.is_crowded.set(ready.len() >= CROWD));
+    let Some(event) = SET.with(Set::waitable_set).wait() else { return };
+    deliver(event, ready);
+    if SET.with(Set::is_looked_at) {
+        take_events(ready);
+        note_crowd(ready);
+    }
 }
 
 /// Whether the last wait has told of many. Then a read is not begun after one that was short, but at the next turn: while the crowd is
@@ -222,19 +233,28 @@ pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
 }
 
-/// Takes what is due, and what events there are, without waiting: the host has its turn. In a turn wasmtime sees one thing
-/// to its end (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as end something; with one, those who wait for an event
-/// would starve beside those who are due, or always runnable.
+/// Takes what is due, and what events there are, without waiting.
 pub(super) fn look(ready: &mut Vec<Ready>) {
     report_due(ready);
+    look_further(ready);
+}
+
+/// The host has its turn. In one wasmtime sees one thing to its end (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as
+/// end something; with one, those who wait for an event would starve beside those who are due, or always runnable.
+fn look_further(ready: &mut Vec<Ready>) {
     loop {
         let before = ready.len();
         abi::thread_yield();
         take_events(ready);
         if ready.len() == before {
-            return;
+            break;
         }
     }
+    note_crowd(ready);
+}
+
+fn note_crowd(ready: &[Ready]) {
+    SET.with(|set| set.is_crowded.set(ready.len() >= CROWD));
 }
 
 /// Takes all events that have come, up to the first that a future of others is to be told.
@@ -258,6 +278,7 @@ pub(super) fn tell() {
 fn report_due(ready: &mut Vec<Ready>) -> bool {
     SET.with(|set| {
         let mut due = set.due.borrow_mut();
+        set.reports.set(set.reports.get().wrapping_add(1));
         set.count(-(due.len() as isize));
         ready.append(&mut due);
     });
