@@ -328,20 +328,24 @@ fn connections_that_are_all_busy_are_served_evenly(on: Backend) {
     const ROUNDS: usize = 1000;
     let subject = on.start("echo");
     let addr = subject.addr();
-    let (all_are_there, first_is_done) = (Barrier::new(40), AtomicBool::new(false));
+    let (bytes, all_are_there, first_is_done) = (&pattern(64), &Barrier::new(40), &AtomicBool::new(false));
+    let connected = || {
+        let mut stream = Subject::connect(addr);
+        echo(&mut stream, bytes);
+        stream
+    };
+    let streams: Vec<_> = (0..40).map(|_| connected()).collect();
     let done: Vec<usize> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..40)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut stream = Subject::connect(addr);
-                    let (bytes, mut back) = (pattern(64), [0; 64]);
-                    let mut done = 0;
-                    echo(&mut stream, &bytes);
+        let clients: Vec<_> = streams
+            .into_iter()
+            .map(|mut stream| {
+                scope.spawn(move || {
+                    let (mut back, mut done) = ([0; 64], 0);
                     all_are_there.wait();
                     while done < ROUNDS && !first_is_done.load(Ordering::Relaxed) {
-                        stream.write_all(&bytes).unwrap();
+                        stream.write_all(bytes).unwrap();
                         stream.read_exact(&mut back).unwrap();
-                        assert_eq!(back[..], bytes);
+                        assert_eq!(back[..], bytes[..]);
                         done += 1;
                     }
                     first_is_done.store(true, Ordering::Relaxed);
@@ -351,7 +355,6 @@ fn connections_that_are_all_busy_are_served_evenly(on: Backend) {
             .collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
-    eprintln!("{on:?} {done:?}");
     assert!(done.iter().all(|&done| done >= ROUNDS / 10), "echoes of each connection: {done:?}");
 }
 
