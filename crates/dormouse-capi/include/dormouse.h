@@ -329,7 +329,7 @@ int dm_tcp_dial_name(const char *name, dm_handle *stream);
 int dm_accept(dm_handle listener, dm_handle *stream, dm_addr *peer);
 
 // Reads what has come, up to `len` bytes, and returns how many; 0 is the end of the stream (or a `len` of 0). `buf` is the
-// caller's, and is not kept. Never blocks.
+// caller's, and is not kept. Never blocks. After a read of less than `len` the next may say `-EAGAIN` once without asking the host.
 //
 // # Errors
 // `-EAGAIN` if nothing has come; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-EINVAL` for a `len` above PTRDIFF_MAX;

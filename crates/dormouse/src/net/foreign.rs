@@ -57,7 +57,8 @@ impl TcpStream {
     /// [`read`](Self::read) that does not wait.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and `WouldBlock` if nothing has come.
+    /// As [`read`](Self::read), and `WouldBlock` if nothing has come. After a read that did not fill its buffer it may say so once without
+    /// asking the host again: what is waited for then is due at the next wait.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.handle.try_once(Side::Read, |stream| stream.try_read(buf))
     }
