@@ -152,6 +152,7 @@ cases! {
     output::unread_stdout,
     output::late_reader,
     output::late_reader_and_exit,
+    output::full_pipe,
     memory::allocations_of_a_thousand_echoes,
     task::nothing_can_wake_it,
     task::abort_parked,

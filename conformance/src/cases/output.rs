@@ -38,9 +38,18 @@ pub async fn late_reader_and_exit() {
 
 /// Blocks of a size that a full pipe is full with, and a rest without a newline.
 async fn print_blocks() {
-    let mut out = io::stdout();
-    for _ in 0..40 {
-        out.write_all(&[b'x'; 8192]).await.unwrap();
+    print(40).await;
+    io::stdout().write_all(&[b'y'; 1000]).await.unwrap();
+}
+
+async fn print(blocks: usize) {
+    for _ in 0..blocks {
+        io::stdout().write_all(&[b'x'; 8192]).await.unwrap();
     }
-    out.write_all(&[b'y'; 1000]).await.unwrap();
+}
+
+/// What a pipe holds, and not a byte more: nobody has to read for that to be out.
+pub async fn full_pipe() {
+    print(8).await;
+    io::stdout().flush().await.unwrap();
 }

@@ -34,6 +34,20 @@ fn commands() -> [(&'static str, Command); 4] {
 }
 
 #[test]
+fn a_program_whose_output_a_pipe_holds_ends_before_it_is_read() {
+    // On wasip1 what is written at once is 512 bytes, and poll(2) calls a pipe full when its last page has been begun.
+    for (on, mut command) in commands().into_iter().filter(|(on, _)| *on != "wasip1") {
+        let child = command.arg("full_pipe").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = Killed(child.expect("start"));
+        assert!(child.0.wait().unwrap().success(), "{on}");
+        let (mut out, mut err) = (Vec::new(), String::new());
+        child.0.stdout.take().expect("piped").read_to_end(&mut out).unwrap();
+        child.0.stderr.take().expect("piped").read_to_string(&mut err).unwrap();
+        assert_eq!((out.len(), err.contains("lost")), (65_536, false), "{on}: {err}");
+    }
+}
+
+#[test]
 fn output_that_is_read_late_is_complete() {
     for case in ["late_reader", "late_reader_and_exit"] {
         for (on, mut command) in commands() {

@@ -249,7 +249,7 @@ fn linger(reactor: &Reactor) {
     let end = Instant::after(LINGER);
     while reactor.has_chores() {
         if Instant::now() >= end || reactor.turn(Until::At(end)).is_err() {
-            complain("dormouse: the last of what was written may be lost: nobody has read it for 5 seconds\n");
+            complain("dormouse: the last of what was written is lost: nobody has read it for 5 seconds\n");
             return;
         }
     }

@@ -211,7 +211,8 @@ impl Lines {
 
     /// Sends what the host takes now, and leaves the rest to the reactor.
     fn send(self: &Rc<Self>) {
-        if self.draining.get() || self.drain() {
+        // Who was woken may have sent, too.
+        if self.draining.get() || self.drain() || self.draining.get() {
             return;
         }
         if let Ok(reactor) = Reactor::current() {
@@ -224,7 +225,7 @@ impl Lines {
     fn drain(&self) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         let lines = self.lines.get();
-        let (begin, mut sent) = (self.gone.get(), 0);
+        let (begin, mut sent, out) = (self.gone.get(), 0, self.out.get());
         loop {
             let gone = begin + sent as u64;
             // Before the next write, or a flush would wait for that, too.
@@ -252,7 +253,8 @@ impl Lines {
         self.gone.set(begin + sent as u64);
         self.lines.set(lines - sent);
         drop(buffer);
-        let waiting = if lines - sent < FULL { self.waiting.take() } else { Vec::new() };
+        let is_news = lines - sent < FULL || self.out.get() > out;
+        let waiting = if is_news { self.waiting.take() } else { Vec::new() };
         waiting.into_iter().for_each(Waker::wake);
         // Who was woken may have written.
         self.lines.get() == 0 && self.wanted.get().is_none()

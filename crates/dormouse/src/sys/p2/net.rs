@@ -168,15 +168,16 @@ impl Source {
         self.try_write(&gathered[..len])
     }
 
-    /// Whether all that was written has left the host's hands; `WouldBlock` if not. wasi:io has no other sign of that than a
-    /// permit, so one waits for room, too. A socket holds nothing back; a standard stream has to be asked not to.
+    /// Whether all that was written has left the host's hands; `WouldBlock` if not. A standard stream is only asked to hold nothing
+    /// back: WASI 0.2 has no other sign that it does not than room for more, and to wait for that may be to wait for a reader of what is out
+    /// already, in a full pipe.
     pub(crate) fn try_drain(&self) -> io::Result<()> {
-        if let (None, Some(output), true) = (&self.socket, self.output.get(), self.wrote.take()) {
-            output.flush().map_err(write_error)?;
-        }
-        match self.permit() {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            permit => permit.map(|_| ()),
+        match (&self.socket, self.output.get()) {
+            (None, Some(output)) => output.flush().map_err(write_error),
+            _ => match self.permit() {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                permit => permit.map(|_| ()),
+            },
         }
     }
 
