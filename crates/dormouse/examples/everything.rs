@@ -25,7 +25,7 @@ async fn main() -> io::Result<()> {
     let mirror = TcpListener::bind("127.0.0.1:0").await?;
     let here = mirror.local_addr()?;
     let echo = spawn(async move {
-        while let Ok((conn, _)) = mirror.accept().await {
+        while let Ok((conn, _)) = mirror.accept_with_backoff().await {
             spawn(async move { io::copy(&conn, &conn).await });
             yield_now().await;
         }

@@ -12,7 +12,7 @@ async fn main() -> io::Result<()> {
     let listener = Rc::new(TcpListener::bind_or_preopened(([127, 0, 0, 1], 0)).await?);
     println!("listening on {listener}");
     loop {
-        match listener.accept().await {
+        match listener.accept_with_backoff().await {
             Ok((conn, _)) => dormouse::spawn(serve(conn, Rc::clone(&listener))).detach(),
             Err(error) if is_closed(&error) => return Ok(()),
             Err(error) => return Err(error),

@@ -14,7 +14,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind_or_preopened(args.next().unwrap_or("127.0.0.1:0".into())).await?;
     println!("listening on {listener}");
     loop {
-        let (client, _) = listener.accept().await?;
+        let (client, _) = listener.accept_with_backoff().await?;
         let target = target.clone();
         dormouse::spawn(async move {
             if let Err(error) = pass_on(client, target).await {

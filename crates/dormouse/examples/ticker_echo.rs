@@ -23,7 +23,7 @@ async fn main() -> io::Result<()> {
     });
 
     loop {
-        let (conn, _) = listener.accept().await?;
+        let (conn, _) = listener.accept_with_backoff().await?;
         dormouse::spawn(async move { io::copy(&conn, &conn).await });
     }
 }

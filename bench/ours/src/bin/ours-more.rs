@@ -27,7 +27,7 @@ async fn serve<F: Future<Output = io::Result<()>> + 'static>(each: impl Fn(TcpSt
     let listener = TcpListener::bind_or_preopened(([127, 0, 0, 1], 0)).await?;
     println!("listening on {listener}");
     loop {
-        let (conn, _) = listener.accept().await?;
+        let (conn, _) = listener.accept_with_backoff().await?;
         dormouse::spawn(each(conn));
     }
 }

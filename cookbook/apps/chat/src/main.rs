@@ -55,7 +55,7 @@ async fn main() -> io::Result<()> {
     let mut asked = pin!(asked_to_end());
     loop {
         tokio::select! {
-            conn = listener.accept() => {
+            conn = listener.accept_with_backoff() => {
                 let chat = chat.clone();
                 dormouse::spawn(chat.clone().tasks.track_future(serve(conn?.0, chat)));
             }

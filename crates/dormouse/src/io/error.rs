@@ -13,6 +13,15 @@ pub(crate) fn error(kind: io::ErrorKind, message: impl Into<String>) -> io::Erro
     io::Error::new(kind, Message(message.into()))
 }
 
+/// The host, or this process on it, has as many sockets as it may.
+#[cold]
+pub(crate) fn exhausted() -> io::Error {
+    error(
+        io::ErrorKind::QuotaExceeded,
+        "no more sockets: the limit of descriptors is reached, and one has to be closed first",
+    )
+}
+
 /// The handle was closed by this program, in this task or another.
 #[cold]
 pub(crate) fn closed() -> io::Error {

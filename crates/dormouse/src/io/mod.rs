@@ -12,7 +12,7 @@ pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 
 pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
-pub(crate) use error::{closed, error, is_closed};
+pub(crate) use error::{closed, error, exhausted, is_closed};
 
 #[cfg(feature = "send")]
 pub use crate::compat::on_thread::OnThread;

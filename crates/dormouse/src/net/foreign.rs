@@ -46,10 +46,11 @@ impl TcpListener {
     /// [`accept`](Self::accept) that does not wait.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), and `WouldBlock` if there is no connection.
+    /// As [`accept`](Self::accept), and `WouldBlock` if there is no connection, or while the listener pauses: [`park`](Self::park) waits
+    /// for the end of that as well.
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.handle.try_once(Side::Read, |listener| listener.try_accept())?;
-        Ok((TcpStream::on(self.handle.sibling(stream)), peer))
+        let accepted = self.handle.try_once(Side::Read, |listener| listener.try_accept());
+        self.conclude(accepted)
     }
 }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::socket::{BIND, LISTEN};
+use super::transient::{comes_again, is_transient, told};
 use super::{TcpSocket, TcpStream, ToSocketAddrs};
 use crate::reactor::{Handle, Share};
 use crate::sys::{Side, Source};
@@ -114,15 +115,57 @@ impl TcpListener {
     ///
     /// # Errors
     /// `TimedOut` after the deadline, one that [`is_closed`](super::is_closed) recognises after [`close`](Self::close), and
-    /// what the host says. `ConnectionAborted` belongs to that connection: go on accepting. Others, such as having no
-    /// more descriptors, come again at once: sleep a little first.
+    /// what the host says. After one that [`is_transient`](super::is_transient) recognises, go on accepting, or have
+    /// [`accept_with_backoff`](Self::accept_with_backoff) do so. `ConnectionAborted` belongs to one connection. After
+    /// `QuotaExceeded` or `OutOfMemory` the next one would fail as well: so the listener pauses, and the next accept waits until another
+    /// socket of this program is closed, or for a time, which is 5 ms and is doubled at each failure up to a second.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.handle.retry(Side::Read, |listener| listener.try_accept()).await?;
-        Ok((TcpStream::on(self.handle.sibling(stream)), peer))
+        let accepted = self.handle.retry(Side::Read, |listener| listener.try_accept()).await;
+        self.conclude(accepted)
     }
 
-    /// The connections as a stream. What [`accept`](Self::accept) fails with is an item as well; that the listener was closed
-    /// is the last one. Safe to drop.
+    /// [`accept`](Self::accept) that goes on after an error that passes: what a server's loop calls. It fails only if the listener
+    /// cannot be used any more, or after its deadline. Safe to cancel: no connection is lost.
+    ///
+    /// When the host has no more descriptors, the connections that come wait in the backlog, and those that there are go on. It tries
+    /// again as soon as this program has closed a socket, and after 5 ms, 10 ms and so on, up to each second, since another one may have.
+    ///
+    /// ```
+    /// use dormouse::{io, net::TcpListener};
+    ///
+    /// async fn serve(listener: TcpListener) -> io::Result<()> {
+    ///     loop {
+    ///         let (conn, _) = listener.accept_with_backoff().await?;
+    ///         dormouse::spawn(async move { io::copy(&conn, &conn).await });
+    ///     }
+    /// }
+    /// # dormouse::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # listener.close()?;
+    /// # assert!(dormouse::net::is_closed(&serve(listener).await.unwrap_err()));
+    /// # io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), but for those that [`is_transient`](super::is_transient) recognises.
+    pub async fn accept_with_backoff(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            match self.accept().await {
+                // The listener pauses by itself.
+                Err(error) if is_transient(&error) => {}
+                accepted => return accepted,
+            }
+        }
+    }
+
+    /// What an accept gives. If it would only fail again, the listener pauses.
+    pub(super) fn conclude(&self, accepted: io::Result<(Source, SocketAddr)>) -> io::Result<(TcpStream, SocketAddr)> {
+        conclude(&self.handle, accepted)
+    }
+
+    /// The connections as a stream. What [`accept`](Self::accept) fails with is an item as well, and the listener pauses as there; that
+    /// the listener was closed is the last one. Safe to drop.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { handle: self.handle.another(), ended: false, _listener: PhantomData }
     }
@@ -222,7 +265,26 @@ impl Stream for Incoming<'_> {
         }
         let accepted = self.handle.poll_owned(Side::Read, cx, |listener| listener.try_accept());
         self.ended = matches!(&accepted, Poll::Ready(Err(error)) if super::is_closed(error));
-        accepted.map_ok(|(stream, _)| TcpStream::on(self.handle.sibling(stream))).map(Some)
+        accepted.map(|accepted| Some(conclude(&self.handle, accepted).map(|(stream, _)| stream)))
+    }
+}
+
+fn conclude(
+    listener: &Handle,
+    accepted: io::Result<(Source, SocketAddr)>,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    match accepted {
+        Ok((stream, peer)) => {
+            listener.end_pauses();
+            Ok((TcpStream::on(listener.sibling(stream)), peer))
+        }
+        Err(error) => {
+            let error = told(error);
+            if comes_again(&error) {
+                listener.pause();
+            }
+            Err(error)
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod race;
 mod socket;
 mod split;
 mod stream;
+mod transient;
 mod udp;
 
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -34,9 +35,12 @@ pub use options::Keepalive;
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use stream::TcpStream;
+pub use transient::is_transient;
 pub use udp::{Datagram, UdpSocket};
 
 use std::io;
+
+pub(crate) use transient::told;
 
 /// Whether an operation failed because its handle was closed by this program: with [`TcpListener::close`] or
 /// [`TcpStream::close`], in this task or another.

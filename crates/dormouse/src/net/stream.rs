@@ -25,7 +25,7 @@ use crate::time::Instant;
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// let addr = listener.local_addr()?;
 /// dormouse::spawn(async move {
-///     let (conn, _) = listener.accept().await?;
+///     let (conn, _) = listener.accept_with_backoff().await?;
 ///     io::copy(&conn, &conn).await // an echo server
 /// });
 /// let mut stream = TcpStream::connect(addr).await?;

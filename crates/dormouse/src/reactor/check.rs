@@ -17,7 +17,11 @@ impl Inner {
             for side in [Side::Read, Side::Write] {
                 let waiters = slot.look(side);
                 let (watched, parked) = (waiters.armed, !waiters.is_empty());
-                assert!(watched || !parked, "{side:?}: somebody is parked, and the poller does not watch");
+                assert!(
+                    watched || !parked || waiters.paused,
+                    "{side:?}: somebody is parked, and the poller does not watch"
+                );
+                assert!(!(watched && waiters.paused), "{side:?}: the poller watches what is paused");
                 assert!(parked || !watched, "{side:?}: the poller watches, and nobody is parked");
                 assert!(
                     !(parked && waiters.expired),

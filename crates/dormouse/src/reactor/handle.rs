@@ -1,10 +1,11 @@
 //! A handle: a source, its slot, and the one loop by which every operation waits: try, park, try again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use super::slot::{Id, OWNERS, SHARED, Slot, UNPARKED};
 use super::{Key, Next, Reactor};
@@ -19,7 +20,13 @@ pub(crate) struct Handle {
     source: RefCell<Option<Source>>,
     key: Key,
     reactor: Rc<Reactor>,
+    /// How long the last pause was, in milliseconds; 0 after something has been accepted.
+    pause: Cell<u16>,
 }
+
+/// The first pause, and the longest, in milliseconds; those of Go's `net/http`.
+const FIRST_PAUSE: u16 = 5;
+const LONGEST_PAUSE: u16 = 1000;
 
 impl Handle {
     pub(crate) fn new(source: Source) -> io::Result<Self> {
@@ -34,7 +41,7 @@ impl Handle {
 
     fn new_on(reactor: Rc<Reactor>, source: Source) -> Self {
         let key = reactor.add_slot();
-        Handle { source: RefCell::new(Some(source)), key, reactor }
+        Handle { source: RefCell::new(Some(source)), key, reactor, pause: Cell::new(0) }
     }
 
     /// Whether it is registered with this thread's reactor: in a simulation that is another than outside.
@@ -100,8 +107,10 @@ impl Handle {
 
     /// Runs `op` once, and parks nobody.
     pub(crate) fn try_once<T>(&self, side: Side, mut op: impl FnMut(&Source) -> io::Result<T>) -> io::Result<T> {
-        if let Next::Expired = self.reactor.next(self.key, side, SHARED) {
-            return Err(io::ErrorKind::TimedOut.into());
+        match self.reactor.next(self.key, side, SHARED) {
+            Next::Try => {}
+            Next::Park => return Err(io::ErrorKind::WouldBlock.into()),
+            Next::Expired => return Err(io::ErrorKind::TimedOut.into()),
         }
         loop {
             match self.with(&mut op) {
@@ -191,6 +200,20 @@ impl Handle {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// Reads nothing for a while: 5 ms, and twice as long each time until [`end_pauses`](Self::end_pauses), up to a second. All that is
+    /// tried meanwhile waits.
+    #[cold]
+    pub(crate) fn pause(&self) {
+        let pause = (2 * self.pause.get()).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.pause.set(pause);
+        self.reactor.pause(self.key, Duration::from_millis(pause.into()));
+    }
+
+    /// The next pause is a short one.
+    pub(crate) fn end_pauses(&self) {
+        self.pause.set(0);
     }
 
     /// A number for another owner.

@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 pub(crate) use chore::Chore;
 use chore::Closing;
@@ -68,6 +69,8 @@ struct Inner {
     /// [`fire`], once there was a timer: a program that sets none does not link it.
     on_due: Option<fn(&mut Inner, Instant, &mut Vec<Waker>)>,
     chores: usize,
+    /// Which handles are not read from for a while, and until when.
+    pauses: Vec<(Instant, Key)>,
 }
 
 enum Place {
@@ -80,7 +83,7 @@ enum Place {
 enum Next {
     Try,
     /// It has tried before, and the poller watches since: what comes is reported, and there is nothing before that. So who
-    /// is polled again for another reason, or is woken with many and comes too late, costs the host nothing.
+    /// is polled again for another reason, or is woken with many and comes too late, costs the host nothing. Or the side is paused.
     Park,
     Expired,
 }
@@ -169,16 +172,20 @@ impl Reactor {
         Poll::Pending
     }
 
-    /// When the next timer is due.
+    /// When the next timer is due, or the first pause is over.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.inner.borrow().timers.next()
+        let inner = self.inner.borrow();
+        inner.pauses.iter().map(|&(until, _)| until).chain(inner.timers.next()).min()
     }
 
     /// Whether anything could wake anybody: a timer of a sleeper, or what somebody is parked on. The deadline of a handle
     /// on which nobody is parked does not.
     pub(crate) fn can_wake(&self) -> bool {
         let inner = self.inner.borrow();
-        inner.timers.wake_somebody() || inner.poller.armed() > 0 || (sys::THREADS && self.foreign_wakes.get() > 0)
+        inner.timers.wake_somebody()
+            || !inner.pauses.is_empty()
+            || inner.poller.armed() > 0
+            || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
 
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
@@ -205,6 +212,9 @@ impl Reactor {
             let clock_passed = *waited.as_ref().unwrap_or(&false) || until == Until::Now;
             if let (true, Some(fire), Some(_)) = (clock_passed, inner.on_due, inner.timers.next()) {
                 fire(inner, Instant::now(), &mut wakers);
+            }
+            if clock_passed && !inner.pauses.is_empty() {
+                inner.resume(&mut wakers);
             }
             waited
         };
@@ -234,6 +244,10 @@ impl Reactor {
     fn remove_slot(&self, key: Key) -> Option<Slot> {
         let inner = &mut *self.inner.borrow_mut();
         inner.poller.remove(key);
+        // What was missing may be there again.
+        for (until, _) in &mut inner.pauses {
+            *until = Instant::from_nanos(0);
+        }
         match inner.slots.remove(key) {
             Some(Place::Handle(slot)) => {
                 inner.timers.cancel(slot.timer());
@@ -282,7 +296,7 @@ impl Reactor {
         let Some(slot) = slot(&mut inner.slots, key) else { return Next::Try };
         match slot.side(side) {
             side if side.is_past() => Next::Expired,
-            side if side.armed && is_operation(id) => Next::Park,
+            side if side.paused || (side.armed && is_operation(id)) => Next::Park,
             _ => Next::Try,
         }
     }
@@ -308,7 +322,7 @@ impl Reactor {
         let inner = &mut *self.inner.borrow_mut();
         let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
         let waiters = slot.side(side);
-        if !waiters.armed {
+        if !waiters.armed && !waiters.paused {
             inner.poller.arm(source, side, key)?;
             waiters.armed = true;
         }
@@ -330,6 +344,22 @@ impl Reactor {
             waker
         };
         drop(waker);
+    }
+
+    /// Leaves the reading side of a handle unwatched for so long, whatever is parked there, and then wakes all. What would be
+    /// reported leads to nothing meanwhile: a listener has connections, and there are no descriptors for them. The pause is over as soon
+    /// as another handle goes.
+    fn pause(&self, key: Key, duration: Duration) {
+        let until = Instant::after(duration);
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(slot) = slot(&mut inner.slots, key) else { return };
+        let waiters = slot.side(Side::Read);
+        if std::mem::take(&mut waiters.armed) {
+            inner.poller.disarm(Side::Read, key);
+        }
+        if !std::mem::replace(&mut waiters.paused, true) {
+            inner.pauses.push((until, key));
+        }
     }
 
     // ---- timers ----
@@ -413,7 +443,22 @@ impl Reactor {
 
 impl Inner {
     fn new(poller: Poller) -> Self {
-        Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0 }
+        Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0, pauses: Vec::new() }
+    }
+
+    /// Ends the pauses that are over.
+    #[cold]
+    fn resume(&mut self, wakers: &mut Vec<Waker>) {
+        let now = Instant::now();
+        self.pauses.retain(|&(until, key)| {
+            let goes_on = until > now;
+            if !goes_on && let Some(slot) = slot(&mut self.slots, key) {
+                let waiters = slot.side(Side::Read);
+                waiters.paused = false;
+                waiters.ready(wakers);
+            }
+            goes_on
+        });
     }
 
     /// Looks at the deadlines of a slot, and keeps its one timer at the next of them.

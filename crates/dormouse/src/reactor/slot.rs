@@ -10,6 +10,10 @@
 //!           the deadline passes (all waiters are woken)
 //!   open ◀──────────────────────────────────────────────▶ expired: operations are refused
 //!           it is moved or cleared
+//!
+//!           an accept fails for want of descriptors (the poller disarms)
+//!   open ◀──────────────────────────────────────────────────────────────▶ paused: operations park, unarmed
+//!           the pause is over (all waiters are woken)
 //! ```
 //!
 //! A closed handle has no slot any more.
@@ -51,6 +55,8 @@ pub(crate) struct Waiters {
     list: Vec<Waiter>,
     /// The poller watches this side.
     pub(crate) armed: bool,
+    /// The poller does not watch it for a while, whatever is parked: see [`Reactor::pause`](super::Reactor::pause).
+    pub(crate) paused: bool,
     deadline: Option<Instant>,
     /// The deadline has passed.
     pub(crate) expired: bool,

@@ -55,6 +55,7 @@ pub enum Fault {
     ClockJump,
     LateError,
     Reset,
+    Exhausted,
 }
 
 impl fmt::Display for Event {

@@ -33,6 +33,8 @@ pub struct Faults {
     /// Percent of the writes at which the network resets the connection, and of the connections that have gone when they
     /// are accepted.
     pub resets: u8,
+    /// Percent of the accepts that fail though there is a connection, as if there were no descriptor for it; the connection stays for later.
+    pub exhausted: u8,
     /// The longest time that something is on its way from one socket to another.
     pub latency: Duration,
     /// Tasks that are runnable together run in any order, and what is ready together is reported in any order.
@@ -54,6 +56,7 @@ impl Faults {
             clock_jumps: 0,
             late_errors: 0,
             resets: 0,
+            exhausted: 0,
             latency: Duration::ZERO,
             reorder: false,
             most: u32::MAX,
@@ -71,15 +74,17 @@ impl Faults {
             clock_jumps: 2,
             late_errors: 5,
             resets: 1,
+            exhausted: 5,
             latency: Duration::from_millis(10),
             reorder: true,
             most: u32::MAX,
         }
     }
 
-    /// All that a program need not notice: everything but resets, failing connections and a leaping clock.
+    /// All that a program need not notice: everything but resets, failing connections and accepts, and a
+    /// leaping clock.
     pub const fn harmless() -> Faults {
-        Faults { clock_jumps: 0, late_errors: 0, resets: 0, ..Faults::all() }
+        Faults { clock_jumps: 0, late_errors: 0, resets: 0, exhausted: 0, ..Faults::all() }
     }
 }
 

@@ -17,7 +17,7 @@
 //!         .run(async {
 //!             let listener = TcpListener::bind("10.0.0.1:80").await?;
 //!             let server = dormouse::spawn(async move {
-//!                 let (conn, _) = listener.accept().await?;
+//!                 let (conn, _) = listener.accept_with_backoff().await?;
 //!                 sleep(Duration::from_secs(3600)).await; // passes at once
 //!                 conn.write(b"!").await
 //!             });
@@ -116,7 +116,7 @@ pub fn reset(stream: &TcpStream) -> io::Result<()> {
 /// let run = Sim::seeded(1).run(async {
 ///     let listener = TcpListener::bind("10.0.0.1:80").await?;
 ///     let client = TcpStream::connect("10.0.0.1:80").await?;
-///     let (server, _) = listener.accept().await?;
+///     let (server, _) = listener.accept_with_backoff().await?;
 ///     sim::pause(&client)?;
 ///     server.write(b"hello").await?;
 ///     assert!(timeout(Duration::from_secs(60), client.read(&mut [0; 8])).await.is_err());

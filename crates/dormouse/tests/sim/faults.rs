@@ -29,6 +29,7 @@ fn every_fault_happens() {
         Fault::ClockJump,
         Fault::LateError,
         Fault::Reset,
+        Fault::Exhausted,
     ];
     assert_eq!(seen, BTreeSet::from(all));
 }

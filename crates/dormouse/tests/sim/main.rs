@@ -1,5 +1,6 @@
 //! The simulated host: what its network, its clock, its faults and its choices promise.
 
+mod accept;
 mod choices;
 mod faults;
 mod net;
@@ -27,12 +28,7 @@ async fn echo(len: usize) -> std::io::Result<Vec<u8>> {
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     let listener = TcpListener::bind(ADDR).await?;
     let server = dormouse::spawn(async move {
-        let conn = loop {
-            match listener.accept().await {
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
-                accepted => break accepted?.0,
-            }
-        };
+        let (conn, _) = listener.accept_with_backoff().await?;
         dormouse::io::copy(&conn, &conn).await
     });
     let (mut reader, mut writer) = TcpStream::connect(ADDR).await?.into_split();

@@ -22,7 +22,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind_or_preopened(addr).await?;
     println!("listening on {listener}");
     loop {
-        let (conn, _) = listener.accept().await?;
+        let (conn, _) = listener.accept_with_backoff().await?;
         dormouse::spawn(serve(conn, Rc::clone(&counter)));
     }
 }

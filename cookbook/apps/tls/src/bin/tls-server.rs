@@ -41,7 +41,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind_or_preopened(addr.as_str()).await?;
     println!("listening on {listener}");
     loop {
-        let (conn, peer) = listener.accept().await?;
+        let (conn, peer) = listener.accept_with_backoff().await?;
         let acceptor = acceptor.clone();
         dormouse::spawn(async move {
             if let Err(error) = serve(conn, acceptor, patience).await {

@@ -29,7 +29,7 @@ async fn main() -> io::Result<()> {
     println!("listening on {listener}");
     let serving = dormouse::spawn(async move {
         for n in 0u64.. {
-            let (conn, _) = listener.accept().await?;
+            let (conn, _) = listener.accept_with_backoff().await?;
             // The span goes with the future: it is entered whenever this task runs, and left whenever another one does.
             dormouse::spawn(serve(conn).instrument(info_span!("connection", n)));
         }

@@ -12,7 +12,7 @@ use super::{Source, stdio};
 impl Source {
     pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(crate::net::told)?;
         socket.set_nonblocking(true)?;
         Ok(Source::Socket(socket))
     }

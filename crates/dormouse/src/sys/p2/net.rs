@@ -21,6 +21,9 @@ const GATHER: usize = 16 * 1024;
 /// What wasmtime reads at once, at the most (wasmtime-wasi 48.0.8, `MAX_READ_SIZE_ALLOC`).
 const MOST_READ: usize = 64 * 1024;
 
+/// Connections that one accept passes over, because their peers have gone, before others have a turn.
+const MOST_GONE: usize = 16;
+
 thread_local! {
     /// The host's default network, asked for once and never given back.
     static NETWORK: OnceCell<ManuallyDrop<Network>> = const { OnceCell::new() };
@@ -35,7 +38,7 @@ pub(super) fn with_network<T>(call: impl FnOnce(&Network) -> T) -> T {
 impl Source {
     pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let family = if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
-        let socket = create_tcp_socket(family).map_err(error)?;
+        let socket = create_tcp_socket(family).map_err(opening)?;
         Ok(Source { socket: Some(socket), ..Source::default() })
     }
 
@@ -92,12 +95,12 @@ impl Source {
 
 impl Source {
     pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
-        loop {
+        for _ in 0..MOST_GONE {
             budget::spend(budget::ACCEPT);
             let (socket, input, output) = match self.socket()?.accept() {
                 Ok(accepted) => accepted,
                 Err(ErrorCode::WouldBlock) if budget::renewed() => continue,
-                Err(code) => return Err(error(code)),
+                Err(code) => return Err(opening(code)),
             };
             let peer = socket.remote_address();
             let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
@@ -107,9 +110,11 @@ impl Source {
                 }
                 // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
                 Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
-                Err(code) => return Err(error(code)),
+                Err(code) => return Err(opening(code)),
             }
         }
+        // The poller reports the rest of them at once, when the others have had their turn.
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
@@ -270,12 +275,19 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
         ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
-        ErrorCode::NewSocketLimit => {
-            return crate::io::error(io::ErrorKind::Other, "the host has no more sockets");
-        }
+        ErrorCode::NewSocketLimit => return crate::io::exhausted(),
         _ => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
     };
     kind.into()
+}
+
+/// Why a socket could not be made, by opening one or by accepting. wasmtime takes EMFILE and ENFILE for `other` and so says
+/// `unknown` (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here it is the only one without a code.
+fn opening(code: ErrorCode) -> io::Error {
+    match code {
+        ErrorCode::Unknown => crate::io::exhausted(),
+        code => error(code),
+    }
 }
 
 pub(super) fn to_wasi(addr: SocketAddr) -> IpSocketAddress {

@@ -17,11 +17,14 @@ use crate::sys::Side;
 /// Bytes gathered into one write. The host takes no list of buffers, and a call a buffer costs more than a copy.
 const GATHER: usize = 16 * 1024;
 
+/// Connections that one accept passes over, because their peers have gone, before others have a turn.
+const MOST_GONE: usize = 16;
+
 // ---- a socket that is not yet a listener or a stream ----
 
 impl Source {
     pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
-        let socket = TcpSocket::create(family(v6)).map_err(error)?;
+        let socket = TcpSocket::create(family(v6)).map_err(opening)?;
         Ok(Source::new(State::Unconnected(Rc::new(socket))))
     }
 
@@ -86,7 +89,7 @@ impl Source {
         let State::Listener(connections, _) = &mut *self.state.borrow_mut() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        loop {
+        for _ in 0..MOST_GONE {
             let moved = if connections.is_under_way() { connections.try_finish() } else { connections.start() };
             let Some(moved) = moved else { return Err(io::ErrorKind::WouldBlock.into()) };
             let Some(socket) = connections.take() else {
@@ -99,9 +102,12 @@ impl Source {
                 Ok(peer) => return Ok((Source::new(State::connected(Rc::new(socket))), from_wasi(peer))),
                 // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
                 Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
-                Err(code) => return Err(error(code)),
+                // The host makes a socket of an error of accept: it has the code, and nothing else.
+                Err(code) => return Err(opening(code)),
             }
         }
+        // Nothing is under way, so the next wait reports the listener at once, when the others have had their turn.
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
@@ -294,6 +300,15 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
         ErrorCode::Other(None) => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
     };
     kind.into()
+}
+
+/// Why a socket could not be made, by opening one or by accepting. WASI 0.3 has no code for EMFILE and ENFILE: wasmtime says `other`, without
+/// a word (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here they are the only ones without a code.
+fn opening(code: ErrorCode) -> io::Error {
+    match code {
+        ErrorCode::Other(_) => crate::io::exhausted(),
+        code => error(code),
+    }
 }
 
 pub(super) fn family(v6: bool) -> IpAddressFamily {

@@ -262,9 +262,13 @@ impl State {
 
     fn accept(&mut self, listener: Id) -> io::Result<(Id, SocketAddr)> {
         self.refuse(listener, Side::Read)?;
-        let Stage::Listening { queue, .. } = &mut self.socket(listener).stage else {
+        let Stage::Listening { queue, .. } = &self.socket(listener).stage else {
             return Err(ErrorKind::InvalidInput.into());
         };
+        if !queue.is_empty() && self.goes_wrong(Fault::Exhausted, |faults| faults.exhausted) {
+            return Err(crate::io::exhausted());
+        }
+        let Stage::Listening { queue, .. } = &mut self.socket(listener).stage else { unreachable!("it listens") };
         let Some(id) = queue.pop_front() else { return Err(ErrorKind::WouldBlock.into()) };
         if self.goes_wrong(Fault::Reset, |faults| faults.resets) {
             self.abort(id);
