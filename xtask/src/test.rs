@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, bench, capi, cargo, cookbook, fuzz, miri, mutants, proxy, report, setup, size};
+use crate::{Result, bench, capi, cargo, cookbook, deny, fuzz, miri, mutants, proxy, report, setup, size};
 
 pub fn run() -> Result {
     setup::targets()?;
@@ -13,6 +13,7 @@ pub fn run() -> Result {
     step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
     step("format of the benchmark", "fmt --manifest-path bench/Cargo.toml --all --check")?;
     step("and of those it compares with", "fmt --manifest-path bench/peers/Cargo.toml --all --check")?;
+    deny::run()?;
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step(
         "the guest crate's own tests, inside a wasip2 guest",
