@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use dormouse::io;
+use dormouse::net::Shutdown;
 use dormouse::time::timeout;
+use futures_lite::AsyncReadExt;
 
 use super::place::listen;
 use super::serve_echo;
@@ -32,4 +34,34 @@ pub async fn written_then_ended() {
         written += n.unwrap();
     }
     println!("written {written}");
+}
+
+/// Ends each connection in the way that its first byte says; what follows it is not read. The last ways end the program as well.
+pub async fn ends() {
+    let listener = listen().await;
+    loop {
+        let (conn, _) = listener.accept().await.unwrap();
+        let mut way = [0];
+        assert_eq!(conn.read(&mut way).await.unwrap(), 1);
+        conn.write(b"heard").await.unwrap();
+        match way[0] {
+            b'd' => drop(conn),
+            b'c' => conn.close().unwrap(),
+            b'h' => {
+                conn.shutdown(Shutdown::Write).unwrap();
+                let mut rest = Vec::new();
+                (&conn).read_to_end(&mut rest).await.unwrap();
+                println!("after it {}", String::from_utf8(rest).unwrap());
+            }
+            b'r' => {
+                // It is open when the program has ended.
+                std::mem::forget(conn);
+                return;
+            }
+            b'e' => std::process::exit(0),
+            b'p' => panic!("on purpose"),
+            b'a' => std::process::abort(),
+            way => panic!("no such way: {way}"),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use dormouse::io;
-use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, lookup_host, preopened_listeners};
+use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, is_transient, lookup_host, preopened_listeners};
 use dormouse::spawn;
 use dormouse::time::timeout;
 use futures_lite::future::{poll_once, zip};
@@ -345,4 +345,20 @@ pub async fn dropped_operations_lose_nothing() {
     near.shutdown(Shutdown::Write).unwrap();
     let received = io::copy(&far, futures_lite::io::sink()).await.unwrap();
     assert_eq!(received as usize, sent);
+}
+
+/// Accepts until that fails, says how, closes what it has and goes on.
+pub async fn accepts_until_exhausted() {
+    let listener = listen().await;
+    let mut accepted = Vec::new();
+    let error = loop {
+        match listener.accept().await {
+            Ok((conn, _)) => accepted.push(conn),
+            Err(error) => break error,
+        }
+    };
+    println!("{:?}, {}: {error}", error.kind(), if is_transient(&error) { "transient" } else { "for good" });
+    drop(accepted);
+    listener.accept_with_backoff().await.unwrap();
+    println!("accepted again");
 }

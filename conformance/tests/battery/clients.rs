@@ -69,7 +69,7 @@ fn output_that_is_read_late_is_complete() {
 }
 
 /// The runner, as a command.
-fn dormouse_run(options: &[&str], wasm: &Path) -> Command {
+pub fn dormouse_run(options: &[&str], wasm: &Path) -> Command {
     let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");
     let mut command = Command::new(runner);
     command.arg("run").args(options).arg(wasm);
@@ -131,7 +131,7 @@ pub fn load(path: &Path) -> Program {
     Program::load(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn native_example(name: &str) -> Command {
+pub fn native_example(name: &str) -> Command {
     Command::new(drivers::build(&["--package", "dormouse", "--example", name]).join("debug/examples").join(name))
 }
 

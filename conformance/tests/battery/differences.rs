@@ -44,26 +44,6 @@ pub fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
     cell
 }
 
-pub fn shutting_reading_down_ends_every_read_and_no_write(on: Backend) -> &'static str {
-    let (expected, cell) = match on {
-        // Nothing is read any more once it is shut down (wasmtime-wasi 48.0.8, p2/tcp.rs, `ReadState`). On 0.3 it is shut down by
-        // dropping the stream from which it would be read.
-        Backend::P2 | Backend::StingyP2 | Backend::P3 => ("what had come is lost", "✓, what had come is lost"),
-        _ => ("what had come is read", "✓"),
-    };
-    assert_eq!(on.start("reading_is_shut_down").ends_well(), [expected]);
-    cell
-}
-
-pub fn a_parked_write_fails_when_writing_is_shut_down(on: Backend) -> &'static str {
-    let (expected, cell) = match on {
-        Backend::P2 | Backend::StingyP2 => ("a waiting write waits on", "✓ when the peer has read"),
-        _ => ("a waiting write fails", "✓"),
-    };
-    assert_eq!(on.start("writing_is_shut_down").ends_well(), [expected]);
-    cell
-}
-
 /// Runs a case about what wasip1 does not have, and simulations do not yet.
 fn with_names_and_datagrams(on: Backend, case: &str) -> &'static str {
     let (expected, cell) = match on.has_addresses() && on != Backend::Sim {

@@ -7,6 +7,7 @@ mod cases;
 mod clients;
 mod differences;
 mod drivers;
+mod exhausted;
 mod nodelay;
 mod report;
 

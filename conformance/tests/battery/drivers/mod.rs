@@ -22,7 +22,7 @@ use std::time::Duration;
 use dormouse_host::Counts;
 
 /// What is waited for comes within this time, or the test fails: no test hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a case runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,10 @@ pub trait Process {
     fn counts(&self) -> Option<Counts>;
     /// What it holds of the host: descriptors, or entries of the resource table. Exact while it waits.
     fn held(&self) -> u64;
+    /// The process, if it is one of the system.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl Subject {
@@ -141,6 +145,16 @@ impl Subject {
             (Some((_, "3")), Some(outside)) => outside,
             _ => line.rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("the line ends with an address"),
         }
+    }
+
+    /// The address, if a line that has come already ends with one. Lines before it are dropped.
+    pub fn try_addr(&self) -> Option<SocketAddr> {
+        self.lines.try_iter().find_map(|line| line.rsplit(' ').next()?.parse().ok())
+    }
+
+    /// The process that it is.
+    pub fn pid(&self) -> u32 {
+        self.process.pid().expect("a process of the system")
     }
 
     /// A connection to the address it listens on, with a time limit on each operation.

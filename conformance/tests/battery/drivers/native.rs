@@ -35,6 +35,10 @@ impl Process for Native {
         None
     }
 
+    fn pid(&self) -> Option<u32> {
+        Some(self.child.id())
+    }
+
     fn held(&self) -> u64 {
         let dir = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(dir).map_or(0, |entries| entries.count() as u64)

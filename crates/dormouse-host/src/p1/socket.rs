@@ -242,9 +242,11 @@ impl Socket {
 
     // ---- operations; none of them blocks ----
 
+    /// An error of the network that the new connection has had, which Linux reports here (accept(2)), is told as `ECONNABORTED`, as
+    /// wasmtime does: WASI has no numbers for some of them.
     pub(super) fn accept(&mut self) -> io::Result<TcpStream> {
         let accept = |inner: &Inner| match inner {
-            Inner::Listener(listener) => listener.accept().map(|(stream, _)| stream),
+            Inner::Listener(listener) => listener.accept().map(|(stream, _)| stream).map_err(of_the_connection),
             Inner::Stream(_) => Err(io::Error::from(rustix::io::Errno::INVAL)),
         };
         self.on(Side::Read, accept, |_| false)
@@ -269,11 +271,34 @@ impl Socket {
 
     pub(super) fn send(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let len: usize = bufs.iter().map(|buf| buf.len()).sum();
-        self.on(Side::Write, |inner| stream_of(inner)?.write_vectored(bufs), |&n| n < len)
+        let send = |inner: &Inner| match len {
+            // The system looks at a list that is empty in all, and not at the socket.
+            0 => stream_of(inner)?.write(&[]),
+            _ => stream_of(inner)?.write_vectored(bufs),
+        };
+        self.on(Side::Write, send, |&n| n < len)
     }
 
     pub(super) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         stream_of(&self.inner)?.shutdown(how)
+    }
+}
+
+fn of_the_connection(error: io::Error) -> io::Error {
+    use rustix::io::Errno;
+    match Errno::from_io_error(&error) {
+        #[cfg(target_os = "linux")]
+        Some(
+            Errno::NETDOWN
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH,
+        ) => Errno::CONNABORTED.into(),
+        _ => error,
     }
 }
 

@@ -151,8 +151,9 @@ impl TcpListener {
     /// As [`accept`](Self::accept), but for those that [`is_transient`](super::is_transient) recognises.
     pub async fn accept_with_backoff(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            match self.accept().await {
-                // The listener pauses by itself.
+            // Not `accept`, whose future would be another one inside of this. The listener pauses by itself.
+            let accepted = self.handle.retry(Side::Read, |listener| listener.try_accept()).await;
+            match self.conclude(accepted) {
                 Err(error) if is_transient(&error) => {}
                 accepted => return accepted,
             }

@@ -122,7 +122,10 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` if the peer has gone, or if the stream is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.handle.with(|stream| stream.shutdown(how))
+        self.handle.with(|stream| stream.shutdown(how))?;
+        // Not every host reports it to operations that are parked.
+        self.handle.wake();
+        Ok(())
     }
 
     /// Until when reads and writes may wait: [`set_read_deadline`](Self::set_read_deadline) and

@@ -69,6 +69,11 @@ impl Handle {
         result
     }
 
+    /// Wakes all that is parked, to try again.
+    pub(crate) fn wake(&self) {
+        self.reactor.reset(self.key).into_iter().for_each(Waker::wake);
+    }
+
     /// Calls what does not wait.
     pub(crate) fn with<T>(&self, call: impl FnOnce(&Source) -> io::Result<T>) -> io::Result<T> {
         match self.source.try_borrow().as_deref() {

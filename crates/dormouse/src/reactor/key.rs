@@ -45,6 +45,10 @@ impl<T> Arena<T> {
         if entry.generation == key.generation { entry.value.as_mut() } else { None }
     }
 
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().filter_map(|entry| entry.value.as_mut())
+    }
+
     /// Takes the entry out. Its place is used again under another generation; a place whose generations are used up
     /// is not.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {

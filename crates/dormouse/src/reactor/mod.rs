@@ -69,8 +69,8 @@ struct Inner {
     /// [`fire`], once there was a timer: a program that sets none does not link it.
     on_due: Option<fn(&mut Inner, Instant, &mut Vec<Waker>)>,
     chores: usize,
-    /// Which handles are not read from for a while, and until when.
-    pauses: Vec<(Instant, Key)>,
+    /// Until when handles are paused, if any are, and [`resume`]: a program that pauses none does not link it.
+    pause: Option<(Instant, fn(&mut Inner, &mut Vec<Waker>))>,
 }
 
 enum Place {
@@ -172,10 +172,13 @@ impl Reactor {
         Poll::Pending
     }
 
-    /// When the next timer is due, or the first pause is over.
+    /// When the next timer is due, or the pause is over.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         let inner = self.inner.borrow();
-        inner.pauses.iter().map(|&(until, _)| until).chain(inner.timers.next()).min()
+        match (inner.timers.next(), inner.pause) {
+            (timer, None) => timer,
+            (timer, Some((until, _))) => Some(timer.map_or(until, |timer| timer.min(until))),
+        }
     }
 
     /// Whether anything could wake anybody: a timer of a sleeper, or what somebody is parked on. The deadline of a handle
@@ -183,7 +186,7 @@ impl Reactor {
     pub(crate) fn can_wake(&self) -> bool {
         let inner = self.inner.borrow();
         inner.timers.wake_somebody()
-            || !inner.pauses.is_empty()
+            || inner.pause.is_some()
             || inner.poller.armed() > 0
             || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
@@ -213,8 +216,8 @@ impl Reactor {
             if let (true, Some(fire), Some(_)) = (clock_passed, inner.on_due, inner.timers.next()) {
                 fire(inner, Instant::now(), &mut wakers);
             }
-            if clock_passed && !inner.pauses.is_empty() {
-                inner.resume(&mut wakers);
+            if let (true, Some((_, resume))) = (clock_passed, inner.pause) {
+                resume(inner, &mut wakers);
             }
             waited
         };
@@ -245,7 +248,7 @@ impl Reactor {
         let inner = &mut *self.inner.borrow_mut();
         inner.poller.remove(key);
         // What was missing may be there again.
-        for (until, _) in &mut inner.pauses {
+        if let Some((until, _)) = &mut inner.pause {
             *until = Instant::from_nanos(0);
         }
         match inner.slots.remove(key) {
@@ -346,9 +349,9 @@ impl Reactor {
         drop(waker);
     }
 
-    /// Leaves the reading side of a handle unwatched for so long, whatever is parked there, and then wakes all. What would be
-    /// reported leads to nothing meanwhile: a listener has connections, and there are no descriptors for them. The pause is over as soon
-    /// as another handle goes.
+    /// Leaves the reading side of a handle unwatched for so long at the most, whatever is parked there, and then wakes all. What would be
+    /// reported leads to nothing meanwhile: a listener has connections, and there are no descriptors for them. All pauses are over with the
+    /// first of them, and as soon as any handle goes.
     fn pause(&self, key: Key, duration: Duration) {
         let until = Instant::after(duration);
         let inner = &mut *self.inner.borrow_mut();
@@ -357,9 +360,9 @@ impl Reactor {
         if std::mem::take(&mut waiters.armed) {
             inner.poller.disarm(Side::Read, key);
         }
-        if !std::mem::replace(&mut waiters.paused, true) {
-            inner.pauses.push((until, key));
-        }
+        waiters.paused = true;
+        let until = inner.pause.map_or(until, |(earlier, _)| earlier.min(until));
+        inner.pause = Some((until, resume));
     }
 
     // ---- timers ----
@@ -443,22 +446,7 @@ impl Reactor {
 
 impl Inner {
     fn new(poller: Poller) -> Self {
-        Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0, pauses: Vec::new() }
-    }
-
-    /// Ends the pauses that are over.
-    #[cold]
-    fn resume(&mut self, wakers: &mut Vec<Waker>) {
-        let now = Instant::now();
-        self.pauses.retain(|&(until, key)| {
-            let goes_on = until > now;
-            if !goes_on && let Some(slot) = slot(&mut self.slots, key) {
-                let waiters = slot.side(Side::Read);
-                waiters.paused = false;
-                waiters.ready(wakers);
-            }
-            goes_on
-        });
+        Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0, pause: None }
     }
 
     /// Looks at the deadlines of a slot, and keeps its one timer at the next of them.
@@ -489,6 +477,22 @@ fn fire(inner: &mut Inner, now: Instant, wakers: &mut Vec<Waker>) {
         match due {
             Due::Wake(waker) => wakers.push(waker),
             Due::Deadline(key) => inner.expire(key, now, wakers),
+        }
+    }
+}
+
+/// Ends the pause, if it is over.
+fn resume(inner: &mut Inner, wakers: &mut Vec<Waker>) {
+    if inner.pause.is_some_and(|(until, _)| until > Instant::now()) {
+        return;
+    }
+    inner.pause = None;
+    for place in inner.slots.values_mut() {
+        if let Place::Handle(slot) = place {
+            let waiters = slot.side(Side::Read);
+            if std::mem::take(&mut waiters.paused) {
+                waiters.ready(wakers);
+            }
         }
     }
 }

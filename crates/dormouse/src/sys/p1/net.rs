@@ -119,6 +119,9 @@ impl Source {
     }
 
     pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
         let fd = self.raw()?;
         self.told(Side::Read, abi::receive(fd, buf, wasip1::RIFLAGS_RECV_PEEK))
     }
@@ -136,6 +139,10 @@ impl Source {
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        // A host may look at a list that is empty in all, and not at the socket.
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return self.try_write(&[]);
+        }
         let fd = self.raw()?;
         self.told(Side::Write, abi::send_vectored(fd, bufs))
     }

@@ -40,6 +40,8 @@ pub(crate) struct Source {
     other: Option<Box<dyn Other>>,
     /// Something was written, and may still be on its way when the source is closed.
     wrote: Cell<bool>,
+    /// By side: it was shut down by this program.
+    shut: [Cell<bool>; 2],
     drained: Drained,
 }
 

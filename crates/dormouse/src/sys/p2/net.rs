@@ -14,6 +14,7 @@ use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 use super::{Source, abi, budget, poller};
+use crate::sys::Side;
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -123,12 +124,17 @@ impl Source {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
-        budget::spend(budget::READ);
-        self.drained.read(buf.len().min(MOST_READ), poller::is_crowded(), || match abi::read(input, buf) {
-            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
-            Ok(n) => Ok(n),
-            Err(StreamError::Closed) => Ok(0),
-            Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
+        let is_shut = self.is_shut(Side::Read);
+        self.drained.read(buf.len().min(MOST_READ), poller::is_crowded() && !is_shut, || loop {
+            budget::spend(budget::READ);
+            return match abi::read(input, buf) {
+                Ok(0) if !is_shut => Err(io::ErrorKind::WouldBlock.into()),
+                Ok(0) if budget::renewed() => continue,
+                // Nothing more has come, and this side is shut down.
+                Ok(n) => Ok(n),
+                Err(StreamError::Closed) => Ok(0),
+                Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
+            };
         })
     }
 
@@ -147,7 +153,10 @@ impl Source {
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let (Some(output), false) = (self.output.get(), buf.is_empty()) else { return Ok(0) };
+        if self.is_shut(Side::Write) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let (Some(output), false) = (self.output.get(), buf.is_empty()) else { return self.try_write_nothing() };
         // More than the permit is a trap.
         let n = buf.len().min(self.permit()?);
         budget::spend(budget::WRITE);
@@ -156,9 +165,18 @@ impl Source {
         Ok(n)
     }
 
+    /// A socket to which nothing can be written says so, as it does natively.
+    #[cold]
+    fn try_write_nothing(&self) -> io::Result<usize> {
+        match self.permit() {
+            Err(error) if self.socket.is_some() && error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(0),
+        }
+    }
+
     pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
-        let (Some(first), rest) = (filled.next(), filled) else { return Ok(0) };
+        let (Some(first), rest) = (filled.next(), filled) else { return self.try_write(&[]) };
         let mut rest = rest.peekable();
         if rest.peek().is_none() || first.len() >= GATHER {
             return self.try_write(first);
@@ -186,13 +204,24 @@ impl Source {
         }
     }
 
+    /// The host is told of writing only: its way of shutting reading down is to throw away what has come (wasmtime-wasi 48.0.8,
+    /// p2/tcp.rs, `ReadState`). Nobody else sees the difference: TCP sends nothing for it.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let how = match how {
-            Shutdown::Read => ShutdownType::Receive,
-            Shutdown::Write => ShutdownType::Send,
-            Shutdown::Both => ShutdownType::Both,
-        };
-        self.socket()?.shutdown(how).map_err(stream_state)
+        // The host would not say that the peer has gone.
+        self.peer_addr()?;
+        if how != Shutdown::Read {
+            self.socket()?.shutdown(ShutdownType::Send).map_err(stream_state)?;
+            self.shut[Side::Write as usize].set(true);
+        }
+        if how != Shutdown::Write {
+            self.shut[Side::Read as usize].set(true);
+            self.drained.set(false);
+        }
+        Ok(())
+    }
+
+    fn is_shut(&self, side: Side) -> bool {
+        self.shut[side as usize].get()
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {

@@ -151,6 +151,7 @@ impl Source {
                 Some(writer) => writer.write(buf),
                 None => Err(io::ErrorKind::BrokenPipe.into()),
             },
+            State::Stdio(_) if buf.is_empty() => Ok(0),
             State::Stdio(writer) => writer.write_copy(buf),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -158,7 +159,7 @@ impl Source {
 
     pub(crate) fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
-        let (Some(first), rest) = (filled.next(), filled) else { return Ok(0) };
+        let (Some(first), rest) = (filled.next(), filled) else { return self.try_write(&[]) };
         let mut rest = rest.peekable();
         if rest.peek().is_none() || first.len() >= GATHER {
             return self.try_write(first);
@@ -183,14 +184,18 @@ impl Source {
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        // The host would not say that the peer has gone.
+        self.peer_addr()?;
         let State::Stream { reader, writer, socket } = &mut *self.state.borrow_mut() else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        // A direction ends when its stream is dropped; one that was not used must begin first.
         if how != Shutdown::Write {
-            reader.in_use(|| Reader::new(abi::receive(socket)));
-            *reader = Half::Ended;
+            match reader.in_use(|| Reader::new(abi::receive(socket))) {
+                Some(reader) => reader.shut(),
+                None => *reader = Half::Ended,
+            }
         }
+        // Writing ends when its stream is dropped; one that was not used must begin first.
         if how != Shutdown::Read {
             writer.in_use(|| Writer::new(abi::send(socket)));
             *writer = Half::Ended;

@@ -48,6 +48,8 @@ pub(super) struct Reader<E: End> {
     more: bool,
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
     drained: Drained,
+    /// Shut down by this program: what has come is read, and then it is the end.
+    shut: bool,
 }
 
 #[derive(PartialEq)]
@@ -60,7 +62,7 @@ enum Phase {
 
 impl<E: End> Reader<E> {
     pub(super) fn new((mailbox, end): Incoming<E>) -> Self {
-        Reader { mailbox, end, state: Phase::Open, more: false, drained: Drained::default() }
+        Reader { mailbox, end, state: Phase::Open, more: false, drained: Drained::default(), shut: false }
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -82,6 +84,18 @@ impl<E: End> Reader<E> {
                     return result.map(|()| 0);
                 }
                 Phase::Open => {}
+            }
+            if self.shut {
+                // Asked and stopped at once: the host gives what has come.
+                if self.mailbox.is_under_way() {
+                    let moved = self.mailbox.stop();
+                    self.note(moved, self.mailbox.room());
+                    continue;
+                }
+                match (self.read_on(buf), &self.state) {
+                    (0, Phase::Ending) => continue,
+                    (n, _) => return Ok(n),
+                }
             }
             if self.mailbox.is_under_way() {
                 let Some(moved) = self.mailbox.try_finish() else { return Err(io::ErrorKind::WouldBlock.into()) };
@@ -117,6 +131,11 @@ impl<E: End> Reader<E> {
         }
     }
 
+    /// Shuts it down. It is not dropped, or what has come would be lost; TCP sends nothing for it.
+    pub(super) fn shut(&mut self) {
+        self.shut = true;
+    }
+
     /// What is to be waited for, if there is nothing to read.
     pub(super) fn under_way(&self) -> Option<Waitable> {
         match self.state {
@@ -142,7 +161,7 @@ impl<E: End> Writer<E> {
     /// Writes straight from the caller.
     pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if buf.is_empty() {
-            return Ok(0);
+            return if self.state == Phase::Open { Ok(0) } else { Err(self.failed()) };
         }
         self.settle()?;
         let moved = self.outbox.write(buf);

@@ -279,20 +279,22 @@ impl<R: Readable> Mailbox<R> {
         Some(unsafe { R::open(letter.read()) })
     }
 
-    /// Stops the read that is under way.
-    fn cancel(&mut self) {
-        if self.under_way && self.try_finish().is_none() {
+    /// Stops the read that is under way, and tells what it has brought.
+    pub(in crate::sys::p3) fn stop(&mut self) -> Moved {
+        self.try_finish().unwrap_or_else(|| {
             set::leave(self.handle);
             // SAFETY: a read is under way, as the host sees it too, and the handle is in no set.
             let code = unsafe { R::cancel(self.handle) };
-            self.through(code);
-        }
+            self.through(code)
+        })
     }
 }
 
 impl<R: Readable> Drop for Mailbox<R> {
     fn drop(&mut self) {
-        self.cancel();
+        if self.under_way {
+            self.stop();
+        }
         while self.take().is_some() {}
         set::forget(self.handle);
         // SAFETY: nothing is under way, and this was the last of the handle.
