@@ -142,6 +142,18 @@ fn read_host(host: &str, port: u16) -> io::Result<Named<'_>> {
     Ok(Named::Host(host, port))
 }
 
+/// The address at which a peer with this one is reached: of `0.0.0.0` and `[::]`, on which a server listens, it is this
+/// machine's loopback address. Linux takes them for it; WASI and Windows refuse them.
+pub(super) fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
 /// Nothing was named.
 pub(super) fn none() -> io::Error {
     crate::io::error(io::ErrorKind::InvalidInput, "no address was given")
