@@ -33,11 +33,18 @@ impl Source {
         unsupported()
     }
 
-    pub(crate) fn try_send_many(&self, _datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        _datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
         unsupported()
     }
 
     pub(crate) fn try_receive(&self, _buf: &mut [u8], _peek: bool) -> io::Result<(usize, SocketAddr)> {
+        unsupported()
+    }
+
+    pub(crate) fn try_receive_many(&self, _limit: usize, _take: impl FnMut(Vec<u8>, SocketAddr)) -> io::Result<usize> {
         unsupported()
     }
 

@@ -39,12 +39,19 @@ impl Source {
         self.host()?.try_send(buf, to)
     }
 
-    pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
         self.host()?.try_send_many(datagrams)
     }
 
     pub(crate) fn try_receive(&self, buf: &mut [u8], peek: bool) -> io::Result<(usize, SocketAddr)> {
         self.host()?.try_receive(buf, peek)
+    }
+
+    pub(crate) fn try_receive_many(&self, limit: usize, take: impl FnMut(Vec<u8>, SocketAddr)) -> io::Result<usize> {
+        self.host()?.try_receive_many(limit, take)
     }
 
     pub(crate) fn udp_local_addr(&self) -> io::Result<SocketAddr> {
