@@ -1,7 +1,7 @@
 //! UDP and the lookup of names: there are none.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{Kind, Source};
 use crate::io::error;
@@ -70,7 +70,7 @@ impl Source {
         Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
     }
 
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
     }
 }

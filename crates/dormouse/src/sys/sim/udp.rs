@@ -1,7 +1,7 @@
 //! UDP and names: a simulated network has none yet.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{Source, World, host};
 
@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         self.host()?.try_next_address()
     }
 
