@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::Waker;
 
+use super::addr::reachable;
 use super::{TcpListener, TcpStream, UdpSocket};
 use crate::foreign;
 use crate::sys::Side;
@@ -95,6 +96,6 @@ impl UdpSocket {
     /// # Errors
     /// As [`send_to`](Self::send_to), and `WouldBlock` if there is no room.
     pub fn try_send_to(&self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.handle.try_once(Side::Write, |socket| socket.try_send(buf, Some(to)))
+        self.handle.try_once(Side::Write, |socket| socket.try_send(buf, Some(reachable(to))))
     }
 }

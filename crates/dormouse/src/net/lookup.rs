@@ -22,7 +22,9 @@ use crate::sys::{Side, Source};
 ///
 /// # Errors
 /// `NotFound` if there is no such name, `PermissionDenied` if the host refuses lookups (`dormouse run --allow-dns` allows
-/// them), `InvalidInput` for what is neither name nor address, `Unsupported` on wasip1, and what else the host says.
+/// them), `InvalidInput` for what is neither name nor address, `Unsupported` on wasip1, and what else the host says. The zone of an
+/// IPv6 address may be the name of an interface natively (`fe80::1%eth0`), and is a number on WASI: a name is `InvalidInput` there.
+/// A name with letters outside of ASCII is encoded by a WASI host, and natively handed to the system as it is.
 pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<Item = SocketAddr>> {
     Ok(host.resolve().await?.into_iter())
 }
@@ -35,8 +37,9 @@ pub(super) async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>
 async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let handle = Handle::new(Source::lookup(host)?)?;
     let mut addrs = Vec::new();
-    while let Some(ip) = handle.retry(Side::Read, Source::try_next_address).await? {
-        addrs.push(SocketAddr::new(ip, port));
+    while let Some(mut addr) = handle.retry(Side::Read, Source::try_next_address).await? {
+        addr.set_port(port);
+        addrs.push(addr);
     }
     match addrs.is_empty() {
         false => Ok(addrs),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::addr::none;
+use super::addr::{none, reachable};
 use super::{TcpListener, TcpStream, context};
 use crate::reactor::Handle;
 use crate::sys::{Side, Source};
@@ -148,7 +148,7 @@ pub(super) const LISTEN: Step = Step {
 
 pub(super) const CONNECT: Step = Step {
     what: "connect",
-    start: |socket, addr, _| socket.start_connect(addr),
+    start: |socket, addr, _| socket.start_connect(reachable(addr)),
     try_finish: Source::try_finish_connect,
 };
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use super::addr::none;
+use super::addr::{none, reachable};
 use super::{ToSocketAddrs, context};
 use crate::reactor::{Handle, Share};
 use crate::sys::{Side, Source};
@@ -46,9 +46,6 @@ pub struct Datagram {
     pub addr: Option<SocketAddr>,
 }
 
-/// The longest datagram there is: 65 535 bytes less the headers of IP and UDP, and as IPv6 has it a little more.
-const LONGEST: usize = 65_535;
-
 impl UdpSocket {
     /// A socket with this address of its own; port 0 lets the host choose one, which [`local_addr`](Self::local_addr) tells.
     /// Of several addresses the first that can be bound is taken. `[::]` is IPv6 alone on WASI; natively the system decides
@@ -86,7 +83,7 @@ impl UdpSocket {
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let mut failed = None;
         for addr in addr.resolve().await? {
-            match self.handle.replace(|socket| socket.connect_udp(Some(addr))) {
+            match self.handle.replace(|socket| socket.connect_udp(Some(reachable(addr)))) {
                 Ok(()) => return Ok(()),
                 Err(error) => failed = Some(context(error, "connect", addr)),
             }
@@ -109,7 +106,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`send`](Self::send); `PermissionDenied` if the host's policy refuses the address.
     pub async fn send_to(&self, buf: &[u8], to: impl ToSocketAddrs) -> io::Result<usize> {
-        let to = to.resolve().await?.first().copied();
+        let to = to.resolve().await?.first().copied().map(reachable);
         self.handle.retry(Side::Write, |socket| socket.try_send(buf, to)).await
     }
 
@@ -148,18 +145,8 @@ impl UdpSocket {
         if limit == 0 {
             return Ok(0);
         }
-        let mut buf = vec![0; LONGEST];
         let received = self.handle.retry(Side::Read, |socket| {
-            let mut count = 0;
-            while count < limit {
-                match socket.try_receive(&mut buf, false) {
-                    Ok((n, from)) => into.push(Datagram { data: buf[..n].to_vec(), addr: Some(from) }),
-                    Err(error) if count == 0 => return Err(error),
-                    Err(_) => break,
-                }
-                count += 1;
-            }
-            Ok(count)
+            socket.try_receive_many(limit, |data, from| into.push(Datagram { data, addr: Some(from) }))
         });
         received.await
     }
@@ -173,8 +160,8 @@ impl UdpSocket {
         if datagrams.is_empty() {
             return Ok(0);
         }
-        let batch: Vec<_> = datagrams.iter().map(|datagram| (&datagram.data[..], datagram.addr)).collect();
-        self.handle.retry(Side::Write, |socket| socket.try_send_many(&batch)).await
+        let batch = || datagrams.iter().map(|datagram| (&datagram.data[..], datagram.addr.map(reachable)));
+        self.handle.retry(Side::Write, |socket| socket.try_send_many(batch())).await
     }
 
     /// Until when operations may wait: as [`TcpStream::set_deadline`](super::TcpStream::set_deadline).

@@ -44,6 +44,8 @@ use std::io;
 use crate::reactor::Key;
 use crate::time::Instant;
 
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+mod datagrams;
 mod drained;
 #[cfg(target_os = "wasi")]
 mod wasi;

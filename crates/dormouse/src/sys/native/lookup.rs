@@ -2,7 +2,7 @@
 //! if a socket had become ready.
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::vec;
@@ -17,7 +17,7 @@ pub(crate) struct Lookup {
 
 #[derive(Default)]
 struct State {
-    result: Option<io::Result<vec::IntoIter<IpAddr>>>,
+    result: Option<io::Result<vec::IntoIter<SocketAddr>>>,
     /// Who waits for it.
     waiting: Option<(Key, Ended)>,
 }
@@ -62,7 +62,7 @@ impl Source {
         let state = Arc::<Mutex<State>>::default();
         let (host, told) = (host.to_owned(), Arc::clone(&state));
         // Should the future be dropped, the thread still runs to its end, and tells nobody.
-        thread::Builder::new().name(format!("look up {host}")).spawn(move || {
+        thread::Builder::new().name("look up a name".into()).spawn(move || {
             let result = look_up(&host);
             let mut state = lock(&told);
             state.result = Some(result.map(Vec::into_iter));
@@ -73,8 +73,8 @@ impl Source {
         Ok(Source::Lookup(Lookup { state }))
     }
 
-    /// The next address of the name; `None` after the last.
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    /// The next address of the name, with port 0; `None` after the last.
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         let Source::Lookup(lookup) = self else { unreachable!("it is a lookup") };
         let mut state = lock(&lookup.state);
         match state.result.take() {
@@ -90,7 +90,7 @@ impl Source {
 }
 
 /// std's resolver wants a port, and has a kind for no failure of its own.
-fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {
+fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addrs = Vec::new();
     let found = (host, 0).to_socket_addrs().map_err(|error| match error.raw_os_error() {
         Some(_) => error,
@@ -98,8 +98,8 @@ fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {
     })?;
     for addr in found {
         // One for each kind of socket, on some systems.
-        if !addrs.contains(&addr.ip()) {
-            addrs.push(addr.ip());
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
         }
     }
     Ok(addrs)

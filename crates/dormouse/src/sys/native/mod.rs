@@ -13,7 +13,7 @@ mod stdio;
 mod udp;
 
 use std::io;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 #[cfg(windows)]
@@ -45,7 +45,7 @@ pub(crate) enum Source {
     Listener(TcpListener),
     Stream(TcpStream, Drained),
     Stdin(io::Stdin),
-    Udp(UdpSocket),
+    Udp(udp::Udp),
     Lookup(lookup::Lookup),
     Stdout(io::Stdout),
     Stderr(io::Stderr),
@@ -88,7 +88,7 @@ impl AsFd for Source {
             Source::Listener(listener) => listener.as_fd(),
             Source::Stream(stream, _) => stream.as_fd(),
             Source::Stdin(stdin) => stdin.as_fd(),
-            Source::Udp(socket) => socket.as_fd(),
+            Source::Udp(udp) => udp.socket.as_fd(),
             Source::Lookup(_) => unreachable!("a lookup has no descriptor"),
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
@@ -114,7 +114,7 @@ impl AsSocket for Source {
             Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_) => {
                 unreachable!("standard streams are not waited for on Windows")
             }
-            Source::Udp(socket) => socket.as_socket(),
+            Source::Udp(udp) => udp.socket.as_socket(),
             Source::Lookup(_) => unreachable!("a lookup has no socket"),
         }
     }

@@ -1,7 +1,7 @@
 //! UDP and the lookup of names: there are none.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{Kind, Source};
 use crate::io::error;
@@ -33,11 +33,18 @@ impl Source {
         unsupported()
     }
 
-    pub(crate) fn try_send_many(&self, _datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        _datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
         unsupported()
     }
 
     pub(crate) fn try_receive(&self, _buf: &mut [u8], _peek: bool) -> io::Result<(usize, SocketAddr)> {
+        unsupported()
+    }
+
+    pub(crate) fn try_receive_many(&self, _limit: usize, _take: impl FnMut(Vec<u8>, SocketAddr)) -> io::Result<usize> {
         unsupported()
     }
 
@@ -63,7 +70,7 @@ impl Source {
         Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
     }
 
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         Err(error(io::ErrorKind::Unsupported, NO_LOOKUP))
     }
 }

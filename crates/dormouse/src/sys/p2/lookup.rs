@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use wasip2::io::poll::Pollable;
 use wasip2::sockets::ip_name_lookup::{ResolveAddressStream, resolve_addresses};
@@ -11,6 +11,7 @@ use wasip2::sockets::network::{ErrorCode, IpAddress};
 use super::net::with_network;
 use super::{Other, Source, net};
 use crate::sys::Side;
+use crate::sys::wasi::check_zone;
 
 struct Lookup(ResolveAddressStream);
 
@@ -27,19 +28,21 @@ impl Other for Lookup {
 impl Source {
     /// Begins to look a name up.
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
+        check_zone(host)?;
         let lookup = with_network(|network| resolve_addresses(network, host)).map_err(error)?;
         Ok(Source { other: Some(Box::new(Lookup(lookup))), ..Source::default() })
     }
 
-    /// The next address of the name; `None` after the last.
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    /// The next address of the name, with port 0; `None` after the last.
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         let other: Option<&dyn Any> = self.other.as_deref().map(|other| other as &dyn Any);
         let Some(Lookup(lookup)) = other.and_then(|other| other.downcast_ref()) else { return Ok(None) };
         let next = lookup.resolve_next_address().map_err(error)?;
-        Ok(next.map(|addr| match addr {
+        let ip = next.map(|addr| match addr {
             IpAddress::Ipv4((a, b, c, d)) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
             IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)),
-        }))
+        });
+        Ok(ip.map(|ip| SocketAddr::new(ip, 0)))
     }
 }
 

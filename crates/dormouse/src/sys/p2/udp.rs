@@ -2,7 +2,7 @@
 //! the calls that follow.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,15 +19,26 @@ use wasip2::sockets::udp_create_socket::create_udp_socket;
 use super::net::{self, from_wasi, to_wasi, with_network};
 use super::{Other, Source, abi, budget};
 use crate::sys::Side;
+use crate::sys::datagrams::{self, Datagrams};
 
 /// How many datagrams are asked for at once; wasmtime gives no more (wasmtime-wasi 48.0.8, p2/host/udp.rs).
 const BATCH: u64 = 16;
 
-/// How long wasmtime gets to let go of a socket that is to name another peer, in nanoseconds.
-const LET_GO: u64 = 1_000_000;
-
 /// EMSGSIZE of WASI, which std has no kind for.
 const TOO_LARGE: i32 = 35;
+
+/// How often the host gets its turn before a connect looks at what has come: the driver reports a socket in one, the
+/// host's receive runs in the next.
+const TURNS: u32 = 3;
+
+/// A millisecond, the least that wasmtime's clock waits for.
+const LATER: u64 = 1_000_000;
+
+/// How long, in those, an address may stay in use that was the socket's own. Then another program has taken it.
+const PATIENCE: u32 = 5000;
+
+/// How often it is tried again at once before that.
+const AT_ONCE: u32 = 64;
 
 /// A UDP socket. The streams are children of the socket and go first.
 struct Udp {
@@ -36,8 +47,9 @@ struct Udp {
     /// Received, and not asked for yet.
     received: RefCell<VecDeque<IncomingDatagram>>,
     sent: Cell<bool>,
-    /// The host has been told to wait for the next one.
-    waited: Cell<bool>,
+    /// The host has been asked for a datagram since the streams were opened, or for a pollable of one.
+    asked: Cell<bool>,
+    datagrams: Datagrams,
 }
 
 impl Other for Udp {
@@ -45,8 +57,7 @@ impl Other for Udp {
         match (&*self.streams.borrow(), side) {
             (None, _) => self.socket.subscribe(),
             (Some((incoming, _)), Side::Read) => {
-                // Somebody may wait who has not tried.
-                self.waited.set(true);
+                self.asked.set(true);
                 incoming.subscribe()
             }
             (Some((_, outgoing)), Side::Write) => outgoing.subscribe(),
@@ -87,46 +98,155 @@ impl Udp {
         }
     }
 
-    /// Hands the next datagram to `take`, which says whether it is done with.
-    fn receive<T>(&self, take: impl FnOnce(&IncomingDatagram) -> (T, bool)) -> io::Result<T> {
-        let mut received = self.received.borrow_mut();
-        if received.is_empty() {
-            let streams = self.streams.borrow();
-            let Some((incoming, _)) = &*streams else { return Err(io::ErrorKind::NotConnected.into()) };
-            received.extend(incoming.receive(BATCH).map_err(error)?);
+    fn send_one(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        if to.is_none() {
+            self.datagrams.peer()?;
         }
-        let Some(datagram) = received.front() else {
-            self.waited.set(true);
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        let (taken, done) = take(datagram);
-        if done {
-            received.pop_front();
-        }
-        Ok(taken)
+        self.send(&[outgoing(buf, to)]).map(|_| buf.len())
     }
 
-    /// New streams: for one peer, or for all.
-    fn open(&self, peer: Option<SocketAddr>) -> io::Result<()> {
-        // The old ones go first: there may be one pair at a time, or the host traps.
-        self.streams.take();
-        if self.waited.take() {
-            // wasmtime has a task of its own wait for a datagram. Dropping the stream aborts it, but it lets go of the socket
-            // when it runs next, and until then `stream` traps ("needs exclusive access": wasmtime-wasi 48.0.8, p2/udp.rs
-            // `poll_recv_ready`, p2/host/udp.rs `stream`). On the stock command that is another thread.
-            abi::poll_into(&[subscribe_duration(LET_GO).handle()], &mut [MaybeUninit::uninit()]);
+    /// Asks the host for datagrams. Returns true if it gave as many as it was asked for.
+    ///
+    /// wasmtime drops an error that comes after the first datagram of a batch, also one that the network has sent back.
+    /// Those are of connected sockets alone, so such a socket moves one datagram at a time.
+    fn fill(&self) -> io::Result<bool> {
+        let limit = if self.datagrams.peer().is_ok() { 1 } else { BATCH };
+        let streams = self.streams.borrow();
+        let Some((incoming, _)) = &*streams else { return Err(io::ErrorKind::NotConnected.into()) };
+        self.asked.set(true);
+        let received = incoming.receive(limit).map_err(error)?;
+        let full = received.len() as u64 == limit;
+        self.received.borrow_mut().extend(received.into_iter().filter(|it| self.datagrams.hears(from_wasi(it.remote_address))));
+        Ok(full)
+    }
+
+    /// The next datagram, which stays in the queue.
+    fn front(&self) -> io::Result<RefMut<'_, VecDeque<IncomingDatagram>>> {
+        self.datagrams.failed()?;
+        if self.received.borrow().is_empty() {
+            self.fill()?;
         }
-        let streams = self.socket.stream(peer.map(to_wasi)).map_err(error)?;
-        self.streams.replace(Some(streams));
+        let received = self.received.borrow_mut();
+        if received.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(received) }
+    }
+
+    /// Takes what has come into our queue. Returns true if the host may have a receive under way then.
+    fn drain(&self) -> bool {
+        for _ in 0..TURNS {
+            give_turn(0);
+        }
+        // As many as a socket's buffer has room for, if somebody keeps sending.
+        for _ in 0..1024 {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(error) => self.datagrams.keep(error),
+            }
+        }
+        false
+    }
+
+    /// Talks to this peer alone from now on. If that fails nothing has changed.
+    ///
+    /// A socket has new streams for a new peer, and wasmtime traps if the old ones are there, or if a receive of the old
+    /// incoming one is under way in a task of its own: "needs exclusive access" (wasmtime-wasi 48.0.8, p2/host/udp.rs
+    /// `stream`, p2/udp.rs `poll_recv_ready`). Dropping the stream only aborts that task; it lets go of the socket when it
+    /// runs next, on the stock command on another thread, and there is no call that tells. A receive is under way whenever
+    /// the host was last asked in vain. So such a socket is not asked for streams again: it is replaced by a new one with
+    /// the same address, which can be bound as soon as the task has let go of the old one.
+    fn connect(&mut self, peer: SocketAddr) -> io::Result<()> {
+        let before = self.datagrams.peer().ok();
+        if before == Some(peer) {
+            return Ok(());
+        }
+        let local = self.socket.local_address().map(from_wasi).map_err(error)?;
+        rehearse(local, peer)?;
+        if self.asked.get() && self.drain() {
+            self.replace(local)?;
+        }
+        if let Err(error) = self.open(Some(peer)) {
+            self.open(before)?;
+            return Err(error);
+        }
+        self.datagrams.set_peer(peer);
+        self.received.get_mut().retain(|datagram| self.datagrams.hears(from_wasi(datagram.remote_address)));
         Ok(())
+    }
+
+    /// New streams, of a socket whose old ones are dropped here: for one peer, or for all.
+    fn open(&mut self, peer: Option<SocketAddr>) -> io::Result<()> {
+        self.streams.take();
+        self.streams = Some(self.socket.stream(peer.map(to_wasi)).map_err(error)?).into();
+        self.asked.set(false);
+        Ok(())
+    }
+
+    /// A new socket with the same address and options. What arrives while no socket has the address is lost.
+    fn replace(&mut self, local: SocketAddr) -> io::Result<()> {
+        let socket = create(local.is_ipv6())?;
+        let old = &self.socket;
+        let _ = old.unicast_hop_limit().and_then(|hops| socket.set_unicast_hop_limit(hops));
+        let _ = old.receive_buffer_size().and_then(|bytes| socket.set_receive_buffer_size(bytes));
+        let _ = old.send_buffer_size().and_then(|bytes| socket.set_send_buffer_size(bytes));
+        self.streams.take();
+        self.socket = socket;
+        let mut tries = 0;
+        loop {
+            match bind(&self.socket, local) {
+                Err(ErrorCode::AddressInUse) if tries < AT_ONCE + PATIENCE => {
+                    give_turn(if tries < AT_ONCE { 0 } else { LATER });
+                    tries += 1;
+                }
+                bound => return bound.map_err(error),
+            }
+        }
+    }
+}
+
+fn create(v6: bool) -> io::Result<UdpSocket> {
+    create_udp_socket(if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 }).map_err(error)
+}
+
+/// wasmtime has nothing to wait for here.
+fn bind(socket: &UdpSocket, addr: SocketAddr) -> Result<(), ErrorCode> {
+    with_network(|network| socket.start_bind(network, to_wasi(addr)))?;
+    socket.finish_bind()
+}
+
+fn outgoing(data: &[u8], to: Option<SocketAddr>) -> OutgoingDatagram {
+    OutgoingDatagram { data: data.to_vec(), remote_address: to.map(to_wasi) }
+}
+
+/// Lets the host run its tasks, and waits for so many nanoseconds.
+fn give_turn(nanos: u64) {
+    abi::poll_into(&[subscribe_duration(nanos).handle()], &mut [MaybeUninit::uninit()]);
+}
+
+/// Connects another socket first. After a connect that fails with EINVAL wasmtime dissolves the association and tries
+/// again, and Linux then takes the port away from a socket that did not ask for a certain one (wasmtime-wasi 48.0.8,
+/// sockets/udp.rs `connect`): the socket would not be what it was before.
+fn rehearse(local: SocketAddr, peer: SocketAddr) -> io::Result<()> {
+    if datagrams::cannot_fail(local.ip(), peer.ip()) {
+        return Ok(());
+    }
+    let socket = create(local.is_ipv6())?;
+    // Of a host that allows that address with one port only nothing is learnt.
+    match bind(&socket, SocketAddr::new(local.ip(), 0)) {
+        Ok(()) => socket.stream(Some(to_wasi(peer))).map(|_| ()).map_err(error),
+        Err(_) => Ok(()),
     }
 }
 
 impl Source {
     pub(crate) fn udp(v6: bool) -> io::Result<Self> {
-        let family = if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
-        let socket = create_udp_socket(family).map_err(error)?;
-        let udp = Udp { streams: RefCell::default(), socket, received: RefCell::default(), sent: Cell::default(), waited: Cell::default() };
+        let udp = Udp {
+            streams: RefCell::default(),
+            socket: create(v6)?,
+            received: RefCell::default(),
+            sent: Cell::default(),
+            asked: Cell::default(),
+            datagrams: Datagrams::default(),
+        };
         Ok(Source { other: Some(Box::new(udp)), ..Source::default() })
     }
 
@@ -146,29 +266,69 @@ impl Source {
 
     /// Talks to this peer alone from now on, or, once bound, to all. The poller does not know the source now.
     pub(crate) fn connect_udp(&mut self, peer: Option<SocketAddr>) -> io::Result<()> {
+        // They are children of the streams.
         self.pollables = Default::default();
-        self.as_udp()?.open(peer)
+        let other: Option<&mut dyn Any> = self.other.as_deref_mut().map(|other| other as &mut dyn Any);
+        let udp: &mut Udp = other.and_then(|other| other.downcast_mut()).ok_or(io::ErrorKind::NotConnected)?;
+        match peer {
+            Some(peer) => udp.connect(peer),
+            None => udp.open(None),
+        }
     }
 
     pub(crate) fn try_send(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        let datagram = OutgoingDatagram { data: buf.to_vec(), remote_address: to.map(to_wasi) };
-        self.as_udp()?.send(&[datagram]).map(|_| buf.len())
+        let udp = self.as_udp()?;
+        udp.datagrams.failed()?;
+        udp.send_one(buf, to)
     }
 
     /// How many of them have been sent.
-    pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
-        let batch = datagrams.iter().take(BATCH as usize);
-        let batch: Vec<_> = batch
-            .map(|(data, to)| OutgoingDatagram { data: data.to_vec(), remote_address: to.map(to_wasi) })
-            .collect();
-        self.as_udp()?.send(&batch)
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
+        let udp = self.as_udp()?;
+        udp.datagrams.failed()?;
+        // See `fill`.
+        if udp.datagrams.peer().is_ok() {
+            return udp.datagrams.send_many(datagrams.take(BATCH as usize), |(data, to)| udp.send_one(data, to));
+        }
+        let mut batch = Vec::new();
+        for (data, to) in datagrams.take(BATCH as usize) {
+            match (to, batch.is_empty()) {
+                (Some(_), _) => batch.push(outgoing(data, to)),
+                (None, true) => return Err(io::ErrorKind::NotConnected.into()),
+                // That is an error of the next call.
+                (None, false) => break,
+            }
+        }
+        udp.send(&batch)
     }
 
     pub(crate) fn try_receive(&self, buf: &mut [u8], peek: bool) -> io::Result<(usize, SocketAddr)> {
-        self.as_udp()?.receive(|datagram| {
-            let n = datagram.data.len().min(buf.len());
-            buf[..n].copy_from_slice(&datagram.data[..n]);
-            ((n, from_wasi(datagram.remote_address)), !peek)
+        let mut received = self.as_udp()?.front()?;
+        let datagram = &received[0];
+        let n = datagram.data.len().min(buf.len());
+        buf[..n].copy_from_slice(&datagram.data[..n]);
+        let from = from_wasi(datagram.remote_address);
+        if !peek {
+            received.pop_front();
+        }
+        Ok((n, from))
+    }
+
+    /// How many have been received and handed to `take`.
+    pub(crate) fn try_receive_many(
+        &self,
+        limit: usize,
+        mut take: impl FnMut(Vec<u8>, SocketAddr),
+    ) -> io::Result<usize> {
+        let udp = self.as_udp()?;
+        udp.datagrams.receive_many(limit, || {
+            if let Some(datagram) = udp.front()?.pop_front() {
+                take(datagram.data, from_wasi(datagram.remote_address));
+            }
+            Ok(())
         })
     }
 
@@ -177,10 +337,7 @@ impl Source {
     }
 
     pub(crate) fn udp_peer_addr(&self) -> io::Result<SocketAddr> {
-        self.as_udp()?.socket.remote_address().map(from_wasi).map_err(|code| match code {
-            ErrorCode::InvalidState => io::ErrorKind::NotConnected.into(),
-            code => error(code),
-        })
+        self.as_udp()?.datagrams.peer()
     }
 
     pub(super) fn udp_socket(&self) -> io::Result<&UdpSocket> {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::vec;
 
 use wasip3::sockets::ip_name_lookup::{ErrorCode, IpAddress, resolve_addresses};
@@ -11,6 +11,7 @@ use super::abi::Waitable;
 use super::call::Call;
 use super::{Other, Source, State};
 use crate::sys::Side;
+use crate::sys::wasi::check_zone;
 
 type Answer = io::Result<vec::IntoIter<IpAddress>>;
 
@@ -35,6 +36,7 @@ impl Other for Lookup {
 impl Source {
     /// Begins to look a name up.
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
+        check_zone(host)?;
         let host = host.to_owned();
         let call = Call::new(async move { resolve_addresses(host).await.map(Vec::into_iter).map_err(error) });
         let lookup = match call {
@@ -44,8 +46,8 @@ impl Source {
         Ok(Source::new(State::Other(Box::new(lookup))))
     }
 
-    /// The next address of the name; `None` after the last.
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    /// The next address of the name, with port 0; `None` after the last.
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         let State::Other(other) = &mut *self.state.borrow_mut() else { return Ok(None) };
         let other: &mut dyn Any = &mut **other;
         let Some(lookup) = other.downcast_mut::<Lookup>() else { return Ok(None) };
@@ -54,10 +56,11 @@ impl Source {
             *lookup = Lookup::Answered(answer?);
         }
         let Lookup::Answered(addresses) = lookup else { return Ok(None) };
-        Ok(addresses.next().map(|addr| match addr {
+        let ip = addresses.next().map(|addr| match addr {
             IpAddress::Ipv4((a, b, c, d)) => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
             IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)),
-        }))
+        });
+        Ok(ip.map(|ip| SocketAddr::new(ip, 0)))
     }
 }
 

@@ -6,13 +6,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use wasip3::sockets::types::{ErrorCode, IpSocketAddress, UdpSocket};
+use wasip3::sockets::types::{IpSocketAddress, UdpSocket};
 
 use super::abi::Waitable;
 use super::call::Call;
 use super::net::{error, family, from_wasi, to_wasi};
 use super::{Other, Source, State};
 use crate::sys::Side;
+use crate::sys::datagrams::{self, Datagrams};
 
 type Datagram = (Vec<u8>, IpSocketAddress);
 
@@ -22,6 +23,7 @@ struct Udp {
     receiving: Option<Call<io::Result<Datagram>>>,
     /// Received, and not asked for yet.
     received: Option<Datagram>,
+    datagrams: Rc<Datagrams>,
 }
 
 impl Other for Udp {
@@ -48,6 +50,9 @@ impl Udp {
 
     fn send(&mut self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         self.settle()?;
+        if to.is_none() {
+            self.datagrams.peer()?;
+        }
         let (socket, data, to) = (Rc::clone(&self.socket), buf.to_vec(), to.map(to_wasi));
         match Call::new(async move { socket.send(data, to).await.map_err(error) }) {
             Ok(result) => result?,
@@ -56,7 +61,18 @@ impl Udp {
         Ok(buf.len())
     }
 
+    /// The next datagram that is for the program. What came from others before the connect, the host has as well.
     fn receive(&mut self) -> io::Result<Datagram> {
+        self.datagrams.failed()?;
+        loop {
+            let datagram = self.receive_any()?;
+            if self.datagrams.hears(from_wasi(datagram.1)) {
+                return Ok(datagram);
+            }
+        }
+    }
+
+    fn receive_any(&mut self) -> io::Result<Datagram> {
         if let Some(datagram) = self.received.take() {
             return Ok(datagram);
         }
@@ -74,12 +90,41 @@ impl Udp {
             }
         }
     }
+
+    /// A receive that is under way stays so: it takes what comes next, from whichever peer the socket has then.
+    fn connect(&mut self, peer: SocketAddr) -> io::Result<()> {
+        self.rehearse(peer)?;
+        if let Err(code) = self.socket.connect(to_wasi(peer)) {
+            if let Ok(before) = self.datagrams.peer() {
+                let _ = self.socket.connect(to_wasi(before));
+            }
+            return Err(error(code));
+        }
+        self.datagrams.set_peer(peer);
+        Ok(())
+    }
+
+    /// Connects another socket first. After a connect that fails with EINVAL wasmtime dissolves the association and tries
+    /// again, and Linux then takes the port away from a socket that did not ask for a certain one (wasmtime-wasi 48.0.8,
+    /// sockets/udp.rs `connect`): the socket would not be what it was before.
+    fn rehearse(&self, peer: SocketAddr) -> io::Result<()> {
+        let local = self.socket.get_local_address().map(from_wasi).map_err(error)?;
+        if datagrams::cannot_fail(local.ip(), peer.ip()) {
+            return Ok(());
+        }
+        let socket = UdpSocket::create(family(local.is_ipv6())).map_err(error)?;
+        // Of a host that allows that address with one port only nothing is learnt.
+        match socket.bind(to_wasi(SocketAddr::new(local.ip(), 0))) {
+            Ok(()) => socket.connect(to_wasi(peer)).map_err(error),
+            Err(_) => Ok(()),
+        }
+    }
 }
 
 impl Source {
     pub(crate) fn udp(v6: bool) -> io::Result<Self> {
         let socket = Rc::new(UdpSocket::create(family(v6)).map_err(error)?);
-        let udp = Udp { socket, sending: None, receiving: None, received: None };
+        let udp = Udp { socket, sending: None, receiving: None, received: None, datagrams: Rc::default() };
         Ok(Source::new(State::Other(Box::new(udp))))
     }
 
@@ -97,35 +142,28 @@ impl Source {
 
     /// Talks to this peer alone from now on, or, once bound, to all. The poller does not know the source now.
     pub(crate) fn connect_udp(&mut self, peer: Option<SocketAddr>) -> io::Result<()> {
-        self.with_udp(|udp| {
-            // What has come already is kept if it is of this peer. What is waited for would be of the other.
-            if let Some(Ok(datagram)) = udp.receiving.as_mut().and_then(Call::try_finish) {
-                udp.received = Some(datagram);
-            }
-            udp.receiving = None;
-            udp.received.take_if(|(_, from)| peer.is_some_and(|peer| from_wasi(*from) != peer));
-            match peer {
-                Some(peer) => udp.socket.connect(to_wasi(peer)).map_err(error),
-                None => Ok(()),
-            }
-        })
+        match peer {
+            Some(peer) => self.with_udp(|udp| udp.connect(peer)),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn try_send(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.with_udp(|udp| udp.send(buf, to))
+        self.with_udp(|udp| {
+            udp.datagrams.failed()?;
+            udp.send(buf, to)
+        })
     }
 
     /// How many of them have been sent.
-    pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
         self.with_udp(|udp| {
-            for (sent, &(data, to)) in datagrams.iter().enumerate() {
-                match udp.send(data, to) {
-                    Ok(_) => {}
-                    Err(error) if sent == 0 => return Err(error),
-                    Err(_) => return Ok(sent),
-                }
-            }
-            Ok(datagrams.len())
+            let kept = Rc::clone(&udp.datagrams);
+            kept.failed()?;
+            kept.send_many(datagrams, |(data, to)| udp.send(data, to))
         })
     }
 
@@ -141,15 +179,27 @@ impl Source {
         })
     }
 
+    /// How many have been received and handed to `take`.
+    pub(crate) fn try_receive_many(
+        &self,
+        limit: usize,
+        mut take: impl FnMut(Vec<u8>, SocketAddr),
+    ) -> io::Result<usize> {
+        self.with_udp(|udp| {
+            Rc::clone(&udp.datagrams).receive_many(limit, || {
+                let (data, from) = udp.receive()?;
+                take(data, from_wasi(from));
+                Ok(())
+            })
+        })
+    }
+
     pub(crate) fn udp_local_addr(&self) -> io::Result<SocketAddr> {
         self.udp_socket()?.get_local_address().map(from_wasi).map_err(error)
     }
 
     pub(crate) fn udp_peer_addr(&self) -> io::Result<SocketAddr> {
-        self.udp_socket()?.get_remote_address().map(from_wasi).map_err(|code| match code {
-            ErrorCode::InvalidState => io::ErrorKind::NotConnected.into(),
-            code => error(code),
-        })
+        self.with_udp(|udp| udp.datagrams.peer())
     }
 
     pub(super) fn udp_socket(&self) -> io::Result<Rc<UdpSocket>> {

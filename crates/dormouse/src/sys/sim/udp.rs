@@ -1,7 +1,7 @@
 //! UDP and names: a simulated network has none yet.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{Source, World, host};
 
@@ -39,12 +39,19 @@ impl Source {
         self.host()?.try_send(buf, to)
     }
 
-    pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
+    pub(crate) fn try_send_many<'a>(
+        &self,
+        datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> io::Result<usize> {
         self.host()?.try_send_many(datagrams)
     }
 
     pub(crate) fn try_receive(&self, buf: &mut [u8], peek: bool) -> io::Result<(usize, SocketAddr)> {
         self.host()?.try_receive(buf, peek)
+    }
+
+    pub(crate) fn try_receive_many(&self, limit: usize, take: impl FnMut(Vec<u8>, SocketAddr)) -> io::Result<usize> {
+        self.host()?.try_receive_many(limit, take)
     }
 
     pub(crate) fn udp_local_addr(&self) -> io::Result<SocketAddr> {
@@ -62,7 +69,7 @@ impl Source {
         }
     }
 
-    pub(crate) fn try_next_address(&self) -> io::Result<Option<IpAddr>> {
+    pub(crate) fn try_next_address(&self) -> io::Result<Option<SocketAddr>> {
         self.host()?.try_next_address()
     }
 

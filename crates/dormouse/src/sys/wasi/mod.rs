@@ -12,6 +12,18 @@ pub(crate) use abi::spawn_local;
 
 pub(crate) const THREADS: bool = false;
 
+/// Refuses the name of an interface after an address (`fe80::1%eth0`): there is no call that knows it.
+#[cfg(not(target_env = "p1"))]
+pub(super) fn check_zone(host: &str) -> std::io::Result<()> {
+    match host.contains('%') {
+        true => Err(crate::io::error(
+            std::io::ErrorKind::InvalidInput,
+            "WASI does not know interfaces by name; give the number, as in fe80::1%2",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Ends a wait of another thread; there is none.
 #[derive(Clone)]
 pub(crate) struct Notifier;

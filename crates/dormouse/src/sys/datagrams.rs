@@ -1,0 +1,99 @@
+//! UDP, as far as all backends do the same: which peer a socket hears, and an error that is kept for the next call.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+#[cfg(target_os = "wasi")]
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+/// What a backend keeps of a UDP socket beside the host's own socket.
+#[derive(Default)]
+pub(super) struct Datagrams {
+    peer: Cell<Option<SocketAddr>>,
+    /// An error that the host has reported once, to a batch that had done something already.
+    failed: Cell<Option<io::Error>>,
+}
+
+impl Datagrams {
+    /// The peer that the socket is connected to.
+    pub(super) fn peer(&self) -> io::Result<SocketAddr> {
+        self.peer.get().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    pub(super) fn set_peer(&self, peer: SocketAddr) {
+        self.peer.set(Some(peer));
+    }
+
+    /// True if a datagram from this address is for the program. A host filters what arrives after a connect; what is in
+    /// its queue by then, or in one of ours, is filtered here.
+    pub(super) fn hears(&self, from: SocketAddr) -> bool {
+        let Some(peer) = self.peer.get() else { return true };
+        let scope = |addr| match addr {
+            SocketAddr::V6(addr) => addr.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        // Not of each address is it known which interface it belongs to.
+        let scopes = [scope(peer), scope(from)];
+        (peer.ip(), peer.port()) == (from.ip(), from.port()) && (scopes.contains(&0) || scopes[0] == scopes[1])
+    }
+
+    pub(super) fn keep(&self, error: io::Error) {
+        self.failed.set(Some(error));
+    }
+
+    /// Returns the error that was kept, once. Each operation begins with this.
+    pub(super) fn failed(&self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Receives up to `limit` datagrams, and returns how many. An error after the first one is kept.
+    pub(super) fn receive_many(&self, limit: usize, mut receive: impl FnMut() -> io::Result<()>) -> io::Result<usize> {
+        for count in 0..limit {
+            if let Err(error) = receive() {
+                if count == 0 {
+                    return Err(error);
+                }
+                if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                    self.keep(error);
+                }
+                return Ok(count);
+            }
+        }
+        Ok(limit)
+    }
+
+    /// Sends datagrams in order, and returns how many. An error after the first one is kept, if it tells of an earlier
+    /// datagram; one about the datagram itself is met again by the next call.
+    pub(super) fn send_many<D>(
+        &self,
+        datagrams: impl Iterator<Item = D>,
+        mut send: impl FnMut(D) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut sent = 0;
+        for datagram in datagrams {
+            if let Err(error) = send(datagram) {
+                if sent == 0 {
+                    return Err(error);
+                }
+                if tells_of_an_earlier_one(error.kind()) {
+                    self.keep(error);
+                }
+                break;
+            }
+            sent += 1;
+        }
+        Ok(sent)
+    }
+}
+
+/// True if the network sent the error back: the host reports it once, by whichever call comes next.
+fn tells_of_an_earlier_one(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(kind, ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown)
+}
+
+/// True if a socket with this address can surely be connected to that one: no route has to be found.
+#[cfg(target_os = "wasi")]
+pub(super) fn cannot_fail(local: IpAddr, peer: IpAddr) -> bool {
+    peer.is_loopback() && (local.is_loopback() || local.is_unspecified()) && local.is_ipv4() == peer.is_ipv4()
+}
