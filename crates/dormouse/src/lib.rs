@@ -39,6 +39,7 @@
 #![warn(missing_docs)]
 
 mod compat;
+mod contain;
 pub mod fs;
 pub mod io;
 pub mod net;

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::contain::Unwound;
 use crate::io::error;
 use crate::reactor::Reactor;
 use crate::sys::{self, Notifier, Until};
@@ -42,7 +43,7 @@ pub const EXIT_STALLED: i32 = 2;
 /// What the loop needs of the tasks. Installed by the first `spawn`, so that a program that spawns nothing does not
 /// link it.
 pub(crate) trait Tasks {
-    /// Runs each task that is runnable now, once.
+    /// Runs each task that is runnable now, once; or some of them, if they do so much that a turn is due before the others.
     fn run_batch(&self);
     /// Whether a task is runnable.
     fn is_runnable(&self) -> bool;
@@ -128,7 +129,8 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let main = Arc::new(MainWaker { woken: AtomicBool::new(true), notifier: reactor.notifier() });
     let waker = Waker::from(Arc::clone(&main));
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(Unwound::new(future));
+    let mut skip = 0;
     let mut tasks: Option<Rc<dyn Tasks>> = None;
     let notifier = reactor.notifier();
     loop {
@@ -136,10 +138,11 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
             if let Some(tasks) = &tasks {
                 tasks.main_runs();
             }
-            reactor.refill_budget();
+            reactor.begin_poll(skip);
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return Ok(output);
             }
+            skip = reactor.end_poll();
         }
         if tasks.is_none() {
             tasks = installed();
@@ -222,13 +225,16 @@ impl Entered {
         let reactor = Reactor::current()?;
         let host = sys::enter()?;
         assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
+        // What was used before is of no task.
+        reactor.end_poll();
         Ok(Entered { reactor, _host: host })
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if let Some(tasks) = TASKS.with(|slot| slot.take()) {
+        // The thread may be ending, and with it what is of the thread.
+        if let Ok(Some(tasks)) = TASKS.try_with(|slot| slot.take()) {
             tasks.shut_down();
         }
         if !std::thread::panicking() {

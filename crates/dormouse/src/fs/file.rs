@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 
 use super::context;
-use crate::reactor::{Handle, Reactor, Share};
+use crate::reactor::{Handle, Moved, Reactor, Share};
 use crate::sys::{PIPE_BUF, Side, Source};
 
 /// An open file, pipe or device.
@@ -203,14 +203,21 @@ fn try_write(source: &Source, mut file: &fs::File, buf: &[u8]) -> io::Result<usi
 }
 
 /// Runs an operation that is always ready. It counts as any other, so that the task leaves others their turn.
-fn poll_now<T>(cx: &mut Context<'_>, mut op: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
-    if let Some(reactor) = Reactor::running() {
+fn poll_now<T: Moved>(cx: &mut Context<'_>, mut op: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
+    let reactor = Reactor::running();
+    if let Some(reactor) = &reactor {
         ready!(reactor.poll_budget(cx));
     }
     loop {
         match op() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return Poll::Ready(result),
+            Ok(done) => {
+                if let Some(reactor) = &reactor {
+                    reactor.spend(done.bytes());
+                }
+                return Poll::Ready(Ok(done));
+            }
+            Err(error) => return Poll::Ready(Err(error)),
         }
     }
 }

@@ -9,10 +9,11 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
+use crate::contain::SafeWaker;
 use crate::reactor::{self, Chore, Reactor};
 use crate::runtime;
 use crate::sys::Source;
@@ -118,7 +119,7 @@ struct Lines {
     /// The host refused: told to the next writer.
     failed: RefCell<Option<io::Error>>,
     /// Writers that wait for room, and flushers.
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Vec<SafeWaker>>,
 }
 
 impl Lines {
@@ -154,6 +155,9 @@ impl Lines {
         // A reader that is always fast enough must not keep this task running for ever.
         if let Some(reactor) = Reactor::running() {
             ready!(reactor.poll_budget(cx));
+            if self.lines.get() < FULL {
+                reactor.spend(buf.len().min(FULL));
+            }
         }
         if self.lines.get() >= FULL {
             return self.wait(cx);
@@ -191,9 +195,11 @@ impl Lines {
         if Reactor::running().is_none() {
             return Poll::Ready(Err(reactor::no_runtime()));
         }
+        // A clone is code of others, and may write.
+        let waker = SafeWaker::new(cx.waker());
         let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
+        if !waiting.iter().any(|other| other.is_same(&waker)) {
+            waiting.push(waker);
         }
         Poll::Pending
     }
@@ -255,7 +261,7 @@ impl Lines {
         drop(buffer);
         let is_news = lines - sent < FULL || self.out.get() > out;
         let waiting = if is_news { self.waiting.take() } else { Vec::new() };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(SafeWaker::wake);
         // Who was woken may have written.
         self.lines.get() == 0 && self.wanted.get().is_none()
     }
@@ -285,14 +291,14 @@ impl Chore for Draining {
     fn failed(&self, error: io::Error) {
         self.0.draining.set(false);
         self.0.failed.replace(Some(error));
-        self.0.waiting.take().into_iter().for_each(Waker::wake);
+        self.0.waiting.take().into_iter().for_each(SafeWaker::wake);
     }
 }
 
 /// Sends what has no newline yet, and has the runtime wait until the host is through with it.
 fn flush_at_end() {
     for slot in [&STDOUT, &STDERR] {
-        if let Some(lines) = slot.with(|slot| slot.borrow().clone())
+        if let Ok(Some(lines)) = slot.try_with(|slot| slot.borrow().clone())
             && lines.out.get() < lines.end()
         {
             lines.wanted.set(Some(lines.end()));

@@ -148,7 +148,9 @@ impl UdpSocket {
         let received = self.handle.retry(Side::Read, |socket| {
             socket.try_receive_many(limit, |data, from| into.push(Datagram { data, addr: Some(from) }))
         });
-        received.await
+        let count = received.await?;
+        self.handle.spend(moved(&into[into.len() - count..]));
+        Ok(count)
     }
 
     /// Sends some of the datagrams, in order, waiting for room for at least one, and tells how many. On wasip2 one host call
@@ -161,7 +163,9 @@ impl UdpSocket {
             return Ok(0);
         }
         let batch = || datagrams.iter().map(|datagram| (&datagram.data[..], datagram.addr.map(reachable)));
-        self.handle.retry(Side::Write, |socket| socket.try_send_many(batch())).await
+        let count = self.handle.retry(Side::Write, |socket| socket.try_send_many(batch())).await?;
+        self.handle.spend(moved(&datagrams[..count]));
+        Ok(count)
     }
 
     /// Until when operations may wait: as [`TcpStream::set_deadline`](super::TcpStream::set_deadline).
@@ -220,6 +224,11 @@ impl UdpSocket {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.handle.with(|socket| socket.udp_peer_addr())
     }
+}
+
+/// How much work these were: each is an operation of the host's.
+fn moved(datagrams: &[Datagram]) -> usize {
+    datagrams.iter().map(|datagram| datagram.data.len().max(crate::reactor::BYTES_PER_UNIT)).sum()
 }
 
 impl fmt::Debug for UdpSocket {

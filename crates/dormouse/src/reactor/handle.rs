@@ -3,15 +3,42 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::slot::{Id, OWNERS, SHARED, Slot, UNPARKED};
 use super::{Key, Next, Reactor};
+use crate::contain::SafeWaker;
 use crate::io::closed;
 use crate::sys::{Side, Source};
 use crate::time::Instant;
+
+/// What an operation has done: how many bytes it has moved counts.
+pub(crate) trait Moved {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Moved for usize {
+    fn bytes(&self) -> usize {
+        *self
+    }
+}
+
+impl Moved for (usize, SocketAddr) {
+    fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+/// A place in a file.
+impl Moved for u64 {}
+impl Moved for () {}
+impl Moved for Option<SocketAddr> {}
+impl Moved for (Source, SocketAddr) {}
 
 /// Owns a source that is registered with the reactor, until it is closed.
 pub(crate) struct Handle {
@@ -65,13 +92,13 @@ impl Handle {
             }
             _ => return Err(closed()),
         };
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(SafeWaker::wake);
         result
     }
 
     /// Wakes all that is parked, to try again.
     pub(crate) fn wake(&self) {
-        self.reactor.reset(self.key).into_iter().for_each(Waker::wake);
+        self.reactor.reset(self.key).into_iter().for_each(SafeWaker::wake);
     }
 
     /// Calls what does not wait.
@@ -87,7 +114,7 @@ impl Handle {
     pub(crate) fn close(&self) -> io::Result<()> {
         let source = self.source.try_borrow_mut().ok().and_then(|mut source| source.take()).ok_or_else(closed)?;
         let slot = self.release(source);
-        slot.into_iter().flat_map(Slot::into_wakers).for_each(Waker::wake);
+        slot.into_iter().flat_map(Slot::into_wakers).for_each(SafeWaker::wake);
         Ok(())
     }
 
@@ -105,7 +132,11 @@ impl Handle {
 
     /// Runs `op` until it says something else than `WouldBlock`, parked in between. Dropping the future takes it off the
     /// handle; nothing that was read or written is lost, because `op` runs only inside a poll that returns its result.
-    pub(crate) async fn retry<T>(&self, side: Side, mut op: impl FnMut(&Source) -> io::Result<T>) -> io::Result<T> {
+    pub(crate) async fn retry<T: Moved>(
+        &self,
+        side: Side,
+        mut op: impl FnMut(&Source) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut parked = Parked { handle: self, side, id: UNPARKED };
         poll_fn(|cx| self.poll(side, &mut parked.id, cx, &mut op)).await
     }
@@ -138,7 +169,7 @@ impl Handle {
 
     /// [`retry`](Self::retry) for `poll_*` functions through shared references. They have no future that could be dropped: the waker
     /// stays parked until the handle is ready, refused or closed, or until it is one of a crowd.
-    pub(crate) fn poll_shared<T>(
+    pub(crate) fn poll_shared<T: Moved>(
         &self,
         side: Side,
         cx: &mut Context<'_>,
@@ -147,7 +178,7 @@ impl Handle {
         self.poll(side, &mut { SHARED }, cx, op)
     }
 
-    pub(super) fn poll<T>(
+    pub(super) fn poll<T: Moved>(
         &self,
         side: Side,
         id: &mut Id,
@@ -156,8 +187,10 @@ impl Handle {
     ) -> Poll<io::Result<T>> {
         let mut polled = Poll::Pending;
         let mut op = |source: &Source| {
-            polled = Poll::Ready(Ok(op(source)?));
-            Ok(())
+            let done = op(source)?;
+            let bytes = done.bytes();
+            polled = Poll::Ready(Ok(done));
+            Ok(bytes)
         };
         match self.attempt(side, id, cx, &mut op) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -173,7 +206,7 @@ impl Handle {
         side: Side,
         id: &mut Id,
         cx: &mut Context<'_>,
-        op: &mut dyn FnMut(&Source) -> io::Result<()>,
+        op: &mut dyn FnMut(&Source) -> io::Result<usize>,
     ) -> Poll<io::Result<()>> {
         ready!(self.reactor.poll_budget(cx));
         loop {
@@ -182,7 +215,13 @@ impl Handle {
                 Next::Park => return self.park(side, id, cx),
                 Next::Expired => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             }
-            let Err(error) = self.with(&mut *op) else { return Poll::Ready(Ok(())) };
+            let error = match self.with(&mut *op) {
+                Ok(bytes) => {
+                    self.reactor.spend(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => error,
+            };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::WouldBlock => return self.park(side, id, cx),
@@ -197,10 +236,10 @@ impl Handle {
             *id = self.reactor.next_id();
         }
         // Cloned first and dropped last: both are somebody else's code, and may do anything with this handle.
-        let mut waker = Some(cx.waker().clone());
+        let mut waker = Some(SafeWaker::new(cx.waker()));
         let mut crowd = Vec::new();
         let parked = self.with(|source| self.reactor.park(source, (self.key, side, *id), &mut waker, &mut crowd));
-        crowd.into_iter().for_each(Waker::wake);
+        crowd.into_iter().for_each(SafeWaker::wake);
         match parked {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
@@ -219,6 +258,11 @@ impl Handle {
     /// The next pause is a short one.
     pub(crate) fn end_pauses(&self) {
         self.pause.set(0);
+    }
+
+    /// What an operation has moved that does not tell it by what it returns.
+    pub(crate) fn spend(&self, bytes: usize) {
+        self.reactor.spend(bytes);
     }
 
     /// A number for another owner.

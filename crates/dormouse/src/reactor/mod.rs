@@ -4,6 +4,7 @@
 //! dropped anywhere. No waker is called or dropped while the reactor is borrowed: both can run a task's destructor,
 //! and that may close a handle.
 
+mod budget;
 #[cfg(feature = "sim")]
 mod check;
 mod chore;
@@ -18,25 +19,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+pub(crate) use budget::BYTES_PER_UNIT;
+use budget::Budget;
 pub(crate) use chore::Chore;
 use chore::Closing;
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Handle, Moved};
 pub(crate) use key::{Arena, Key};
 pub(crate) use share::Share;
 use slot::{Id, Slot, UNPARKED, is_operation};
 
+use crate::contain::{SafeWaker, contain};
 use crate::io::closed;
 use crate::sys::{self, Notifier, Poller, Ready, Side, Source, Until, Wait};
 use crate::time::{Due, Instant, Timers};
-
-/// Operations that a task may do in one go before it has to let others run, even if all of them succeed.
-const OPERATIONS_PER_POLL: u32 = 128;
-
-/// Work after which sockets, timers and the host get a look, if somebody is always runnable. A look costs host calls, so
-/// not after each batch: two tasks that talk through a channel make many small batches.
-const WORK_PER_LOOK: u32 = 64;
-/// A run is one piece of work, and one more for each so many operations: they take far longer than the run itself.
-const OPERATIONS_PER_WORK: u32 = 8;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
@@ -51,15 +46,12 @@ pub(crate) struct Reactor {
     last_id: Cell<Id>,
     /// How many turns there have been.
     turns: Cell<u32>,
-    /// What is left of the running task's operations.
-    budget: Cell<u32>,
-    /// What has been done since the last look.
-    work: Cell<u32>,
+    budget: Budget,
     /// Wakes are promised from outside (see [`crate::task::foreign_wakes`]).
     foreign_wakes: Cell<usize>,
     /// Kept between turns, so that a turn allocates nothing.
     events: RefCell<Vec<Ready>>,
-    wakers: RefCell<Vec<Waker>>,
+    wakers: RefCell<Vec<SafeWaker>>,
 }
 
 struct Inner {
@@ -67,10 +59,10 @@ struct Inner {
     slots: Arena<Place>,
     timers: Timers,
     /// [`fire`], once there was a timer: a program that sets none does not link it.
-    on_due: Option<fn(&mut Inner, Instant, &mut Vec<Waker>)>,
+    on_due: Option<fn(&mut Inner, Instant, &mut Vec<SafeWaker>)>,
     chores: usize,
     /// Until when handles are paused, if any are, and [`resume`]: a program that pauses none does not link it.
-    pause: Option<(Instant, fn(&mut Inner, &mut Vec<Waker>))>,
+    pause: Option<(Instant, fn(&mut Inner, &mut Vec<SafeWaker>))>,
 }
 
 enum Place {
@@ -103,8 +95,7 @@ impl Reactor {
                 running: Cell::new(false),
                 last_id: Cell::new(UNPARKED),
                 turns: Cell::new(2),
-                budget: Cell::new(OPERATIONS_PER_POLL),
-                work: Cell::new(0),
+                budget: Budget::new(),
                 foreign_wakes: Cell::new(0),
                 events: RefCell::default(),
                 wakers: RefCell::default(),
@@ -138,38 +129,45 @@ impl Reactor {
         self.foreign_wakes.set(self.foreign_wakes.get().saturating_add_signed(by));
     }
 
-    /// A task is about to run. What the one before it did is counted.
-    pub(crate) fn refill_budget(&self) {
-        let operations = OPERATIONS_PER_POLL - self.budget.replace(OPERATIONS_PER_POLL);
-        self.work.set(self.work.get() + 1 + operations / OPERATIONS_PER_WORK);
+    /// A task, or the main future, is about to be polled; `skip` is what [`end_poll`](Self::end_poll) gave the last time.
+    pub(crate) fn begin_poll(&self, skip: u32) {
+        self.budget.begin(skip);
     }
 
-    /// Whether so much has been done that it is time for a turn, even if somebody is runnable.
+    /// It has been polled, and what it did is counted.
+    pub(crate) fn end_poll(&self) -> u32 {
+        self.budget.end()
+    }
+
+    /// Whether so much has been done that it is time for a turn, even if a task is runnable.
     pub(crate) fn is_turn_due(&self) -> bool {
-        self.work.get() >= WORK_PER_LOOK
+        self.budget.is_look_due()
+    }
+
+    /// The same within a batch of tasks.
+    pub(crate) fn is_turn_due_in_batch(&self) -> bool {
+        self.budget.is_look_due_in_batch()
     }
 
     /// Ready if the running task may do one more operation; otherwise it is woken again at once and waits its turn.
     pub(crate) fn poll_budget(&self, cx: &Context<'_>) -> Poll<()> {
-        match self.budget.get() {
-            0 => self.refuse(cx),
-            left => {
-                self.budget.set(left - 1);
-                Poll::Ready(())
-            }
-        }
+        if self.budget.take() { Poll::Ready(()) } else { self.refuse(cx) }
     }
 
-    /// Once, and then there is more: a future that is polled by another executor, inside a task, would be refused for
-    /// ever, since nobody tells us when that executor runs it.
     #[cold]
     fn refuse(&self, cx: &Context<'_>) -> Poll<()> {
-        self.refill_budget();
         if !self.running.get() {
+            self.budget.refill();
             return Poll::Ready(());
         }
-        cx.waker().wake_by_ref();
+        self.budget.refuse();
+        let _ = contain(|| cx.waker().wake_by_ref());
         Poll::Pending
+    }
+
+    /// An operation of the running task has moved so many bytes.
+    pub(crate) fn spend(&self, bytes: usize) {
+        self.budget.spend(bytes);
     }
 
     /// When the next timer is due, or the pause is over.
@@ -193,7 +191,7 @@ impl Reactor {
 
     /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
-        self.work.set(0);
+        self.budget.looked();
         self.turns.set(self.turns.get().wrapping_add(1));
         let mut events = self.events.take();
         let mut wakers = self.wakers.take();
@@ -232,8 +230,8 @@ impl Reactor {
     }
 
     /// Wakes them, and keeps the vector for the next time.
-    fn wake(&self, mut wakers: Vec<Waker>) {
-        wakers.drain(..).for_each(Waker::wake);
+    fn wake(&self, mut wakers: Vec<SafeWaker>) {
+        wakers.drain(..).for_each(SafeWaker::wake);
         self.wakers.replace(wakers);
     }
 
@@ -266,7 +264,7 @@ impl Reactor {
     }
 
     /// The poller forgets the source of a slot, on which somebody may be parked: those are for the caller to wake.
-    fn reset(&self, key: Key) -> Vec<Waker> {
+    fn reset(&self, key: Key) -> Vec<SafeWaker> {
         let inner = &mut *self.inner.borrow_mut();
         let mut woken = Vec::new();
         inner.poller.remove(key);
@@ -316,8 +314,8 @@ impl Reactor {
         &self,
         source: &Source,
         (key, side, id): (Key, Side, Id),
-        waker: &mut Option<Waker>,
-        crowd: &mut Vec<Waker>,
+        waker: &mut Option<SafeWaker>,
+        crowd: &mut Vec<SafeWaker>,
     ) -> io::Result<()> {
         if !self.running.get() {
             return Err(no_runtime());
@@ -369,7 +367,7 @@ impl Reactor {
 
     /// Parks a waker until `when`; brings the waker up to date if `key` is given. `None`: that timer has fired.
     pub(crate) fn park_until(&self, when: Instant, key: Option<Key>, waker: &Waker) -> Option<Key> {
-        let waker = waker.clone();
+        let waker = SafeWaker::new(waker);
         let (key, replaced) = {
             let inner = &mut *self.inner.borrow_mut();
             inner.on_due = Some(fire);
@@ -450,7 +448,7 @@ impl Inner {
     }
 
     /// Looks at the deadlines of a slot, and keeps its one timer at the next of them.
-    fn expire(&mut self, key: Key, now: Instant, wakers: &mut Vec<Waker>) {
+    fn expire(&mut self, key: Key, now: Instant, wakers: &mut Vec<SafeWaker>) {
         let Some(slot) = slot(&mut self.slots, key) else { return };
         for side in [Side::Read, Side::Write] {
             let waiters = slot.side(side);
@@ -472,7 +470,7 @@ fn slot(slots: &mut Arena<Place>, key: Key) -> Option<&mut Slot> {
 }
 
 /// Takes out all timers that are due.
-fn fire(inner: &mut Inner, now: Instant, wakers: &mut Vec<Waker>) {
+fn fire(inner: &mut Inner, now: Instant, wakers: &mut Vec<SafeWaker>) {
     while let Some(due) = inner.timers.pop(now) {
         match due {
             Due::Wake(waker) => wakers.push(waker),
@@ -482,7 +480,7 @@ fn fire(inner: &mut Inner, now: Instant, wakers: &mut Vec<Waker>) {
 }
 
 /// Ends the pause, if it is over.
-fn resume(inner: &mut Inner, wakers: &mut Vec<Waker>) {
+fn resume(inner: &mut Inner, wakers: &mut Vec<SafeWaker>) {
     if inner.pause.is_some_and(|(until, _)| until > Instant::now()) {
         return;
     }

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::Handle;
 use super::slot::{Id, OWNERS};
+use super::{Handle, Moved};
 use crate::sys::{Side, Source};
 
 /// One owner of a handle. Its `poll_*` functions leave one waker a side behind, which goes with the share.
@@ -37,7 +37,7 @@ impl Share {
     }
 
     /// As [`Handle::poll_shared`], for the owner alone: the latest waker is kept.
-    pub(crate) fn poll_owned<T>(
+    pub(crate) fn poll_owned<T: Moved>(
         &self,
         side: Side,
         cx: &mut Context<'_>,

@@ -18,9 +18,8 @@
 //!
 //! A closed handle has no slot any more.
 
-use std::task::Waker;
-
 use super::Key;
+use crate::contain::SafeWaker;
 use crate::sys::Side;
 use crate::time::{Due, Instant, Timers};
 
@@ -71,7 +70,7 @@ const CROWD: usize = 32;
 
 struct Waiter {
     id: Id,
-    waker: Waker,
+    waker: SafeWaker,
 }
 
 impl Slot {
@@ -114,7 +113,7 @@ impl Slot {
     }
 
     /// Who is parked on it.
-    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
+    pub(crate) fn into_wakers(self) -> impl Iterator<Item = SafeWaker> {
         self.sides.into_iter().flat_map(|side| side.list).map(|waiter| waiter.waker)
     }
 }
@@ -122,9 +121,9 @@ impl Slot {
 impl Waiters {
     /// Adds a waiter, or brings its waker up to date. What is to be dropped is left in `waker`, and what is to be woken in
     /// `crowd`.
-    pub(crate) fn park(&mut self, id: Id, waker: &mut Option<Waker>, turn: u32, crowd: &mut Vec<Waker>) {
+    pub(crate) fn park(&mut self, id: Id, waker: &mut Option<SafeWaker>, turn: u32, crowd: &mut Vec<SafeWaker>) {
         let Some(new) = waker.take() else { return };
-        let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.will_wake(&new));
+        let same = |waiter: &&mut Waiter| waiter.id == id && (id != SHARED || waiter.waker.is_same(&new));
         if let Some(waiter) = self.list.iter_mut().find(same) {
             *waker = Some(std::mem::replace(&mut waiter.waker, new));
             return;
@@ -149,7 +148,7 @@ impl Waiters {
         !back_at_once
     }
 
-    pub(crate) fn unpark(&mut self, id: Id) -> Option<Waker> {
+    pub(crate) fn unpark(&mut self, id: Id) -> Option<SafeWaker> {
         let at = self.list.iter().position(|waiter| waiter.id == id)?;
         Some(self.list.remove(at).waker)
     }
@@ -160,13 +159,13 @@ impl Waiters {
 
     /// The poller has reported this side, and no longer watches it. Moves all wakers out, in the order in which they
     /// parked.
-    pub(crate) fn ready(&mut self, into: &mut Vec<Waker>) {
+    pub(crate) fn ready(&mut self, into: &mut Vec<SafeWaker>) {
         self.armed = false;
         self.take(into);
     }
 
     /// Moves all wakers out if the deadline has passed, and tells whether it has.
-    pub(crate) fn expire(&mut self, now: Instant, wakers: &mut Vec<Waker>) -> bool {
+    pub(crate) fn expire(&mut self, now: Instant, wakers: &mut Vec<SafeWaker>) -> bool {
         self.expired = self.deadline.is_some_and(|deadline| deadline <= now);
         if self.expired {
             self.take(wakers);
@@ -179,7 +178,7 @@ impl Waiters {
         self.deadline.is_some_and(|deadline| deadline <= Instant::latest())
     }
 
-    fn take(&mut self, into: &mut Vec<Waker>) {
+    fn take(&mut self, into: &mut Vec<SafeWaker>) {
         for waiter in self.list.drain(..) {
             into.push(waiter.waker);
         }

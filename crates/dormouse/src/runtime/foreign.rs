@@ -101,7 +101,8 @@ impl Loop {
 
     fn turn(&self, until: Until) -> io::Result<()> {
         let reactor = Reactor::current()?;
-        reactor.refill_budget();
+        // What the caller has done is counted.
+        reactor.end_poll();
         let tasks = installed();
         // As in `try_block_on`: whoever wakes from another thread looks whether we sleep.
         let notifier = reactor.notifier();

@@ -13,13 +13,14 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use async_task::FallibleTask;
 
+use crate::contain::Panic;
 use crate::reactor::{Key, Reactor};
 use crate::runtime::Waits;
-use scheduler::Scheduler;
+use scheduler::{Output, Scheduler};
 
 /// Starts a task. It runs when the caller next awaits something that is not ready.
 ///
@@ -48,7 +49,7 @@ where
 /// goes on.
 pub struct JoinHandle<T> {
     /// Always there until the handle is dropped.
-    task: Option<FallibleTask<Result<T, JoinError>, Key>>,
+    task: Option<FallibleTask<Output<T>, Key>>,
     key: Key,
     spawned: &'static Location<'static>,
     scheduler: Rc<Scheduler>,
@@ -80,10 +81,13 @@ impl<T> Future for JoinHandle<T> {
         let Some(task) = &mut self.task else {
             return Poll::Ready(Err(JoinError::cancelled()));
         };
-        match Pin::new(task).poll(cx) {
-            Poll::Ready(Some(result)) => Poll::Ready(result),
+        match Pin::new(task).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(result)) => {
+                Poll::Ready(result.and_then(|output| output.into_inner().ok_or_else(JoinError::cancelled)))
+            }
             Poll::Ready(None) => Poll::Ready(Err(JoinError::cancelled())),
             Poll::Pending => {
+                self.scheduler.join(self.key, cx.waker());
                 self.scheduler.note(Waits::ForTask(self.spawned));
                 Poll::Pending
             }
@@ -108,15 +112,15 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 /// Why a task has no result.
-pub struct JoinError(Option<Box<dyn Any + Send>>);
+pub struct JoinError(Option<Panic>);
 
 impl JoinError {
     fn cancelled() -> Self {
         JoinError(None)
     }
 
-    fn panicked(payload: Box<dyn Any + Send>) -> Self {
-        JoinError(Some(payload))
+    fn panicked(panic: Panic) -> Self {
+        JoinError(Some(panic))
     }
 
     /// The task was aborted, or dropped because [`block_on`](crate::block_on) ended.
@@ -134,7 +138,7 @@ impl JoinError {
     /// # Errors
     /// The error itself, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        self.0.ok_or(JoinError(None))
+        self.0.and_then(Panic::into_payload).ok_or(JoinError(None))
     }
 }
 

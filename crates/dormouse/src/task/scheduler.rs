@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 
 use super::JoinError;
 use super::queue::Queue;
+use crate::contain::{Held, SafeWaker, contain};
 use crate::reactor::{Arena, Key, Reactor};
 use crate::runtime::{self, Tasks, Waits};
 use crate::sys;
@@ -31,8 +32,12 @@ pub(super) struct Scheduler {
     queue: Arc<Queue>,
     reactor: Rc<Reactor>,
     entries: RefCell<Arena<Entry>>,
-    /// Kept between batches, so that a batch allocates nothing.
+    /// What is left of the batch, the next one at the end. Kept between batches, so that a batch allocates nothing.
     batch: RefCell<Vec<Runnable<Key>>>,
+    /// What awaits tasks that have ended, to be woken when async-task is through with them.
+    joiners: RefCell<Vec<SafeWaker>>,
+    /// The `block_on` ends: no task is polled any more.
+    ending: Cell<bool>,
     /// Whose turn it is; `None` is the main future's.
     running: Cell<Option<Key>>,
     main_waits: Cell<Waits>,
@@ -45,6 +50,10 @@ struct Entry {
     aborted: bool,
     /// There once the task has been built.
     waker: Option<Waker>,
+    /// What awaits its end.
+    joiner: Option<SafeWaker>,
+    /// What [`Reactor::end_poll`] gave.
+    skip: u32,
 }
 
 impl Scheduler {
@@ -60,6 +69,8 @@ impl Scheduler {
             reactor,
             entries: RefCell::new(Arena::new()),
             batch: RefCell::default(),
+            joiners: RefCell::default(),
+            ending: Cell::new(false),
             running: Cell::new(None),
             main_waits: Cell::new(Waits::ForWake),
         });
@@ -75,12 +86,13 @@ impl Scheduler {
         self: &Rc<Self>,
         future: F,
         spawned: &'static Location<'static>,
-    ) -> (Key, Task<Result<F::Output, JoinError>, Key>)
+    ) -> (Key, Task<Output<F::Output>, Key>)
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        let entry = Entry { spawned, waits: Waits::ForWake, aborted: false, waker: None };
+        let aborted = self.ending.get();
+        let entry = Entry { spawned, waits: Waits::ForWake, aborted, waker: None, joiner: None, skip: 0 };
         let key = self.entries.borrow_mut().insert(entry);
         let listed = Listed { key, scheduler: Rc::clone(self) };
         let queue = Arc::clone(&self.queue);
@@ -107,6 +119,52 @@ impl Scheduler {
         }
     }
 
+    /// Wakes this when the task has ended. (Not by async-task, which ends the process if a waker panics.)
+    pub(super) fn join(&self, key: Key, waker: &Waker) {
+        let joiner = SafeWaker::new(waker);
+        let replaced = match self.entries.borrow_mut().get_mut(key) {
+            Some(entry) => entry.joiner.replace(joiner),
+            None => {
+                self.joiners.borrow_mut().push(joiner);
+                None
+            }
+        };
+        drop(replaced);
+    }
+
+    /// Runs a task, and wakes what awaits it if it has ended.
+    fn run(&self, runnable: Runnable<Key>) {
+        let key = *runnable.metadata();
+        self.running.set(Some(key));
+        let skip = self.begin(key);
+        self.reactor.begin_poll(skip);
+        runnable.run();
+        let skip = self.reactor.end_poll();
+        if skip != 0
+            && let Some(entry) = self.entries.borrow_mut().get_mut(key)
+        {
+            entry.skip = skip;
+        }
+        while let Some(joiner) = self.next_joiner() {
+            joiner.wake();
+        }
+    }
+
+    /// It is about to run, and waits for nothing known.
+    fn begin(&self, key: Key) -> u32 {
+        match self.entries.borrow_mut().get_mut(key) {
+            Some(entry) => {
+                entry.waits = Waits::ForWake;
+                std::mem::take(&mut entry.skip)
+            }
+            None => 0,
+        }
+    }
+
+    fn next_joiner(&self) -> Option<SafeWaker> {
+        self.joiners.borrow_mut().pop()
+    }
+
     /// Notes what the running task waits for.
     pub(super) fn note(&self, waits: Waits) {
         match self.running.get() {
@@ -127,32 +185,46 @@ impl Scheduler {
 impl Tasks for Scheduler {
     fn run_batch(&self) {
         let mut batch = self.batch.take();
-        self.queue.take_batch(&mut batch);
-        #[cfg(feature = "sim")]
-        sys::sim::shuffle(&mut batch);
-        for runnable in batch.drain(..) {
-            self.running.set(Some(*runnable.metadata()));
-            self.note(Waits::ForWake);
-            self.reactor.refill_budget();
-            runnable.run();
+        if batch.is_empty() {
+            self.queue.take_batch(&mut batch);
+            #[cfg(feature = "sim")]
+            sys::sim::shuffle(&mut batch);
+            batch.reverse();
+        }
+        while let Some(runnable) = batch.pop() {
+            self.run(runnable);
+            if self.reactor.is_turn_due_in_batch() {
+                break;
+            }
         }
         self.running.set(None);
-        self.batch.replace(batch);
+        let mut left = self.batch.borrow_mut();
+        match left.is_empty() {
+            true => *left = batch,
+            // Of a loop that ran inside of one of the tasks.
+            false => left.append(&mut batch),
+        }
     }
 
     fn is_runnable(&self) -> bool {
-        !self.queue.is_empty()
+        !self.batch.borrow().is_empty() || !self.queue.is_empty()
     }
 
     fn shut_down(&self) {
-        // Wake every task, so that each has a runnable, and drop the runnables: that drops the futures. Their
-        // destructors may wake or spawn others; so until none is left.
+        // Abort every task and wake it, so that each has a runnable, and run those: that drops the futures, and tells what awaits
+        // them. Their destructors may wake or spawn others; so until none is left.
+        self.ending.set(true);
         loop {
             let mut wakers = Vec::new();
-            wakers.extend(self.entries.borrow_mut().iter_mut().filter_map(|entry| entry.waker.take()));
+            wakers.extend(self.entries.borrow_mut().iter_mut().filter_map(|entry| {
+                entry.aborted = true;
+                entry.waker.take()
+            }));
             wakers.into_iter().for_each(Waker::wake);
-            let mut batch = Vec::new();
-            self.queue.take_batch(&mut batch);
+            let mut batch = self.batch.take();
+            if batch.is_empty() {
+                self.queue.take_batch(&mut batch);
+            }
             if batch.is_empty() {
                 // A waker on another thread may be about to push one of them.
                 if !sys::THREADS || self.entries.borrow().iter().next().is_none() {
@@ -160,9 +232,10 @@ impl Tasks for Scheduler {
                 }
                 std::thread::yield_now();
             }
-            drop(batch);
+            batch.into_iter().for_each(|runnable| self.run(runnable));
         }
-        CURRENT.with(|current| current.take());
+        // The thread may be ending, and with it what is of the thread.
+        let _ = CURRENT.try_with(|current| current.take());
     }
 
     fn describe(&self, report: &mut String) {
@@ -199,34 +272,49 @@ struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         let entry = self.scheduler.entries.borrow_mut().remove(self.key);
-        drop(entry);
+        if let Some(joiner) = entry.and_then(|entry| entry.joiner) {
+            self.scheduler.joiners.borrow_mut().push(joiner);
+        }
     }
 }
 
+/// What a task gives.
+pub(super) type Output<T> = Result<Held<T>, JoinError>;
+
 pin_project! {
-    /// The future that a task runs: the user's, until it ends, is aborted or panics.
+    /// The future that a task runs: the user's, until it ends, is aborted or panics. Neither it nor what it gives panics into
+    /// async-task, which ends the process then.
     struct Guarded<F> {
         #[pin]
         future: Option<F>,
         listed: Listed,
     }
+
+    impl<F> PinnedDrop for Guarded<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if cfg!(panic = "unwind") {
+                let mut future = this.project().future;
+                let _ = contain(|| future.set(None));
+            }
+        }
+    }
 }
 
 impl<F: Future> Future for Guarded<F> {
-    type Output = Result<F::Output, JoinError>;
+    type Output = Output<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.listed.scheduler.is_aborted(this.listed.key) {
-            let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+            let dropped = contain(|| this.future.set(None));
             return Poll::Ready(Err(dropped.map_or_else(JoinError::panicked, |()| JoinError::cancelled())));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(JoinError::cancelled()));
         };
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(JoinError::panicked(payload))),
+        match contain(|| future.poll(cx)) {
+            Ok(poll) => poll.map(|output| Ok(Held::new(output))),
+            Err(panic) => Poll::Ready(Err(JoinError::panicked(panic))),
         }
     }
 }

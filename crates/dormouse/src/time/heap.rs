@@ -1,15 +1,14 @@
 //! All timers, the earliest on top: a binary heap whose entries know their place, so that a timer is cancelled in
 //! O(log n). Timers for the same instant fire in the order in which they were set.
 
-use std::task::Waker;
-
 use super::Instant;
+use crate::contain::SafeWaker;
 use crate::reactor::{Arena, Key};
 
 /// What is to be done at the time.
 pub(crate) enum Due {
     /// A sleep is over.
-    Wake(Waker),
+    Wake(SafeWaker),
     /// A deadline of this handle has passed.
     Deadline(Key),
 }
@@ -168,7 +167,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::sync::Mutex;
-    use std::task::Wake;
+    use std::task::{Wake, Waker};
 
     use super::*;
 
@@ -198,7 +197,10 @@ mod tests {
                 0 | 1 => {
                     let when = now + random(&mut seed) % 50;
                     let waker = Waker::from(Arc::new(Tag(tag, Arc::clone(&woken))));
-                    model.insert((when, tag), timers.insert(Instant::from_nanos(when), Due::Wake(waker)));
+                    model.insert(
+                        (when, tag),
+                        timers.insert(Instant::from_nanos(when), Due::Wake(SafeWaker::new(&waker))),
+                    );
                 }
                 2 => {
                     let nth = random(&mut seed) as usize % (model.len() + 1);
