@@ -14,6 +14,8 @@ fn main() {
             println!("cargo:rustc-link-arg-bins=-lstdc++");
         }
         // Not an error: lints of all features need no linker.
-        Err(_) => println!("cargo:warning=the feature `libfuzzer` is for `cargo xtask fuzz`, which names the library in LIBFUZZER"),
+        Err(_) => println!(
+            "cargo:warning=the feature `libfuzzer` is for `cargo xtask fuzz`, which names the library in LIBFUZZER"
+        ),
     }
 }

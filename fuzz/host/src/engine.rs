@@ -13,7 +13,9 @@ pub fn main(target: fn(&[u8])) -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let number = |at: usize| args.get(at).and_then(|arg| arg.parse::<u64>().ok());
     match (args.len(), number(0), number(1)) {
-        (1, Some(runs), _) => random(target, runs, SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)),
+        (1, Some(runs), _) => {
+            random(target, runs, SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64))
+        }
         (2, Some(runs), Some(seed)) => random(target, runs, seed),
         (1, None, _) => match fs::read(&args[0]) {
             Ok(input) => one(target, &input),

@@ -93,8 +93,18 @@ const CALLS: &[(&str, &str)] = &[
 ];
 /// Those that come more often than others.
 const FREQUENT: &[&str] = &[
-    "fd_close", "fd_read", "fd_write", "fd_renumber", "path_open", "poll_oneoff", "sock_accept", "sock_recv", "sock_send", "fd_fdstat_get",
-    "sock_shutdown", "fd_fdstat_set_flags",
+    "fd_close",
+    "fd_read",
+    "fd_write",
+    "fd_renumber",
+    "path_open",
+    "poll_oneoff",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "fd_fdstat_get",
+    "sock_shutdown",
+    "fd_fdstat_set_flags",
 ];
 
 // Where things are in the guest's memory.
@@ -107,8 +117,24 @@ const BUFFERS: u32 = 65536;
 
 /// Names of files, and what is none.
 const NAMES: &[&[u8]] = &[
-    b"a", b"b", b"sub", b"sub/c", b"sub/../a", b"..", ".".as_bytes(), b"../a", b"/a", b"/etc/passwd", b"link", b"", b"a\0b", b"\xff\xfe", b"sub/", b"a/b",
-    &[b'x'; 300], b"../../../../../../etc/passwd",
+    b"a",
+    b"b",
+    b"sub",
+    b"sub/c",
+    b"sub/../a",
+    b"..",
+    ".".as_bytes(),
+    b"../a",
+    b"/a",
+    b"/etc/passwd",
+    b"link",
+    b"",
+    b"a\0b",
+    b"\xff\xfe",
+    b"sub/",
+    b"a/b",
+    &[b'x'; 300],
+    b"../../../../../../etc/passwd",
 ];
 
 fn letter(kind: char) -> &'static str {
@@ -484,7 +510,10 @@ impl World {
             "sock_accept" => {
                 let fd = u32::from_le_bytes(self.read(arg(2)));
                 assert!(!self.model.contains_key(&fd), "sock_accept gives {fd}, which is {:?}", self.model[&fd]);
-                assert!(matches!(self.model.get(&arg(0)), Some(Kind::Listener(_))), "sock_accept of what is no listener");
+                assert!(
+                    matches!(self.model.get(&arg(0)), Some(Kind::Listener(_))),
+                    "sock_accept of what is no listener"
+                );
                 self.model.insert(fd, Kind::Stream(None));
             }
             "fd_read" | "sock_recv" => {
@@ -514,7 +543,10 @@ impl World {
         let data = self.memory.data(&self.store);
         let bytes = &data[at as usize..at as usize + n as usize];
         let byte = peer.unwrap_or(bytes[0]);
-        assert!(bytes.iter().all(|b| *b == byte), "{name}: descriptor {fd} is the peer's of {byte} and gives {bytes:?}");
+        assert!(
+            bytes.iter().all(|b| *b == byte),
+            "{name}: descriptor {fd} is the peer's of {byte} and gives {bytes:?}"
+        );
         self.model.insert(fd, Kind::Stream(Some(byte)));
     }
 
