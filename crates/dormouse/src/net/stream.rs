@@ -137,7 +137,12 @@ impl TcpStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.handle.with(|stream| stream.shutdown(how))?;
         // Not every host reports it to operations that are parked.
-        self.handle.wake();
+        if how != Shutdown::Write {
+            self.handle.wake(Side::Read);
+        }
+        if how != Shutdown::Read {
+            self.handle.wake(Side::Write);
+        }
         Ok(())
     }
 
