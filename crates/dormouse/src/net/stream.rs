@@ -45,7 +45,7 @@ use crate::time::Instant;
 /// | is dropped or [closed](Self::close), and has read all that came | the end | the end |
 /// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | the end, and a failure when it writes |
 /// | is [shut down](Self::shutdown) for writing | the end, and it may still send | the same |
-/// | is open when the program ends, in whatever way | as if dropped | as if dropped |
+/// | is open when the program ends, in whatever way | as if dropped | as if dropped; a reset from a host whose process ends with it |
 ///
 /// A reset overtakes what is still on its way to the peer, as TCP has it: read to the end what a peer sends that must have the answer.
 /// wasmtime shuts writing down before it closes a socket, and so the end comes before the reset. On wasip2 a write that waits for

@@ -130,8 +130,13 @@ impl Source {
             return match abi::read(input, buf) {
                 Ok(0) if !is_shut => Err(io::ErrorKind::WouldBlock.into()),
                 Ok(0) if budget::renewed() => continue,
-                // Nothing more has come, and this side is shut down.
-                Ok(n) => Ok(n),
+                Ok(n) => {
+                    if n == 0 && self.is_shut(Side::Write) {
+                        // All that had come is read: what comes now resets the connection, as it does natively.
+                        let _ = self.socket()?.shutdown(ShutdownType::Receive);
+                    }
+                    Ok(n)
+                }
                 Err(StreamError::Closed) => Ok(0),
                 Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
             };
@@ -205,7 +210,7 @@ impl Source {
     }
 
     /// The host is told of writing only: its way of shutting reading down is to throw away what has come (wasmtime-wasi 48.0.8,
-    /// p2/tcp.rs, `ReadState`). Nobody else sees the difference: TCP sends nothing for it.
+    /// p2/tcp.rs, `ReadState`). When both are shut down and all has been read, it is told of that too.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         // The host would not say that the peer has gone.
         self.peer_addr()?;
