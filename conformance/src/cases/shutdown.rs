@@ -54,6 +54,12 @@ async fn reading_ends(how: Shutdown) {
         (&near).read_to_end(&mut rest).await.unwrap();
         assert!(rest == pattern(len)[1..], "what had come is read: {} of {len} bytes", 1 + rest.len());
         assert_eq!(near.read(&mut [0]).await.unwrap(), 0, "and then it is the end");
+        if how == Shutdown::Both {
+            // It is not listened to any more, and hears so.
+            while far.write(b"x").await.is_ok() {
+                yield_now().await;
+            }
+        }
     }
     let (near, _far) = pair().await;
     near.shutdown(how).unwrap();

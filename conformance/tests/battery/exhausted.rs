@@ -127,4 +127,3 @@ fn survives(command: Command) {
     drop(clients);
     echo(&mut Subject::connect(addr), b"it serves");
 }
-

@@ -4,7 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
 
 use cookbook_tests::{Backend, PATIENCE, Running, output, serve};
 
@@ -292,6 +295,53 @@ fn too_few_descriptors_are_survived() {
         println!("{backend:?}: {said}");
         drop(waiting);
         serves(&server);
+    }
+}
+
+/// A process that goes with its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    for backend in Backend::ALL {
+        let mut command = cookbook_tests::server(&[], "http", "http-server", backend, &[]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = Killed(command.spawn().expect("it is built"));
+        let mut stdout = BufReader::new(server.0.stdout.take().expect("piped"));
+        let mut stderr = BufReader::new(server.0.stderr.take().expect("piped"));
+        let mut said = String::new();
+        match backend {
+            Backend::P1 => stderr.read_line(&mut said),
+            _ => stdout.read_line(&mut said),
+        }
+        .expect("it says where it listens");
+        let addr = said.split_whitespace().last().and_then(|addr| addr.parse().ok()).expect("an address");
+        // Each is a line of the log. A pipe holds 64 KiB, and standard error as much and a bit.
+        for _ in 0..4000 {
+            let mut conn = connect(addr);
+            send(&mut conn, "nonsense\r\n\r\n");
+            rest(&mut conn);
+        }
+        let mut conn = connect(addr);
+        send(&mut conn, "GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        line(&mut conn, "hello");
+        // When it is read again, the next line tells how many there are not.
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let end = Instant::now() + PATIENCE;
+        while !lines.try_iter().any(|line| line.ends_with(" lines were lost")) {
+            assert!(Instant::now() < end, "{backend:?}: it does not say how many lines were lost");
+            let mut conn = connect(addr);
+            send(&mut conn, "nonsense\r\n\r\n");
+            rest(&mut conn);
+        }
     }
 }
 

@@ -82,7 +82,7 @@ static void accept_some(void *arg) {
         conn->start = conn->end = 0;
         serve(conn);
     }
-    if (code == -EAGAIN) {
+    if (code == -EAGAIN || dm_is_transient(code)) {
         code = dm_when(listener, DM_READ, accept_some, NULL);
     }
     if (code < 0 && code != -EBADF) {

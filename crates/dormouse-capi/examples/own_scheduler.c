@@ -152,7 +152,7 @@ static int accept_all(struct coroutine *co) {
         conn->start = conn->end = 0;
         go(&conn->co);
     }
-    if (code == -EAGAIN) {
+    if (code == -EAGAIN || dm_is_transient(code)) {
         code = park(co, listener, DM_READ);
     }
     if (code == 0) {

@@ -321,12 +321,18 @@ int dm_tcp_dial_name(const char *name, dm_handle *stream);
 // where nobody knows. Never blocks.
 //
 // # Errors
-// `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says:
-// `-ECONNABORTED` is of that connection, so go on.
+// `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says.
+// Some errors pass, as `dm_is_transient` tells. `-ECONNABORTED` is of one connection. After `-EMFILE`, no more descriptors, and `-ENOMEM`
+// the listener pauses: it says `-EAGAIN` and wakes nobody until a handle has been closed, or for a time, which is 5 ms and is doubled
+// at each failure up to a second. So wait with `dm_when` or `dm_watch` as after `-EAGAIN`.
 //
 // # Safety
 // `stream` is null or points to a handle, and `peer` to an address.
 int dm_accept(dm_handle listener, dm_handle *stream, dm_addr *peer);
+
+// Whether an accept that returned `code` failed for a reason that passes, so that the listener is as good as before: 1 or 0. After
+// all other errors give up. `-EAGAIN` is no error, and gives 0. Never blocks.
+int dm_is_transient(int code);
 
 // Reads what has come, up to `len` bytes, and returns how many; 0 is the end of the stream (or a `len` of 0). `buf` is the
 // caller's, and is not kept. Never blocks. After a read of less than `len` the next may say `-EAGAIN` once without asking the host.

@@ -93,6 +93,7 @@ fn of_kind(kind: ErrorKind) -> c_int {
         ErrorKind::NotFound => libc::ENOENT,
         ErrorKind::OutOfMemory => libc::ENOMEM,
         ErrorKind::PermissionDenied => libc::EACCES,
+        ErrorKind::QuotaExceeded => libc::EMFILE,
         ErrorKind::ResourceBusy => libc::EBUSY,
         ErrorKind::TimedOut => libc::ETIMEDOUT,
         ErrorKind::Unsupported => libc::ENOTSUP,

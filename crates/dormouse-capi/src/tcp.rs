@@ -125,8 +125,10 @@ pub unsafe extern "C" fn dm_tcp_dial_name(name: *const c_char, stream: *mut dm_h
 /// where nobody knows. Never blocks.
 ///
 /// # Errors
-/// `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says:
-/// `-ECONNABORTED` is of that connection, so go on.
+/// `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says.
+/// Some errors pass, as `dm_is_transient` tells. `-ECONNABORTED` is of one connection. After `-EMFILE`, no more descriptors, and `-ENOMEM`
+/// the listener pauses: it says `-EAGAIN` and wakes nobody until a handle has been closed, or for a time, which is 5 ms and is doubled
+/// at each failure up to a second. So wait with `dm_when` or `dm_watch` as after `-EAGAIN`.
 ///
 /// # Safety
 /// `stream` is null or points to a handle, and `peer` to an address.
@@ -148,6 +150,14 @@ pub unsafe extern "C" fn dm_accept(listener: dm_handle, stream: *mut dm_handle, 
         }
         Ok(())
     })
+}
+
+/// Whether an accept that returned `code` failed for a reason that passes, so that the listener is as good as before: 1 or 0. After
+/// all other errors give up. `-EAGAIN` is no error, and gives 0. Never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn dm_is_transient(code: c_int) -> c_int {
+    const CODES: [c_int; 3] = [-libc::ECONNABORTED, -libc::EMFILE, -libc::ENOMEM];
+    call::number(|| Ok(CODES.contains(&code).into()))
 }
 
 fn stream<T>(handle: dm_handle, operation: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {

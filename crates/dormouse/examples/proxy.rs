@@ -1,9 +1,11 @@
 //! Passes connections on: `proxy TARGET [ADDR]` listens on ADDR, by default on a port that the host chooses, and connects
 //! each client to TARGET, which may be a name.
 
-use dormouse::io;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use dormouse::io::{self, AsyncWrite};
 use dormouse::net::{TcpListener, TcpStream};
-use futures_lite::AsyncWriteExt;
 
 #[dormouse::main]
 async fn main() -> io::Result<()> {
@@ -18,10 +20,15 @@ async fn main() -> io::Result<()> {
         let target = target.clone();
         dormouse::spawn(async move {
             if let Err(error) = pass_on(client, target).await {
-                let _ = io::stderr().write_all(format!("{error}\n").as_bytes()).await;
+                complain(&format!("{error}\n"));
             }
         });
     }
+}
+
+/// Tells standard error, unless its reader has fallen behind: a line that had to wait is left out, or there would be more and more.
+fn complain(line: &str) {
+    let _ = pin!(io::stderr()).poll_write(&mut Context::from_waker(Waker::noop()), line.as_bytes());
 }
 
 async fn pass_on(mut client: TcpStream, target: String) -> io::Result<()> {

@@ -4,10 +4,12 @@
 //! [`CancellationToken`] tells all of them to finish what they have begun, and a [`TaskTracker`] knows when they have.
 
 pub mod client;
+mod log;
 mod patience;
 mod server;
 mod stop;
 
+pub use log::log;
 pub use patience::{Limits, Patient};
 pub use server::{serve, with_causes};
 pub use stop::asked_to_end;

@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
 
 use dormouse::hyper::{Executor, Timer};
-use dormouse::net::{TcpListener, TcpStream, is_closed};
-use dormouse::time::{Instant, sleep, timeout};
+use dormouse::net::{TcpListener, TcpStream, is_transient};
+use dormouse::time::{Instant, timeout};
 use dormouse::{io, spawn};
 use hyper::body::{Body, Incoming};
 use hyper::service::{Service, service_fn};
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::patience::Written;
-use crate::{Limits, Patient};
+use crate::{Limits, Patient, log};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -25,7 +24,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// [`Limits::drain`] is cut off.
 ///
 /// # Errors
-/// If the listener cannot be used any more. What a connection fails with is printed.
+/// If the listener cannot be used any more. What a connection fails with is logged, as far as the reader of the log keeps up.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -50,25 +49,22 @@ where
                 let served = connection(conn, service.clone(), limits, token.clone());
                 spawn(tracker.track_future(async {
                     if let Err(error) = served.await {
-                        eprintln!("a connection ended with an error: {}", with_causes(&*error));
+                        log(format_args!("a connection ended with an error: {}", with_causes(&*error)));
                     }
                 }));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) if is_closed(&error) => return Err(error),
-            Err(error) => {
-                // Such as: no more descriptors. It would come again at once.
-                eprintln!("accept: {error}");
-                sleep(Duration::from_millis(50)).await;
-            }
+            // Such as: no more descriptors. The listener pauses by itself, so this comes no more than once a second for long.
+            Err(error) if is_transient(&error) => log(format_args!("accept: {error}")),
+            Err(error) => return Err(error),
         }
     }
     listener.close()?;
     token.cancel();
     tracker.close();
-    println!("ending, with {} connections", tracker.len());
+    log(format_args!("ending, with {} connections", tracker.len()));
     if timeout(limits.drain, tracker.wait()).await.is_err() {
-        println!("{} connections are cut off", tracker.len());
+        log(format_args!("{} connections are cut off", tracker.len()));
     }
     Ok(())
 }

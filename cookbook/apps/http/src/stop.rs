@@ -2,12 +2,14 @@
 
 use dormouse::io;
 
+use crate::log;
+
 /// Waits until the program is to end: natively for Ctrl-C, under WASI, which has no signals, for the end of standard input.
 /// `dormouse run` ends that at Ctrl-C.
 pub async fn asked_to_end() {
     if let Err(error) = asked().await {
         // To end because nobody can ask for it would be worse.
-        eprintln!("nobody can ask this server to end: {error}");
+        log(format_args!("nobody can ask this server to end: {error}"));
         std::future::pending().await
     }
 }

@@ -5,8 +5,10 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use dormouse::io::AsyncWrite;
 use dormouse::net::TcpStream;
 use dormouse::time::timeout;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -33,9 +35,9 @@ pub async fn connect(config: &Config) -> Result<(Client, UnboundedReceiver<Notif
         while let Some(message) = next(&mut connection).await {
             match message {
                 Ok(AsyncMessage::Notification(notification)) => _ = sender.send(notification),
-                Ok(AsyncMessage::Notice(notice)) => eprintln!("{notice}"),
+                Ok(AsyncMessage::Notice(notice)) => log(format_args!("{notice}")),
                 Ok(_) => {}
-                Err(error) => return eprintln!("{}", sentence(&error)),
+                Err(error) => return log(sentence(&error)),
             }
         }
     });
@@ -72,6 +74,12 @@ pub async fn within<T>(
     }
     client.cancel_token().cancel_query_raw(reach(config).await?, NoTls).await?;
     Ok(query.await?)
+}
+
+/// Tells standard error, unless its reader has fallen behind: `eprintln!` would wait for it, with the whole program.
+fn log(line: impl std::fmt::Display) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = pin!(dormouse::io::stderr()).poll_write(&mut cx, format!("{line}\n").as_bytes());
 }
 
 /// An error and its causes: tokio-postgres' own sentence is only what kind it is of.

@@ -174,6 +174,13 @@ static void deadlines(void) {
     EXPECT(dm_deadline(listener, DM_READ, DM_NOW), 0);
     EXPECT(dm_accept(listener, &(dm_handle){0}, NULL), -ETIMEDOUT);
     EXPECT(dm_deadline(listener, DM_READ, DM_FOREVER), 0);
+    /* That comes again; these pass. */
+    EXPECT(dm_is_transient(-ETIMEDOUT), 0);
+    EXPECT(dm_is_transient(-EAGAIN), 0);
+    EXPECT(dm_is_transient(0), 0);
+    EXPECT(dm_is_transient(-ECONNABORTED), 1);
+    EXPECT(dm_is_transient(-EMFILE), 1);
+    EXPECT(dm_is_transient(-ENOMEM), 1);
 }
 
 static void closing(void) {

@@ -270,10 +270,7 @@ impl Stream for Incoming<'_> {
     }
 }
 
-fn conclude(
-    listener: &Handle,
-    accepted: io::Result<(Source, SocketAddr)>,
-) -> io::Result<(TcpStream, SocketAddr)> {
+fn conclude(listener: &Handle, accepted: io::Result<(Source, SocketAddr)>) -> io::Result<(TcpStream, SocketAddr)> {
     match accepted {
         Ok((stream, peer)) => {
             listener.end_pauses();

@@ -16,7 +16,7 @@ use crate::time::Instant;
 /// A TCP connection.
 ///
 /// Reads and writes take `&self`, and [`AsyncRead`] and [`AsyncWrite`] are there for `&TcpStream` as well: one task may
-/// read while another writes. Dropping it closes the connection; what was written is still sent.
+/// read while another writes. Dropping it closes the connection.
 ///
 /// ```
 /// use dormouse::{io, net::{TcpListener, TcpStream}};
@@ -36,6 +36,20 @@ use crate::time::Instant;
 /// # std::io::Result::Ok(())
 /// # }).unwrap();
 /// ```
+///
+/// # How the peer sees the end
+/// What it reads at last, after all that it was sent:
+///
+/// | this side | natively, wasip1 | wasip2, WASI 0.3 |
+/// |---|---|---|
+/// | is dropped or [closed](Self::close), and has read all that came | the end | the end |
+/// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | the end, and a failure when it writes |
+/// | is [shut down](Self::shutdown) for writing | the end, and it may still send | the same |
+/// | is open when the program ends, in whatever way | as if dropped | as if dropped; a reset from a host whose process ends with it |
+///
+/// A reset overtakes what is still on its way to the peer, as TCP has it: read to the end what a peer sends that must have the answer.
+/// wasmtime shuts writing down before it closes a socket, and so the end comes before the reset. On wasip2 a write that waits for
+/// the peer is in the host's hands: a program that returns gives it five seconds, and one that exits or panics loses it.
 pub struct TcpStream {
     pub(super) handle: Share,
 }
@@ -84,7 +98,8 @@ impl TcpStream {
         self.handle.retry(Side::Read, |stream| stream.try_read_vectored(bufs)).await
     }
 
-    /// Looks at what has come without taking it. Safe to cancel.
+    /// Looks at what has come without taking it, waiting for at least one byte. `Ok(0)` is the end of the stream, or an empty `buf`.
+    /// Safe to cancel.
     ///
     /// # Errors
     /// `Unsupported` on wasip2, which has no such call; else as [`read`](TcpStream::read).
@@ -92,7 +107,7 @@ impl TcpStream {
         self.handle.retry(Side::Read, |stream| stream.try_peek(buf)).await
     }
 
-    /// Writes some of `buf`, waiting for room for at least one byte, and tells how much.
+    /// Writes some of `buf`, waiting for room for at least one byte, and tells how much. An empty `buf` waits for nothing.
     /// Safe to cancel: what is dropped has written nothing.
     ///
     /// # Errors
@@ -110,21 +125,24 @@ impl TcpStream {
         self.handle.retry(Side::Write, |stream| stream.try_write_vectored(bufs)).await
     }
 
-    /// Ends reading, writing (a half close: the peer reads to the end and may still send) or both, at once. What was
-    /// written before is still sent.
+    /// Ends reading, writing (a half close: the peer reads to the end and may still send) or both, at once, and for operations that are
+    /// parked as well. It may be done again.
     ///
-    /// On wasip2 what has come and is not read is lost when reading ends; elsewhere it is read first.
-    ///
-    /// On wasip2 a write that waits for room goes on waiting until the peer reads; elsewhere it fails at once. On a host other
-    /// than wasmtime, await [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of that:
-    /// it lets the host send first.
+    /// When reading has ended, what has come is read still, and then it is the end; the peer is told nothing. When writing has
+    /// ended, what was written before is still sent, and writes fail with `BrokenPipe`, empty ones too. On a wasip2 host other than wasmtime, await
+    /// [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of what was written: it lets the host send first.
     ///
     /// # Errors
-    /// `NotConnected` if the peer has gone, or if the stream is closed.
+    /// `NotConnected` if the connection is no more: the peer has reset it, or both sides have ended it; or if the stream is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.handle.with(|stream| stream.shutdown(how))?;
         // Not every host reports it to operations that are parked.
-        self.handle.wake();
+        if how != Shutdown::Write {
+            self.handle.wake(Side::Read);
+        }
+        if how != Shutdown::Read {
+            self.handle.wake(Side::Write);
+        }
         Ok(())
     }
 
@@ -211,7 +229,7 @@ impl TcpStream {
 
     /// Closes the connection, at once, for all clones and halves: every operation in progress fails with an error that
     /// [`is_closed`](super::is_closed) recognises, and so does all that is called later but flushing. What was written is
-    /// still sent. Dropping the stream does the same when nobody else has it.
+    /// still sent, unless something that has come is unread: see [how the peer sees the end](Self#how-the-peer-sees-the-end). Dropping the stream does the same when nobody else has it.
     ///
     /// Not to be taken for [`AsyncWrite::poll_close`], which is a half close: call that one on a half, or as
     /// `AsyncWriteExt::close(&mut stream).await`; or use [`shutdown`](Self::shutdown).

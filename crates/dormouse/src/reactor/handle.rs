@@ -96,9 +96,9 @@ impl Handle {
         result
     }
 
-    /// Wakes all that is parked, to try again.
-    pub(crate) fn wake(&self) {
-        self.reactor.reset(self.key).into_iter().for_each(SafeWaker::wake);
+    /// Wakes all that is parked on a side, to try again.
+    pub(crate) fn wake(&self, side: Side) {
+        self.reactor.take_parked(self.key, side).into_iter().for_each(SafeWaker::wake);
     }
 
     /// Calls what does not wait.

@@ -275,6 +275,20 @@ impl Reactor {
         woken
     }
 
+    /// Who is parked on a side, which the poller does not watch any more: those are for the caller to wake.
+    fn take_parked(&self, key: Key, side: Side) -> Vec<SafeWaker> {
+        let inner = &mut *self.inner.borrow_mut();
+        let mut parked = Vec::new();
+        if let Some(slot) = slot(&mut inner.slots, key) {
+            let waiters = slot.side(side);
+            if waiters.armed {
+                inner.poller.disarm(side, key);
+            }
+            waiters.ready(&mut parked);
+        }
+        parked
+    }
+
     /// Sets or clears the deadline of these sides; `None` is for ever. Makes no host call.
     fn set_deadline(&self, key: Key, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
         let mut wakers = self.wakers.take();

@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use cookbook_tls::{accept, acceptor};
 use dormouse::hyper::Timer;
 use dormouse::{
-    io,
+    io::{self, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
 use http_body_util::{Either, Full};
@@ -45,15 +47,16 @@ async fn main() -> io::Result<()> {
         let acceptor = acceptor.clone();
         dormouse::spawn(async move {
             if let Err(error) = serve(conn, acceptor, patience).await {
-                complain(peer, error).await;
+                complain(peer, error);
             }
         });
     }
 }
 
-/// Waits alone, should nobody read standard error.
-async fn complain(peer: SocketAddr, error: io::Error) {
-    let _ = dormouse::io::stderr().write_all(format!("{peer}: {error}\n").as_bytes()).await;
+/// Tells standard error, unless its reader has fallen behind: a line that had to wait is left out, or there would be more and more.
+fn complain(peer: SocketAddr, error: io::Error) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = AsyncWrite::poll_write(pin!(io::stderr()), &mut cx, format!("{peer}: {error}\n").as_bytes());
 }
 
 async fn serve(conn: TcpStream, acceptor: TlsAcceptor, patience: Duration) -> io::Result<()> {

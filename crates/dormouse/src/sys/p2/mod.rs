@@ -40,8 +40,10 @@ pub(crate) struct Source {
     other: Option<Box<dyn Other>>,
     /// Something was written, and may still be on its way when the source is closed.
     wrote: Cell<bool>,
-    /// By side: it was shut down by this program.
-    shut: [Cell<bool>; 2],
+    /// Writing was shut down by this program.
+    shut_writing: Cell<bool>,
+    /// Reading was: what a read that finds nothing does then. Who shuts nothing down does not link it.
+    when_empty: Cell<Option<fn(&Source) -> io::Result<usize>>>,
     drained: Drained,
 }
 

@@ -14,7 +14,6 @@ use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 use super::{Source, abi, budget, poller};
-use crate::sys::Side;
 
 /// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
 const GATHER: usize = 16 * 1024;
@@ -124,17 +123,14 @@ impl Source {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
-        let is_shut = self.is_shut(Side::Read);
-        self.drained.read(buf.len().min(MOST_READ), poller::is_crowded() && !is_shut, || loop {
-            budget::spend(budget::READ);
-            return match abi::read(input, buf) {
-                Ok(0) if !is_shut => Err(io::ErrorKind::WouldBlock.into()),
-                Ok(0) if budget::renewed() => continue,
-                // Nothing more has come, and this side is shut down.
-                Ok(n) => Ok(n),
-                Err(StreamError::Closed) => Ok(0),
-                Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
-            };
+        budget::spend(budget::READ);
+        let when_empty = self.when_empty.get();
+        let is_believed = poller::is_crowded() && when_empty.is_none();
+        self.drained.read(buf.len().min(MOST_READ), is_believed, || match abi::read(input, buf) {
+            Ok(0) => when_empty.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |end| end(self)),
+            Ok(n) => Ok(n),
+            Err(StreamError::Closed) => Ok(0),
+            Err(StreamError::LastOperationFailed(cause)) => Err(stream_error(&cause)),
         })
     }
 
@@ -153,7 +149,7 @@ impl Source {
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        if self.is_shut(Side::Write) {
+        if self.shut_writing.get() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let (Some(output), false) = (self.output.get(), buf.is_empty()) else { return self.try_write_nothing() };
@@ -205,23 +201,32 @@ impl Source {
     }
 
     /// The host is told of writing only: its way of shutting reading down is to throw away what has come (wasmtime-wasi 48.0.8,
-    /// p2/tcp.rs, `ReadState`). Nobody else sees the difference: TCP sends nothing for it.
+    /// p2/tcp.rs, `ReadState`). When both are shut down and all has been read, it is told of that too.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         // The host would not say that the peer has gone.
         self.peer_addr()?;
         if how != Shutdown::Read {
             self.socket()?.shutdown(ShutdownType::Send).map_err(stream_state)?;
-            self.shut[Side::Write as usize].set(true);
+            self.shut_writing.set(true);
         }
         if how != Shutdown::Write {
-            self.shut[Side::Read as usize].set(true);
+            self.when_empty.set(Some(Source::end_reading));
             self.drained.set(false);
         }
         Ok(())
     }
 
-    fn is_shut(&self, side: Side) -> bool {
-        self.shut[side as usize].get()
+    /// Reading is shut down, and nothing more has come.
+    fn end_reading(&self) -> io::Result<usize> {
+        if budget::renewed() {
+            // Asked again: this may have been for want of budget.
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if self.shut_writing.get() {
+            // What comes now resets the connection, as it does natively.
+            let _ = self.socket()?.shutdown(ShutdownType::Receive);
+        }
+        Ok(0)
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {

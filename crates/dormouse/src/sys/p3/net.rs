@@ -122,8 +122,15 @@ impl State {
 impl Source {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut *self.state.borrow_mut() {
-            State::Stream { reader, socket, .. } => match reader.in_use(|| Reader::new(abi::receive(socket))) {
-                Some(reader) => reader.read(buf),
+            State::Stream { reader, writer, socket } => match reader.in_use(|| Reader::new(abi::receive(socket))) {
+                Some(open) => {
+                    let read = open.read(buf);
+                    if let (Ok(0), true, Half::Ended) = (&read, open.is_shut() && !buf.is_empty(), writer) {
+                        // All that had come is read: what comes now resets the connection, as it does natively.
+                        *reader = Half::Ended;
+                    }
+                    read
+                }
                 None => Ok(0),
             },
             State::Stdin(reader) => reader.read(buf),

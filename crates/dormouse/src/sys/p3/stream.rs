@@ -136,6 +136,10 @@ impl<E: End> Reader<E> {
         self.shut = true;
     }
 
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
+    }
+
     /// What is to be waited for, if there is nothing to read.
     pub(super) fn under_way(&self) -> Option<Waitable> {
         match self.state {
