@@ -17,6 +17,7 @@ mod shutdown;
 mod task;
 mod time;
 mod udp;
+mod udp_programs;
 
 use dormouse::io;
 use dormouse::net::TcpListener;
@@ -85,6 +86,9 @@ cases! {
     shutdown::the_peer_has_gone,
     closing::ends,
     net::names,
+    net::texts_that_are_no_names,
+    net::zones,
+    net::the_wildcard_is_this_machine,
     net::named_listeners,
     net::dropped_operations_lose_nothing,
     closing::stalled_client,
@@ -143,6 +147,10 @@ cases! {
     udp::datagrams_of_a_peer,
     udp::datagrams_in_batches,
     udp::datagrams_that_fail,
+    udp::datagrams_that_fail_in_batches,
+    udp::datagrams_beside_connects,
+    udp::addresses_of_peers,
+    udp_programs::datagram_programs,
     udp::datagrams_deadlines_and_closing,
     udp::datagrams_over_ipv6,
     udp::both_families,
@@ -158,6 +166,7 @@ cases! {
     output::late_reader_and_exit,
     output::full_pipe,
     memory::allocations_of_a_thousand_echoes,
+    memory::allocations_of_waiting_for_datagrams,
     task::nothing_can_wake_it,
     task::abort_parked,
     task::results,

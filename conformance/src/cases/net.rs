@@ -5,10 +5,12 @@ use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::pin::pin;
 use std::time::Duration;
 
-use dormouse::io;
-use dormouse::net::{Shutdown, TcpListener, TcpSocket, TcpStream, is_transient, lookup_host, preopened_listeners};
+use dormouse::net::{
+    Shutdown, SocketAddr, TcpListener, TcpSocket, TcpStream, UdpSocket, is_transient, lookup_host, preopened_listeners,
+};
 use dormouse::spawn;
 use dormouse::time::timeout;
+use dormouse::{fs, io};
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 
@@ -267,6 +269,99 @@ pub async fn nonsense() {
         assert_eq!(TcpListener::bind(addr).await.unwrap_err().kind(), ErrorKind::InvalidInput, "bind {addr}");
     }
     assert_eq!(TcpStream::connect(&[][..]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// What is neither name nor path never reaches the host, whatever is done with it.
+pub async fn texts_that_are_no_names() {
+    let long = "a".repeat(10_000);
+    for name in ["", "a\0b", "\0", "a\nb", "a\x1b[31mb", "a\u{85}b", "a b", "%6cocalhost", "a\\b", &long] {
+        let text = format!("{name}:80");
+        let results = [
+            lookup_host(&text).await.map(|_| ()),
+            lookup_host((name, 80)).await.map(|_| ()),
+            TcpStream::connect(&text).await.map(|_| ()),
+            TcpStream::connect((name, 80)).await.map(|_| ()),
+            TcpListener::bind(&text).await.map(|_| ()),
+            UdpSocket::bind(&text).await.map(|_| ()),
+        ];
+        for result in results {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name:?}: {error:?}");
+            let text = error.to_string();
+            assert!(text.len() < 1000 && !text.contains(char::is_control), "{text:?}");
+        }
+    }
+    for path in ["a\0b", "\0"] {
+        let results = [
+            fs::read(path).await.map(|_| ()),
+            fs::write(path, "x").await,
+            fs::create_dir(path).await,
+            fs::create_dir_all(path).await,
+            fs::remove_file(path).await,
+            fs::remove_dir(path).await,
+            fs::rename(path, "other").await,
+            fs::read_dir(path).await.map(|_| ()),
+            fs::metadata(path).await.map(|_| ()),
+            fs::File::open(path).await.map(|_| ()),
+            fs::File::create(path).await.map(|_| ()),
+        ];
+        for (n, result) in results.into_iter().enumerate() {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{n} {path:?}: {error:?}");
+        }
+    }
+    for name in ["", "a\0b", "a\nb", &long] {
+        assert_eq!(TcpListener::from_env(name).unwrap_err().kind(), ErrorKind::NotFound, "{name:?}");
+    }
+}
+
+/// The zone of an address is a number everywhere, and natively the name of an interface as well.
+pub async fn zones() {
+    let numbered = |zone| SocketAddr::V6(std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, zone));
+    for text in ["[fe80::1%3]:80", "fe80::1%3:80"] {
+        assert_eq!(lookup_host(text).await.unwrap().collect::<Vec<_>>(), [numbered(3)], "{text}");
+    }
+    assert_eq!(lookup_host(("fe80::1%3", 80)).await.unwrap().collect::<Vec<_>>(), [numbered(3)]);
+    for text in ["[fe80::1%lo]:80", "fe80::1%lo:80"] {
+        match lookup_host(text).await {
+            Ok(mut found) => {
+                let scope = match found.next() {
+                    Some(SocketAddr::V6(addr)) => addr.scope_id(),
+                    other => panic!("{other:?}"),
+                };
+                println!("{}", if scope == 0 { "dropped" } else { "found" });
+            }
+            Err(error) => println!("{:?}", error.kind()),
+        }
+    }
+}
+
+/// A program can connect to the address that it listens on, also if that is the wildcard.
+pub async fn the_wildcard_is_this_machine() {
+    for wildcard in ["0.0.0.0:0", "[::]:0"] {
+        let listener = match TcpListener::bind(wildcard).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => return println!("unsupported"),
+            // There may be no IPv6 here.
+            Err(error) if wildcard == "[::]:0" && error.kind() != ErrorKind::InvalidInput => continue,
+            listener => listener.unwrap(),
+        };
+        let addr = listener.local_addr().unwrap();
+        assert!(addr.ip().is_unspecified());
+        let by_text = addr.to_string();
+        for n in 0..2 {
+            let near = async {
+                match n {
+                    0 => TcpStream::connect(addr).await,
+                    _ => TcpStream::connect(&by_text[..]).await,
+                }
+            };
+            let (near, far) = zip(near, listener.accept()).await;
+            let (near, (_far, from)) = (near.unwrap(), far.unwrap());
+            let peer = near.peer_addr().unwrap();
+            assert!(peer.ip().is_loopback() && peer.port() == addr.port(), "{peer}");
+            assert_eq!(from, near.local_addr().unwrap());
+        }
+    }
 }
 
 /// The listener that the driver has named, and all that there are.

@@ -160,6 +160,149 @@ pub async fn datagrams_that_fail() {
     assert_eq!(refused.await.expect("the refusal is told").kind(), ErrorKind::ConnectionRefused);
 }
 
+/// Nothing is there.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// A batch to a peer that is not there is told so, as one datagram is, and goes on with another peer.
+pub async fn datagrams_that_fail_in_batches() {
+    let Some((near, far, addr)) = two().await else { return };
+    let batch: Vec<_> = (0..8).map(|n| Datagram { data: vec![n], addr: None }).collect();
+    assert_eq!(near.send_many(&batch).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    for by_receiving in [false, true] {
+        near.connect(NOBODY).await.unwrap();
+        let refused = timeout(Duration::from_secs(20), async {
+            loop {
+                match near.send_many(&batch).await {
+                    Ok(sent) => assert!(sent > 0),
+                    Err(error) => return error,
+                }
+                if by_receiving {
+                    return near.recv_many(&mut Vec::new(), 8).await.unwrap_err();
+                }
+                yield_now().await;
+            }
+        });
+        assert_eq!(refused.await.expect("the refusal is told").kind(), ErrorKind::ConnectionRefused);
+        near.connect(addr).await.unwrap();
+        // Each datagram to nobody was refused, and the last refusal may be told only now.
+        while near.send(b"?").await.is_err() {}
+        let mut received = Vec::new();
+        while received.is_empty() {
+            match far.recv_many(&mut received, 1).await {
+                Ok(n) => assert_eq!(n, 1),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(received[0].data, b"?");
+    }
+    // What is wrong with a datagram in the middle is said when it is the first.
+    near.connect(addr).await.unwrap();
+    let mixed = [vec![1], vec![0; 70_000], vec![3]].map(|data| Datagram { data, addr: None });
+    assert_eq!(near.send_many(&mixed).await.unwrap(), 1);
+    let mut buf = [0; 8];
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 1);
+    let error = near.send_many(&mixed[1..]).await.unwrap_err();
+    assert_eq!(error.kind(), io::Error::from_raw_os_error(emsgsize()).kind(), "{error}");
+    assert_eq!(near.send_many(&mixed[2..]).await.unwrap(), 1);
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 1);
+    assert_eq!(buf[0], 3);
+}
+
+/// Names one peer after the other while a receive is parked and others keep the host busy: what each peer sends then is heard,
+/// and nothing of the others.
+pub async fn datagrams_beside_connects() {
+    const ROUNDS: u8 = 50;
+    let Some((near, far, addr)) = two().await else { return };
+    let Some(other) = bind().await else { return };
+    let (here, there) = (near.local_addr().unwrap(), other.local_addr().unwrap());
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            spawn(async {
+                let (one, two, addr) = two().await.unwrap();
+                loop {
+                    one.send_to(b"busy", addr).await.unwrap();
+                    two.recv(&mut [0; 8]).await.unwrap();
+                    yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let near = Rc::new(near);
+    let clone = near.try_clone().unwrap();
+    for round in 0..ROUNDS {
+        let parked = spawn({
+            let near = Rc::clone(&near);
+            async move { near.recv(&mut [0; 8]).await.map(|n| n as u8) }
+        });
+        if round % 3 > 0 {
+            sleep(Duration::ZERO).await;
+        }
+        yield_now().await;
+        let (peer, peers, stranger) = if round % 2 == 0 { (&far, addr, &other) } else { (&other, there, &far) };
+        // One that fails leaves all as it was, the parked receive as well.
+        assert!(clone.connect("127.0.0.1:0").await.is_err());
+        assert!(clone.connect("192.0.2.1:9").await.is_err());
+        clone.connect(peers).await.unwrap();
+        assert_eq!((near.local_addr().unwrap(), near.peer_addr().unwrap()), (here, peers));
+        stranger.send_to(&[0; 1], here).await.unwrap();
+        peer.send_to(&[0; 2], here).await.unwrap();
+        assert_eq!(timeout(Duration::from_secs(20), parked).await.unwrap().unwrap().unwrap(), 2, "round {round}");
+    }
+    busy.iter().for_each(|busy| busy.abort());
+}
+
+/// What else can be given as the address of a peer: prints in what hosts differ.
+pub async fn addresses_of_peers() {
+    let Some((near, far, addr)) = two().await else { return };
+    let mut buf = [0; 8];
+    let kind = |result: io::Result<usize>| result.map_err(|error| error.kind());
+
+    // The wildcard is this machine.
+    let wildcard = SocketAddr::from(([0, 0, 0, 0], addr.port()));
+    assert_eq!(near.send_to(b"a", wildcard).await.unwrap(), 1);
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 1);
+    let batch = [Datagram { data: b"bc".into(), addr: Some(wildcard) }];
+    assert_eq!(near.send_many(&batch).await.unwrap(), 1);
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 2);
+
+    // No port, and the other family.
+    for nowhere in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:9"] {
+        assert_eq!(kind(near.send_to(b"x", nowhere).await), Err(ErrorKind::InvalidInput), "{nowhere}");
+        assert_eq!(near.connect(nowhere).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{nowhere}");
+        assert_eq!(near.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+    }
+    assert_eq!(kind(near.send(b"to whom?").await), Err(ErrorKind::NotConnected));
+
+    near.connect(wildcard).await.unwrap();
+    assert_eq!(near.peer_addr().unwrap(), addr);
+    assert_eq!(near.send(b"def").await.unwrap(), 3);
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 3);
+
+    // Its peer may be named again. Whether another may, is the host's affair.
+    assert_eq!(near.send_to(b"ghij", addr).await.unwrap(), 4);
+    assert_eq!(far.recv(&mut buf).await.unwrap(), 4);
+    let Some(other) = bind().await else { return };
+    match near.send_to(b"klmno", other.local_addr().unwrap()).await {
+        Ok(n) => {
+            assert_eq!((n, other.recv(&mut buf).await.unwrap()), (5, 5));
+            println!("sends to others");
+        }
+        Err(error) => println!("sends to others: {:?}", error.kind()),
+    }
+    assert_eq!(near.peer_addr().unwrap(), addr);
+
+    // IPv4 within IPv6.
+    let Ok(six) = UdpSocket::bind("[::]:0").await else { return println!("no ipv6 here") };
+    let mapped: SocketAddr = format!("[::ffff:127.0.0.1]:{}", addr.port()).parse().unwrap();
+    match six.send_to(b"pqrstu", mapped).await {
+        Ok(n) => {
+            assert_eq!((n, far.recv(&mut buf).await.unwrap()), (6, 6));
+            println!("sends to IPv4 within IPv6");
+        }
+        Err(error) => println!("sends to IPv4 within IPv6: {:?}", error.kind()),
+    }
+}
+
 fn emsgsize() -> i32 {
     if cfg!(target_os = "wasi") { 35 } else { 90 }
 }

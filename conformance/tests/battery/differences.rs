@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::drivers::Backend;
@@ -72,6 +73,70 @@ pub fn datagrams_come_in_batches_and_in_order(on: Backend) -> &'static str {
 
 pub fn datagrams_that_fail_say_why(on: Backend) -> &'static str {
     with_names_and_datagrams(on, "datagrams_that_fail")
+}
+
+pub fn datagrams_that_fail_in_batches_say_so(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_that_fail_in_batches")
+}
+
+pub fn a_udp_socket_connects_beside_parked_receives(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_beside_connects")
+}
+
+pub fn waiting_for_datagrams_allocates_nothing(on: Backend) -> &'static str {
+    match on.has_addresses() && on != Backend::Sim {
+        true => assert_eq!(on.start("allocations_of_waiting_for_datagrams").ends_well(), ["none"]),
+        false => return with_names_and_datagrams(on, "allocations_of_waiting_for_datagrams"),
+    }
+    "✓"
+}
+
+/// Each line is the trace of one program. Natively the kernel is the oracle.
+pub fn random_programs_on_udp_sockets_run_as_natively(on: Backend) -> &'static str {
+    static NATIVELY: OnceLock<Vec<String>> = OnceLock::new();
+    if !on.has_addresses() || on == Backend::Sim {
+        return with_names_and_datagrams(on, "datagram_programs");
+    }
+    let natively = NATIVELY.get_or_init(|| Backend::Native.start("datagram_programs").ends_well());
+    let traces = on.start("datagram_programs").ends_well();
+    assert_eq!((traces.len(), natively.len()), (300, 300));
+    for (trace, natively) in traces.iter().zip(natively) {
+        assert_eq!(trace, natively);
+    }
+    "✓"
+}
+
+/// In what hosts differ, by name: whom else a connected socket may send to, and addresses of IPv4 within IPv6.
+pub fn addresses_of_udp_peers_mean_the_same(on: Backend) -> &'static str {
+    if !on.has_addresses() || on == Backend::Sim {
+        return with_names_and_datagrams(on, "addresses_of_peers");
+    }
+    let six = match (UdpSocket::bind("[::]:0"), on) {
+        (Err(_), _) => "no ipv6 here",
+        (Ok(_), Backend::Native) => "sends to IPv4 within IPv6",
+        // wasmtime refuses both as invalid arguments (wasmtime-wasi 48.0.8, sockets/udp.rs `send`).
+        _ => "sends to IPv4 within IPv6: InvalidInput",
+    };
+    let (others, cell) = match on {
+        Backend::Native => ("sends to others", "✓"),
+        _ => ("sends to others: InvalidInput", "✓, a connected socket sends to its peer alone"),
+    };
+    assert_eq!(on.start("addresses_of_peers").ends_well(), [others, six]);
+    cell
+}
+
+pub fn the_wildcard_of_a_listener_can_be_connected_to(on: Backend) -> &'static str {
+    with_addresses(on, "the_wildcard_is_this_machine", &[])
+}
+
+pub fn zones_of_ipv6_are_numbers_or_natively_interfaces(on: Backend) -> &'static str {
+    let (expected, cell) = match on {
+        Backend::Native => ("found", "✓"),
+        Backend::P2 | Backend::StingyP2 | Backend::P3 => ("InvalidInput", "✓, as numbers"),
+        _ => ("Unsupported", "✓, as numbers; says `Unsupported`"),
+    };
+    assert_eq!(on.start("zones").ends_well(), [expected; 2]);
+    cell
 }
 
 pub fn deadlines_and_closing_of_udp_sockets_are_those_of_streams(on: Backend) -> &'static str {

@@ -301,8 +301,22 @@ static void datagrams(void) {
     EXPECT(dm_watch(one, DM_READ, 1), 0);
     EXPECT(dm_poll(NULL, 0, DM_NOW), 0);
     EXPECT(dm_udp_connect(one, &other_addr), 0);
+    /* A connect that fails changes nothing. */
+    EXPECT(dm_addr_parse("127.0.0.1:0", &any), 0);
+    EXPECT(dm_udp_connect(one, &any), -EINVAL);
+    EXPECT(dm_peer_addr(one, &from), 0);
+    EXPECT(memcmp(&from, &other_addr, sizeof from), 0);
     EXPECT(dm_close(one), 0);
     EXPECT(dm_close(other), 0);
+    /* Without a peer, and with one that is not there: the next call says so. */
+    EXPECT(dm_udp_bind(&any, &one), 0);
+    EXPECT(opened(one), 0);
+    EXPECT(dm_send(one, (const uint8_t *)"hi", 2), -ENOTCONN);
+    EXPECT(dm_addr_parse("127.0.0.1:1", &from), 0);
+    EXPECT(dm_udp_connect(one, &from), 0);
+    EXPECT(dm_send(one, (const uint8_t *)"hi", 2), 2);
+    EXPECT(receive(one, buf, sizeof buf, NULL), -ECONNREFUSED);
+    EXPECT(dm_close(one), 0);
 }
 
 static void names(void) {
@@ -322,6 +336,18 @@ static void names(void) {
     }
     EXPECT(loopback, 1);
     EXPECT(dm_lookup_next(lookup, &addr), 0);
+    EXPECT(dm_close(lookup), 0);
+    /* What is no name, and an address with a zone. */
+    found = dm_lookup("a\nb:80", &lookup);
+    if (found == 0) {
+        EXPECT(dm_lookup_next(lookup, &addr), -EINVAL);
+        EXPECT(dm_close(lookup), 0);
+    } else {
+        EXPECT(found, -EINVAL);
+    }
+    EXPECT(dm_lookup("fe80::1%3:80", &lookup), 0);
+    EXPECT(dm_lookup_next(lookup, &addr), 1);
+    EXPECT(addr.scope, 3);
     EXPECT(dm_close(lookup), 0);
     snprintf(localhost, sizeof localhost, "localhost:%d", here.port);
     EXPECT(dm_tcp_dial_name(localhost, &stream), 0);

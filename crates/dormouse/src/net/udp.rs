@@ -75,11 +75,21 @@ impl UdpSocket {
     }
 
     /// Names the one peer: [`send`](Self::send) sends to it, and only what comes from it is received. Again, with another
-    /// one. Of several addresses the first that works is taken.
+    /// one. Of several addresses the first that works is taken. `0.0.0.0` and `[::]` are this machine, as on Linux.
+    ///
+    /// What has come before from the peer stays and is received; what has come from others is passed over, whether it is in a
+    /// queue of the host or in one of Dormouse. A receive that is parked stays so, and hears the new peer. An error that an
+    /// earlier datagram has caused is still that of the next call.
+    ///
+    /// On wasip2 a socket on which a receive has been parked is replaced by a new one with the same address, because the host
+    /// refuses to change the old one (wasmtime traps). What arrives in that moment, in which no socket has the address, is
+    /// lost. The call then waits for the host, with the whole program: for less than a millisecond as a rule.
     ///
     /// # Errors
-    /// `PermissionDenied`, `InvalidInput` for what is no address, those of [`lookup_host`](super::lookup_host) for a name, and what
-    /// else the host says.
+    /// If it fails the socket has the peer that it had before. `PermissionDenied`, `InvalidInput` for what is no address, for port
+    /// 0, an address of the other family (on WASI also IPv4 within IPv6, `[::ffff:127.0.0.1]`) and one that cannot be reached from
+    /// the socket's own; those of [`lookup_host`](super::lookup_host) for a name; `AddrInUse` on wasip2 if another program has
+    /// taken the address meanwhile, and then the socket is of no use any more; and what else the host says.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let mut failed = None;
         for addr in addr.resolve().await? {
@@ -95,16 +105,18 @@ impl UdpSocket {
     ///
     /// # Errors
     /// One without a kind if it is too large (`EMSGSIZE`), `ConnectionRefused` if an earlier one found nobody there,
-    /// `NotConnected`-like ones of the host if no peer has been named, `TimedOut` after the write deadline, and one that
+    /// `NotConnected` if no peer has been named, `TimedOut` after the write deadline, and one that
     /// [`is_closed`](super::is_closed) recognises after [`close`](Self::close).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.handle.retry(Side::Write, |socket| socket.try_send(buf, None)).await
     }
 
-    /// Sends a datagram to this address, and tells its length. Safe to cancel.
+    /// Sends a datagram to this address, and tells its length. `0.0.0.0` and `[::]` are this machine. Safe to cancel.
     ///
     /// # Errors
-    /// As [`send`](Self::send); `PermissionDenied` if the host's policy refuses the address.
+    /// As [`send`](Self::send); `PermissionDenied` if the host's policy refuses the address; `InvalidInput` for port 0, for an
+    /// address of the other family, and on WASI for another one than the peer's if the socket is connected: natively Linux
+    /// sends to it.
     pub async fn send_to(&self, buf: &[u8], to: impl ToSocketAddrs) -> io::Result<usize> {
         let to = to.resolve().await?.first().copied().map(reachable);
         self.handle.retry(Side::Write, |socket| socket.try_send(buf, to)).await
@@ -154,10 +166,11 @@ impl UdpSocket {
     }
 
     /// Sends some of the datagrams, in order, waiting for room for at least one, and tells how many. On wasip2 one host call
-    /// takes up to 16. Safe to cancel.
+    /// takes up to 16, of a socket without a peer. Safe to cancel.
     ///
     /// # Errors
-    /// As [`send`](Self::send), of the first one. That of a later one is the first of the next call.
+    /// As [`send`](Self::send), of the first one. That of a later one is met by the next call that sends it. One that tells of an
+    /// earlier datagram, such as `ConnectionRefused`, is that of the next call, whichever that is.
     pub async fn send_many(&self, datagrams: &[Datagram]) -> io::Result<usize> {
         if datagrams.is_empty() {
             return Ok(0);

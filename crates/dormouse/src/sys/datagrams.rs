@@ -97,3 +97,51 @@ fn tells_of_an_earlier_one(kind: ErrorKind) -> bool {
 pub(super) fn cannot_fail(local: IpAddr, peer: IpAddr) -> bool {
     peer.is_loopback() && (local.is_loopback() || local.is_unspecified()) && local.is_ipv4() == peer.is_ipv4()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_the_middle_of_a_batch_is_told_by_the_next_call_and_once() {
+        let datagrams = Datagrams::default();
+        let refused = || io::Error::from(ErrorKind::ConnectionRefused);
+        let mut host = [Ok(1), Ok(1), Err(refused()), Ok(1)].into_iter();
+        assert_eq!(datagrams.send_many(0..4, |_| host.next().unwrap()).unwrap(), 2);
+        assert_eq!(datagrams.failed().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        datagrams.failed().unwrap();
+
+        let mut host = [Ok(()), Err(refused())].into_iter();
+        assert_eq!(datagrams.receive_many(9, || host.next().unwrap()).unwrap(), 1);
+        assert_eq!(datagrams.failed().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        datagrams.failed().unwrap();
+    }
+
+    #[test]
+    fn an_error_that_comes_again_or_is_none_is_not_kept() {
+        let datagrams = Datagrams::default();
+        for kind in [ErrorKind::WouldBlock, ErrorKind::PermissionDenied, ErrorKind::InvalidInput] {
+            let mut host = [Ok(1), Err(kind.into())].into_iter();
+            assert_eq!(datagrams.send_many(0..4, |_| host.next().unwrap()).unwrap(), 1);
+            datagrams.failed().unwrap();
+            let first = datagrams.send_many(0..4, |_| Err(kind.into())).unwrap_err();
+            assert_eq!(first.kind(), kind);
+        }
+        let mut host = [Ok(()), Err(ErrorKind::WouldBlock.into())].into_iter();
+        assert_eq!(datagrams.receive_many(9, || host.next().unwrap()).unwrap(), 1);
+        datagrams.failed().unwrap();
+    }
+
+    #[test]
+    fn a_peer_is_heard_with_its_scope_or_without() {
+        let datagrams = Datagrams::default();
+        let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert!(datagrams.hears(addr("127.0.0.1:1")) && datagrams.peer().is_err());
+        datagrams.set_peer(addr("127.0.0.1:1"));
+        assert!(datagrams.hears(addr("127.0.0.1:1")));
+        assert!(!datagrams.hears(addr("127.0.0.1:2")) && !datagrams.hears(addr("127.0.0.2:1")));
+        datagrams.set_peer(addr("[fe80::1%2]:1"));
+        assert!(datagrams.hears(addr("[fe80::1%2]:1")) && datagrams.hears(addr("[fe80::1]:1")));
+        assert!(!datagrams.hears(addr("[fe80::1%3]:1")));
+    }
+}

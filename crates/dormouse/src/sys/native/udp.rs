@@ -29,7 +29,14 @@ impl Udp {
         if peer.port() == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.socket.connect(peer).map_err(|error| self.of_address(error, peer))?;
+        if let Err(error) = self.socket.connect(peer) {
+            // Linux has written the new address into the socket's flow by then, and sends the second datagram from now on to
+            // it and not to the peer that the socket still has (seen on 6.18, net/ipv4/datagram.c).
+            if let Ok(before) = self.datagrams.peer() {
+                let _ = self.socket.connect(before);
+            }
+            return Err(self.of_address(error, peer));
+        }
         self.datagrams.set_peer(self.socket.peer_addr()?);
         Ok(())
     }

@@ -63,7 +63,8 @@ fn unsupported<T>() -> io::Result<T> {
 
 // ---- names ----
 
-const NO_LOOKUP: &str = "wasm32-wasip1 has no call that looks up a name; give an IP address, or build for wasm32-wasip2";
+const NO_LOOKUP: &str =
+    "wasm32-wasip1 has no call that looks up a name; give an IP address, or build for wasm32-wasip2";
 
 impl Source {
     pub(crate) fn lookup(_host: &str) -> io::Result<Self> {

@@ -116,18 +116,26 @@ impl Udp {
         self.asked.set(true);
         let received = incoming.receive(limit).map_err(error)?;
         let full = received.len() as u64 == limit;
-        self.received.borrow_mut().extend(received.into_iter().filter(|it| self.datagrams.hears(from_wasi(it.remote_address))));
+        self.received.borrow_mut().extend(received);
         Ok(full)
     }
 
-    /// The next datagram, which stays in the queue.
+    /// The queue, in front of which the next datagram for the program is. Those from others, which came before the connect, are
+    /// dropped here.
     fn front(&self) -> io::Result<RefMut<'_, VecDeque<IncomingDatagram>>> {
         self.datagrams.failed()?;
-        if self.received.borrow().is_empty() {
-            self.fill()?;
+        let strange = |it: &mut IncomingDatagram| !self.datagrams.hears(from_wasi(it.remote_address));
+        for ask in [false, true] {
+            if ask {
+                self.fill()?;
+            }
+            let mut received = self.received.borrow_mut();
+            while received.pop_front_if(strange).is_some() {}
+            if !received.is_empty() {
+                return Ok(received);
+            }
         }
-        let received = self.received.borrow_mut();
-        if received.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(received) }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Takes what has come into our queue. Returns true if the host may have a receive under way then.
@@ -169,7 +177,6 @@ impl Udp {
             return Err(error);
         }
         self.datagrams.set_peer(peer);
-        self.received.get_mut().retain(|datagram| self.datagrams.hears(from_wasi(datagram.remote_address)));
         Ok(())
     }
 

@@ -68,7 +68,9 @@ fn error(code: ErrorCode) -> io::Error {
     let (kind, sentence) = match code {
         ErrorCode::NameUnresolvable => (io::ErrorKind::NotFound, "there is no such name"),
         ErrorCode::InvalidArgument => (io::ErrorKind::InvalidInput, "that is no name"),
-        ErrorCode::TemporaryResolverFailure => (io::ErrorKind::ResourceBusy, "the host's resolver fails now; try again"),
+        ErrorCode::TemporaryResolverFailure => {
+            (io::ErrorKind::ResourceBusy, "the host's resolver fails now; try again")
+        }
         ErrorCode::PermanentResolverFailure => (
             io::ErrorKind::PermissionDenied,
             "the host's resolver refuses; allow lookups with `dormouse run --allow-dns`, or \
