@@ -24,6 +24,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
+use rustix::ioctl::{Getter, Opcode, ioctl};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -35,6 +36,10 @@ pub(super) enum Side {
     Read = 0,
     Write = 1,
 }
+
+/// What is moved in one call at the most, in bytes: Linux moves 2 GiB less a page (read(2), NOTES), and a call that was cut short by that
+/// has not taken all there was.
+const MOST: usize = 1 << 30;
 
 const UNKNOWN: u8 = 0;
 const ARMED: u8 = 1;
@@ -256,12 +261,17 @@ impl Socket {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let room = buf.len();
-        let receive = |inner: &Inner| match peek {
-            true => stream_of(inner)?.peek(buf),
-            false => stream_of(inner)?.read(buf),
+        let room = buf.len().min(MOST);
+        let buf = &mut buf[..room];
+        // A read also ends at the mark of urgent data, and there may be more behind it (tcp(7), sockatmark(3)).
+        let receive = |inner: &Inner| match (stream_of(inner)?, peek) {
+            (stream, true) => stream.peek(buf).map(|n| (n, false)),
+            (mut stream, false) => {
+                let n = stream.read(buf)?;
+                Ok((n, 0 < n && n < room && !is_at_mark(stream)))
+            }
         };
-        self.on(Side::Read, receive, |&n| !peek && 0 < n && n < room)
+        self.on(Side::Read, receive, |&(_, took_all)| took_all).map(|(n, _)| n)
     }
 
     /// Keeps an error for the next call.
@@ -270,7 +280,7 @@ impl Socket {
     }
 
     pub(super) fn send(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let len = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(MOST);
         let send = |inner: &Inner| match len {
             // The system looks at a list that is empty in all, and not at the socket.
             0 => stream_of(inner)?.write(&[]),
@@ -300,6 +310,24 @@ fn of_the_connection(error: io::Error) -> io::Error {
         ) => Errno::CONNABORTED.into(),
         _ => error,
     }
+}
+
+/// Whether a stream stands at the mark of urgent data. If the system does not say, it may: that costs the program a read that finds nothing.
+fn is_at_mark(stream: &TcpStream) -> bool {
+    /// SIOCATMARK.
+    #[cfg(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc", target_arch = "sparc64"))
+    ))]
+    const AT_MARK: Opcode = 0x8905;
+    #[cfg(not(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc", target_arch = "sparc64"))
+    )))]
+    const AT_MARK: Opcode = rustix::ioctl::opcode::read::<i32>(b's', 7);
+    // SAFETY: the request writes one int, for which there is room, and keeps no pointer.
+    let asked = unsafe { ioctl(stream, Getter::<AT_MARK, i32>::new()) };
+    asked.map_or(true, |at_mark| at_mark != 0)
 }
 
 fn stream_of(inner: &Inner) -> io::Result<&TcpStream> {

@@ -39,6 +39,14 @@ pub(super) fn delete(poller: &Poller, descriptor: Descriptor) -> io::Result<()> 
     poller.delete(borrow(&descriptor))
 }
 
+/// Takes the urgent byte of a socket, if it has one. It is no part of the stream (std does not ask for SO_OOBINLINE), and while it is there
+/// epoll reports the socket each time (polling 3.11, epoll.rs, asks for EPOLLPRI of whatever is read).
+pub(super) fn discard_urgent(descriptor: Descriptor) {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    // What is no socket has none.
+    let _ = socket2::SockRef::from(&borrow(&descriptor)).recv_out_of_band(&mut byte);
+}
+
 fn borrow(descriptor: &Descriptor) -> Borrowed<'_> {
     // SAFETY: it came from `add`, and its source is alive until after `delete`, as is said there.
     unsafe { Borrowed::borrow_raw(*descriptor) }

@@ -128,6 +128,9 @@ impl Wait for Poller {
         for event in self.events.iter() {
             let Some(known) = self.known.get_mut(event.key) else { continue };
             let key = Key { index: event.key as u32, generation: known.generation };
+            if let (true, Some(descriptor)) = (event.is_priority(), known.descriptor) {
+                abi::discard_urgent(descriptor);
+            }
             for (side, fired) in [(Side::Read, event.readable), (Side::Write, event.writable)] {
                 // One-shot: the event has disarmed both sides. A side that has not fired is reported as well; its
                 // operation tries, and parks again. That is rare, and cheaper than a system call each time.
