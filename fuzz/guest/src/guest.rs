@@ -342,7 +342,7 @@ impl World {
                 self.files.extend(opened);
             }
             // An offset is small: sparse files are large for who cleans up.
-            3 => ignorefile.write(&vec![1; input.below(256)], (input.odd() % (1 << 16))),
+            3 => ignore(file.write(&vec![1; input.below(256)], input.odd() % (1 << 16))),
             4 => ignore(file.read(input.odd(), input.odd())),
             5 => self.inputs.push(file.read_via_stream(input.odd()).ok()?),
             6 => self.outputs.push(file.write_via_stream(input.odd() % (1 << 16)).ok()?),
