@@ -74,6 +74,11 @@ pub enum Error {
     Trap(String),
     /// [`Stop::stop`](crate::Stop::stop) ended the run.
     Stopped,
+    /// The run took longer than [`Run::timeout`](crate::Run::timeout).
+    TimedOut {
+        /// The time that it had.
+        after: std::time::Duration,
+    },
 }
 
 impl fmt::Display for Error {
@@ -125,6 +130,7 @@ impl fmt::Display for Error {
             Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
             Error::Trap(text) => f.write_str(text),
             Error::Stopped => f.write_str("the program was stopped"),
+            Error::TimedOut { after } => write!(f, "the program was ended after {after:?}, as --timeout says"),
         }
     }
 }
