@@ -71,7 +71,8 @@ impl Net {
     pub(crate) fn say_full(&self) {
         if self.sockets.first_full() {
             let most = self.sockets.most();
-            self.refusals.line(&format!("refused: the program wants more than {most} sockets at a time; --max-sockets"));
+            self.refusals
+                .line(&format!("refused: the program wants more than {most} sockets at a time; --max-sockets"));
         }
     }
 

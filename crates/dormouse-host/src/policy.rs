@@ -147,9 +147,7 @@ impl fmt::Display for Refusal {
                 "refused: the program wants to open a TCP socket and may use no address; \
                  allow it some with --allow-listen ADDR or --allow-connect ADDR (or --allow-net)",
             ),
-            What::OpenUdp => {
-                f.write_str("refused: the program wants to open a UDP socket; allow it with --allow-net")
-            }
+            What::OpenUdp => f.write_str("refused: the program wants to open a UDP socket; allow it with --allow-net"),
             What::Listen => write!(
                 f,
                 "refused: the program wants to listen on {addr}; \

@@ -9,10 +9,10 @@ use std::mem::take;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
