@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   setup     fetches the wasm targets and what the tests need
   demo      builds an echo server for WASI and shows it at work
   test      runs every check and every test; with --host wasmi: the battery on that host instead, which others wrote
-  fuzz      NAME SECONDS: runs a target of fuzz/ on what earlier runs have found; NAME FILE: on that input alone
+  fuzz      NAME SECONDS: runs a target of fuzz/ or fuzz/host on what earlier runs have found; NAME FILE: on that input alone
   deny      checks the licences and the sources of all dependencies, and the advisories about them
   size      prints the sizes of the example components, and fails if one is over its budget
   cookbook  runs every test of the cookbook, the programs on the libraries that people use; cookbook compare [ROUNDS [WASMTIME]]:

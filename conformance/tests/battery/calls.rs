@@ -140,7 +140,8 @@ fn addresses_that_the_policy_refuses_are_permission_denied() {
     {
         let (code, lines, stderr) = subject.end();
         assert_eq!((code, &lines[..]), (0, &["bind: PermissionDenied".into(), "connect: PermissionDenied".into()][..]));
-        assert!(stderr.contains("--allow-listen 127.0.0.1:0"), "{stderr}");
-        assert!(stderr.contains("--allow-connect 127.0.0.1:9"), "{stderr}");
+        // No address is allowed, so no socket is opened; which address it would have been is not known then.
+        assert!(stderr.contains("--allow-listen ADDR or --allow-connect ADDR"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }

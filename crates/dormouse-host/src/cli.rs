@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use dormouse_host::{ConnectAddr, Error, ListenAddr, Policy, Program, Run};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -35,7 +36,10 @@ pub(crate) struct GorootArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the
-command line; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.";
+command line; 124 if --timeout ended it; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
+
+SIGINT and SIGTERM end the input of a program that reads standard input, which then has 5 seconds to
+end by itself. A second one, or one to a program that does not read it, ends it at once.";
 
 // Not doc comments, because rustdoc takes `[::1]` for a link.
 const HELP_LISTEN: &str = "Let it listen on ADDR: 127.0.0.1:8080, [::1]:8080, 127.0.0.1:* (any port), \
@@ -70,30 +74,81 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     allow_dns: bool,
 
-    /// Give it the directory HOST, named GUEST there (the same name if left out)
-    #[arg(long, value_name = "HOST[::GUEST]", value_parser = parse_dir)]
+    /// Give it the directory HOST, named GUEST there (the same name if left out); with :ro for reading only. A name that
+    /// ends in :ro itself is written with :rw behind it
+    #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = parse_dir)]
     dir: Vec<Dir>,
 
     /// Set an environment variable; with NAME alone, to the value it has here
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env)]
     env: Vec<(String, String)>,
 
-    /// Bound its memory: bytes, or with KiB, MiB or GiB
+    /// Bound its memories and tables together, and to scale what the host keeps for it: bytes, or with KiB, MiB or GiB
+    /// [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<usize>,
 
-    /// Bound the sockets that a wasip1 program may have open at a time
-    #[arg(long, value_name = "N")]
+    /// Bound the handles that it may have at a time: streams, pollables, files, timers; about 1 KiB of the host's memory each
+    /// [default: one for 2 KiB of --max-memory, 10000 to 1000000]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    max_resources: Option<usize>,
+
+    /// Bound the sockets that it may have open at a time [default: the process's limit of descriptors less 64; for a
+    /// component a twelfth of --max-resources if that is less]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     max_sockets: Option<usize>,
+
+    /// End it after that long, waiting or computing: 30s, 500ms, 5m, 1h; compiling is not counted
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
 
     /// Count its host calls; print the table at the end and on SIGUSR1
     #[arg(long)]
     pub(crate) count_calls: bool,
 
+    #[command(flatten)]
+    app: App,
+}
+
+/// The program and its arguments.
+#[derive(Debug)]
+struct App {
+    file: PathBuf,
+    args: Vec<String>,
+}
+
+/// One positional for both, so that nothing after the program is taken for an option of ours.
+#[derive(Args, Debug)]
+struct Positional {
     /// The program, and its arguments: everything that follows it, options too
-    // One positional for both, so that nothing after the program is taken for an option of ours.
     #[arg(value_names = ["APP.wasm", "ARGS"], trailing_var_arg = true, required = true)]
     app_and_args: Vec<OsString>,
+}
+
+impl Args for App {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Positional::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Positional::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for App {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<App, clap::Error> {
+        let mut words = Positional::from_arg_matches(matches)?.app_and_args.into_iter();
+        let missing = || clap::Error::raw(ErrorKind::MissingRequiredArgument, "the program is missing");
+        let file = words.next().ok_or_else(missing)?.into();
+        let args = words.map(|word| word.into_string()).collect::<Result<_, _>>();
+        let odd = |word| clap::Error::raw(ErrorKind::InvalidUtf8, format!("the argument {word:?} is not UTF-8"));
+        Ok(App { file, args: args.map_err(odd)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = App::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// A listener to open for a program.
@@ -107,30 +162,26 @@ struct Listen {
 struct Dir {
     host: PathBuf,
     guest: String,
+    read_only: bool,
 }
 
 impl RunArgs {
     /// The file to run.
     pub(crate) fn app(&self) -> &Path {
-        Path::new(self.app_and_args.first().map_or("".as_ref(), OsString::as_os_str))
-    }
-
-    /// The program's arguments.
-    fn args(&self) -> Result<Vec<&str>, String> {
-        let args = self.app_and_args.iter().skip(1);
-        args.map(|arg| arg.to_str().ok_or_else(|| format!("the argument {arg:?} is not UTF-8"))).collect()
+        &self.app.file
     }
 
     /// The run of `program` that the options describe; listeners are opened, and `say` is told where.
     pub(crate) fn run<'a>(&self, program: &'a Program, say: impl Fn(String)) -> Result<Run<'a>, Error> {
-        // Checked when the command line was read.
-        let args = self.args().unwrap_or_default();
-        let mut run = Run::new(program).args(args).policy(self.policy());
+        let mut run = Run::new(program).args(&self.app.args).policy(self.policy());
         for (name, value) in &self.env {
             run = run.env(name, value);
         }
-        for Dir { host, guest } in &self.dir {
-            run = run.dir(host, guest);
+        for Dir { host, guest, read_only } in &self.dir {
+            run = match read_only {
+                true => run.dir_read_only(host, guest),
+                false => run.dir(host, guest),
+            };
         }
         if program.is_wasip1() {
             for (n, Listen { addr, name }) in self.listen.iter().enumerate() {
@@ -142,6 +193,12 @@ impl RunArgs {
         }
         if let Some(most) = self.max_sockets {
             run = run.max_sockets(most);
+        }
+        if let Some(most) = self.max_resources {
+            run = run.max_resources(most);
+        }
+        if let Some(after) = self.timeout {
+            run = run.timeout(after);
         }
         Ok(match self.max_memory {
             Some(bytes) => run.max_memory(bytes),
@@ -194,12 +251,7 @@ pub(crate) fn parse() -> Result<Command, Refused> {
 
 fn parse_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, Refused> {
     match Cli::try_parse_from(args) {
-        Ok(cli) => {
-            if let Command::Run(run) = &cli.command {
-                run.args().map_err(Refused::Usage)?;
-            }
-            Ok(cli.command)
-        }
+        Ok(cli) => Ok(cli.command),
         Err(error) => Err(match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Help(error.to_string()),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -219,6 +271,8 @@ fn sentence(message: &str) -> String {
 
 fn parse_listen(text: &str) -> Result<Listen, String> {
     let (addr, name) = text.split_once('=').unwrap_or((text, "unknown"));
+    // By the syntax of --allow-listen, which for a component it is.
+    addr.parse::<ListenAddr>().map_err(|error| error.to_string())?;
     let addr = addr.parse().map_err(|_| {
         format!("`{addr}` is no address to listen on: write IP:PORT, for example 127.0.0.1:8080 or [::1]:0")
     })?;
@@ -229,15 +283,51 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
 }
 
 fn parse_dir(text: &str) -> Result<Dir, String> {
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    let (names, read_only) = match (text.strip_suffix(":ro"), text.strip_suffix(":rw")) {
+        // A guest's name can be `ro`: `/data::ro`.
+        (Some(names), _) if !names.ends_with(':') => (names, true),
+        (_, Some(names)) if !names.ends_with(':') => (names, false),
+        _ => (text, false),
+    };
+    let (host, guest) = names.split_once("::").unwrap_or((names, names));
     if host.is_empty() || guest.is_empty() {
         return Err("a directory is written HOST::GUEST, and neither name is empty".to_owned());
     }
+    if guest.contains("::") {
+        return Err(format!(
+            "`{text}` has `::` twice; a directory is written HOST::GUEST, or HOST::GUEST:ro to read only"
+        ));
+    }
     let host = PathBuf::from(host);
     match std::fs::metadata(&host) {
-        Ok(found) if found.is_dir() => Ok(Dir { host, guest: guest.to_owned() }),
+        Ok(found) if found.is_dir() => Ok(Dir { host, guest: guest.to_owned(), read_only }),
         Ok(_) => Err(format!("{} is not a directory", host.display())),
         Err(_) => Err(format!("there is no directory {} that can be opened", host.display())),
+    }
+}
+
+/// Digits, without a sign.
+fn parse_count(text: &str) -> Result<usize, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or_else(|| format!("`{text}` is no number, like 1000"))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let milliseconds: Option<u64> = match &text[digits.len()..] {
+        "ms" => Some(1),
+        // As timeout(1) and the `wasmtime` command read a number alone.
+        "s" | "" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let number = parse_count(digits).ok().and_then(|number| u64::try_from(number).ok());
+    let duration = milliseconds.zip(number).and_then(|(unit, number)| number.checked_mul(unit));
+    match duration {
+        Some(0) => Err("a timeout of nothing would end every program; leave it out for none".to_owned()),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+        None => Err(format!("`{text}` is no time: write 30s, 500ms, 5m or 1h")),
     }
 }
 
@@ -261,7 +351,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
         "GiB" => Some(1 << 30),
         _ => None,
     };
-    let size = digits.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    let size = parse_count(digits).ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
     size.ok_or_else(|| "a size is a number of bytes, or a number followed by KiB, MiB or GiB".to_owned())
 }
 
@@ -293,7 +383,31 @@ mod tests {
     fn what_follows_the_program_is_the_programs() {
         let args = run(&["--allow-net", "app.wasm", "--allow-net", "-x", "--", "y"]);
         assert_eq!(args.app(), Path::new("app.wasm"));
-        assert_eq!(args.args().unwrap(), ["--allow-net", "-x", "--", "y"]);
+        assert_eq!(args.app.args, ["--allow-net", "-x", "--", "y"]);
+    }
+
+    #[test]
+    fn an_argument_that_is_not_utf_8_is_a_mistake_and_not_dropped() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = ["dormouse", "run", "app.wasm", "a"].map(OsString::from);
+        match parse_from(words.into_iter().chain([OsString::from_vec(vec![b'a', 0xff])])) {
+            Err(Refused::Usage(sentence)) => assert!(sentence.contains("is not UTF-8"), "{sentence}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn counts_are_digits_and_times_have_a_unit() {
+        assert_eq!(parse_count("020"), Ok(20));
+        for text in ["", "+5", "-1", " 5", "5 ", "1e3", "99999999999999999999"] {
+            assert!(parse_count(text).is_err(), "{text}");
+        }
+        for (text, milliseconds) in [("30s", 30_000), ("500ms", 500), ("2", 2000), ("5m", 300_000), ("1h", 3_600_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "0", "0ms", "+1s", "-1s", "1.5s", "1 s", "1d", "18446744073709551615h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -311,17 +425,25 @@ mod tests {
         for (text, bytes) in [("0", 0), ("65536", 65536), ("64KiB", 65536), ("3MiB", 3 << 20), ("1GiB", 1 << 30)] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "MiB", "1.5GiB", "64 MiB", "64MB", "-1", "99999999999999999999", "99999999999999GiB"] {
+        for text in
+            ["", "MiB", "1.5GiB", "64 MiB", "64MB", "-1", "+5", "+5MiB", "99999999999999999999", "99999999999999GiB"]
+        {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_directory_may_have_another_name_in_the_guest() {
-        let dir = |host: &str, guest: &str| Ok(Dir { host: host.into(), guest: guest.into() });
-        assert_eq!(parse_dir("/::/data"), dir("/", "/data"));
-        assert_eq!(parse_dir("/"), dir("/", "/"));
-        for text in ["", "::", "/::", "::x", "/no/such/directory"] {
+        let dir = |host: &str, guest: &str, read_only| Ok(Dir { host: host.into(), guest: guest.into(), read_only });
+        assert_eq!(parse_dir("/::/data"), dir("/", "/data", false));
+        assert_eq!(parse_dir("/"), dir("/", "/", false));
+        assert_eq!(parse_dir("/:ro"), dir("/", "/", true));
+        assert_eq!(parse_dir("/::/data:ro"), dir("/", "/data", true));
+        assert_eq!(parse_dir("/::/data:rw"), dir("/", "/data", false));
+        // Names that look like it.
+        assert_eq!(parse_dir("/::ro"), dir("/", "ro", false));
+        assert_eq!(parse_dir("/::x:ro:rw"), dir("/", "x:ro", false));
+        for text in ["", "::", "/::", "::x", ":ro", "/::x::ro", "/no/such/directory"] {
             assert!(parse_dir(text).is_err(), "{text}");
         }
     }
@@ -332,8 +454,18 @@ mod tests {
         assert_eq!(parse_listen("127.0.0.1:80=web"), listen("127.0.0.1:80", "web"));
         // As systemd calls it.
         assert_eq!(parse_listen("[::1]:0"), listen("[::1]:0", "unknown"));
-        for text in ["", "80", "localhost:80", "127.0.0.1:*", "127.0.0.1:80=", "127.0.0.1:80=a:b", "127.0.0.1:80=a\nb"]
-        {
+        for text in [
+            "",
+            "80",
+            "localhost:80",
+            "127.0.0.1:*",
+            "127.0.0.1:80=",
+            "127.0.0.1:80=a:b",
+            "127.0.0.1:80=a\nb",
+            "127.0.0.1:080",
+            "127.0.0.1:+80",
+            "[::ffff:127.0.0.1]:80",
+        ] {
             assert!(parse_listen(text).is_err(), "{text}");
         }
     }

@@ -74,11 +74,29 @@ pub enum Error {
     Trap(String),
     /// [`Stop::stop`](crate::Stop::stop) ended the run.
     Stopped,
+    /// The run took longer than [`Run::timeout`](crate::Run::timeout).
+    TimedOut {
+        /// The time that it had.
+        after: std::time::Duration,
+    },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Its lines are escaped one by one.
+            Error::Trap(text) => f.write_str(text),
+            other => f.write_str(&escaped(&Sentence(other).to_string())),
+        }
+    }
+}
+
+/// The sentence with the names as they are.
+struct Sentence<'a>(&'a Error);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Error::Read { path, source } => {
                 write!(
                     f,
@@ -125,6 +143,7 @@ impl fmt::Display for Error {
             Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
             Error::Trap(text) => f.write_str(text),
             Error::Stopped => f.write_str("the program was stopped"),
+            Error::TimedOut { after } => write!(f, "the program was ended after {after:?}, as --timeout says"),
         }
     }
 }
@@ -138,10 +157,49 @@ impl std::error::Error for Error {
     }
 }
 
+/// The text with what a terminal would take for a command, or shows as nothing, written as `\u{1b}`. Names in a module, and what
+/// the linker says of them, are anything that its author wanted.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // Marks that turn the direction of the text around them, have no width, or separate lines.
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' => shown.extend(c.escape_unicode()),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// The words of a system error, without Rust's `(os error 2)`.
 fn plain(text: &str) -> String {
     let end = text.find(" (os error").unwrap_or(text.len());
     let mut rest = text[..end].chars();
     let first = rest.next().map(|c| c.to_ascii_lowercase());
     first.into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_cannot_command_a_terminal() {
+        let import = "a\u{1b}]0;owned\u{7}\u{202e}b\u{9b}31m\nc";
+        let error =
+            Error::UnknownImport { name: "x\u{1b}[2J".into(), import: import.into(), why: "\u{85}\u{2066}".into() };
+        let shown = error.to_string();
+        assert!(!shown.contains(|c: char| c.is_control() || ('\u{2028}'..='\u{206f}').contains(&c)), "{shown:?}");
+        assert!(shown.starts_with(r"x\u{1b}[2J imports a\u{1b}]0;owned\u{7}\u{202e}b\u{9b}31m\nc, "), "{shown}");
+        assert_eq!(escaped("pläne 🐭 \u{5d0}"), "pläne 🐭 \u{5d0}");
+    }
 }

@@ -32,6 +32,7 @@ mod built_ins;
 mod error;
 mod interrupt;
 mod limits;
+mod net;
 mod nodelay;
 pub mod p1;
 mod p2;

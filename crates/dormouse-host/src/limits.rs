@@ -1,27 +1,116 @@
-//! Limits. One number bounds all linear memories of a program together, and a refusal is remembered, so that the
-//! trap that follows can say what to raise.
+//! Limits. One budget in bytes for what a program has its host keep: linear memories, tables, instances, and the handles and
+//! buffers of its host calls. Sockets are counted beside it, since each takes a descriptor of the process.
+//!
+//! A refusal is remembered, so that the trap that follows can say what to raise.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::Notify;
+use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::ResourceLimiter;
 
-/// Live handles in a guest and entries in the host's table. wasmtime's own limits (100 000 and 1 000 000) are made
-/// for plug-ins: a TCP connection is 5 of each, so 100 000 handles are 20 000 connections. These are for a million.
-pub(crate) const MAX_HANDLES: usize = 5_000_000;
+/// The budget that a run has if none is said: what a memory of 32 bits can have.
+pub(crate) const MAX_MEMORY: usize = 4 << 30;
 
-/// Bounds the linear memories of one store.
+/// What a handle costs the host, in bytes: an entry of its table, what is in it, and an entry of the program's table. Between
+/// 0.3 and 1.5 KiB were measured, a 0.2 timer being the least and a 0.3 call under way the most.
+const HANDLE: usize = 1 << 10;
+
+/// Handles that a connection takes on WASI 0.3, counted with those of wasmtime's own tables; on 0.2 it takes 5.
+const HANDLES_PER_SOCKET: usize = 12;
+
+/// Handles that a program may have however small its budget is: a connection is 5 of them on WASI 0.2 and 12 on 0.3.
+const MIN_RESOURCES: usize = 10_000;
+/// Handles that a program may have however large its budget is: 80 000 connections on WASI 0.3.
+const MAX_RESOURCES: usize = 1_000_000;
+
+/// What an element of a table takes, in bytes. It is 8, or 16 for a continuation; and a table that grows takes up to twice as
+/// much as it uses (wasmtime 48.0.8, runtime/vm/table.rs: the elements are a `Vec`).
+const ELEMENT: usize = 16;
+
+/// Instances, tables and memories: most of each in one store. wasmtime has 10 000, and reserves address space for each memory.
+const MOST_OF_A_KIND: usize = 1000;
+/// Instances that a program may have however small its budget is: one component made by wit-component is 4 to 6.
+const MIN_INSTANCES: usize = 8;
+
+/// What one host call may copy out of the program's memory, at most; wasmtime's own limit.
+const MOST_PER_CALL: usize = 128 << 20;
+
+/// Descriptors that the runner keeps for itself: standard streams, the reactor, listeners, files.
+const RESERVE: usize = 64;
+
+/// What bounds one run. `None` is the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    pub(crate) memory: Option<usize>,
+    pub(crate) resources: Option<usize>,
+    pub(crate) sockets: Option<usize>,
+}
+
+impl Bounds {
+    /// The budget in bytes.
+    pub(crate) fn memory(self) -> usize {
+        self.memory.unwrap_or(MAX_MEMORY)
+    }
+
+    /// How many handles the program may have at a time: half of the budget, within reason, or enough for the sockets that
+    /// were asked for.
+    pub(crate) fn handles(self) -> usize {
+        let sockets = self.sockets.map_or(0, |most| most.saturating_mul(HANDLES_PER_SOCKET));
+        self.resources.unwrap_or_else(|| (self.memory() / 2 / HANDLE).clamp(MIN_RESOURCES, MAX_RESOURCES).max(sockets))
+    }
+
+    /// How many sockets it may have at a time: as many as this process may have descriptors, less a reserve.
+    pub(crate) fn sockets(self) -> usize {
+        self.sockets.unwrap_or_else(|| {
+            let descriptors = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok());
+            descriptors.map_or(MAX_RESOURCES, |most| most.saturating_sub(RESERVE).max(most / 2))
+        })
+    }
+
+    /// How many sockets a component may have at a time: no more than it has handles for, so that accepting fails and not the
+    /// program.
+    pub(crate) fn sockets_of_component(self) -> usize {
+        self.sockets.unwrap_or_else(|| self.sockets().min(self.handles() / HANDLES_PER_SOCKET))
+    }
+
+    /// How many bytes one host call may copy out of the program's memory. All of it, so that no write is too long.
+    pub(crate) fn per_call(self) -> usize {
+        self.memory().clamp(1 << 20, MOST_PER_CALL)
+    }
+}
+
+/// Bounds the memories, tables and instances of one store.
 pub(crate) struct Limits {
-    max_memory: usize,
+    budget: usize,
     used: usize,
+    instances: usize,
     refused: bool,
 }
 
 impl Limits {
-    pub(crate) fn new(max_memory: Option<usize>) -> Limits {
-        Limits { max_memory: max_memory.unwrap_or(usize::MAX), used: 0, refused: false }
+    /// `instance` is what the largest instance costs; see [`cost_of_instances`].
+    pub(crate) fn new(bounds: Bounds, instance: usize) -> Limits {
+        let budget = bounds.memory();
+        let instances = (budget / 4 / instance.max(1)).clamp(MIN_INSTANCES, MOST_OF_A_KIND);
+        Limits { budget, used: 0, instances, refused: false }
     }
 
-    /// The limit in bytes, if memory was refused because of it.
+    /// The budget in bytes, if something was refused because of it.
     pub(crate) fn refused(&self) -> Option<usize> {
-        self.refused.then_some(self.max_memory)
+        self.refused.then_some(self.budget)
+    }
+
+    /// Takes `bytes` from the budget for something that the host keeps for the program; false if there are not so many left.
+    pub(crate) fn charge(&mut self, bytes: usize) -> bool {
+        let used = self.used.saturating_add(bytes);
+        self.refused |= used > self.budget;
+        if used <= self.budget {
+            self.used = used;
+        }
+        used <= self.budget
     }
 }
 
@@ -30,17 +119,116 @@ impl ResourceLimiter for Limits {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false); // The module's own limit, not ours.
         }
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.max_memory {
-            self.refused = true;
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        Ok(self.charge(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.charge(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        MOST_OF_A_KIND
+    }
+
+    fn memories(&self) -> usize {
+        MOST_OF_A_KIND
+    }
+}
+
+/// What an instance of the largest core module in `bytes` costs the host, in bytes: what wasmtime keeps for each global, for
+/// each function that is imported, and for each that somebody may call from outside.
+pub(crate) fn cost_of_instances(bytes: &[u8]) -> usize {
+    const BASE: usize = 4 << 10;
+    const GLOBAL: usize = 16;
+    const FUNCTION: usize = 32;
+    let (mut most, mut this) = (0, 0_usize);
+    // What cannot be read does not compile either.
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        match payload {
+            Payload::Version { .. } => this = 0,
+            Payload::ImportSection(imports) => {
+                let functions = imports.into_imports().filter(|import| {
+                    import.as_ref().is_ok_and(|import| matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)))
+                });
+                this = this.saturating_add(functions.count() * 2 * FUNCTION);
+            }
+            Payload::FunctionSection(functions) => this = this.saturating_add(functions.count() as usize * FUNCTION),
+            Payload::GlobalSection(globals) => this = this.saturating_add(globals.count() as usize * GLOBAL),
+            _ => {}
+        }
+        most = most.max(this);
+    }
+    BASE + most
+}
+
+/// The sockets of one run: how many are open, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    open: AtomicUsize,
+    most: usize,
+    freed: Notify,
+    full: AtomicBool,
+}
+
+impl Sockets {
+    pub(crate) fn new(most: usize) -> Sockets {
+        Sockets { open: AtomicUsize::new(0), most, freed: Notify::new(), full: AtomicBool::new(false) }
+    }
+
+    /// How many may be open at a time.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Counts one more; false if there is no room for it.
+    pub(crate) fn take(&self) -> bool {
+        let more = |open| (open < self.most).then_some(open + 1);
+        self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    }
+
+    /// Whether there is no room for one more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.load(Ordering::SeqCst) >= self.most
+    }
+
+    /// True the first time that it is full, so that it is said once.
+    pub(crate) fn first_full(&self) -> bool {
+        !self.full.swap(true, Ordering::SeqCst)
+    }
+
+    /// One has been closed.
+    pub(crate) fn give_back(&self) {
+        let less = |open: usize| open.checked_sub(1);
+        let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        self.freed.notify_waiters();
+    }
+
+    /// There are `open`: one that was accepted and never handed over is not closed by the program.
+    pub(crate) fn recount(&self, open: usize) {
+        self.open.store(open, Ordering::SeqCst);
+        self.freed.notify_waiters();
+    }
+
+    /// Counts one more as soon as there is room for it.
+    pub(crate) fn take_later(self: std::sync::Arc<Self>) -> impl Future<Output = ()> + Send + Sync {
+        async move {
+            loop {
+                let mut freed = std::pin::pin!(self.freed.notified());
+                // What is freed from now on is not missed.
+                freed.as_mut().enable();
+                if self.take() {
+                    return;
+                }
+                freed.await;
+            }
+        }
     }
 }
 
@@ -48,20 +236,62 @@ impl ResourceLimiter for Limits {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limit_covers_all_memories_together() {
-        let mut limits = Limits::new(Some(3));
-        assert!(limits.memory_growing(0, 2, None).unwrap());
-        assert!(limits.memory_growing(0, 1, None).unwrap());
-        assert_eq!(limits.refused(), None);
-        assert!(!limits.memory_growing(1, 2, None).unwrap());
-        assert_eq!(limits.refused(), Some(3));
+    fn limits(bytes: usize) -> Limits {
+        Limits::new(Bounds { memory: Some(bytes), ..Bounds::default() }, 4096)
     }
 
     #[test]
-    fn a_modules_own_maximum_is_not_blamed_on_the_limit() {
-        let mut limits = Limits::new(Some(10));
-        assert!(!limits.memory_growing(0, 9, Some(8)).unwrap());
+    fn the_budget_covers_memories_and_tables_together() {
+        let mut limits = limits(100);
+        assert!(limits.memory_growing(0, 50, None).unwrap());
+        assert!(limits.table_growing(0, 2, None).unwrap());
+        assert!(limits.memory_growing(50, 60, None).unwrap());
         assert_eq!(limits.refused(), None);
+        assert!(!limits.table_growing(2, 5, None).unwrap());
+        assert_eq!(limits.refused(), Some(100));
+        // What was refused has taken nothing.
+        assert!(limits.memory_growing(60, 68, None).unwrap());
+        assert!(!limits.charge(1));
+    }
+
+    #[test]
+    fn a_modules_own_maximum_is_not_blamed_on_the_budget() {
+        let mut limits = limits(10);
+        assert!(!limits.memory_growing(0, 9, Some(8)).unwrap());
+        assert!(!limits.table_growing(0, usize::MAX, Some(8)).unwrap());
+        assert_eq!(limits.refused(), None);
+    }
+
+    #[test]
+    fn handles_are_scaled_to_the_budget_and_can_be_said() {
+        let bounds = |memory, resources| Bounds { memory, resources, sockets: None }.handles();
+        assert_eq!(bounds(Some(16 << 20), None), 10_000);
+        assert_eq!(bounds(Some(1 << 30), None), 1 << 19);
+        assert_eq!(bounds(None, None), 1_000_000);
+        assert_eq!(bounds(Some(16 << 20), Some(7)), 7);
+    }
+
+    #[test]
+    fn an_instance_with_many_globals_costs_more_and_so_there_are_fewer() {
+        let module = |globals: usize| {
+            let globals = "(global i32 (i32.const 0))".repeat(globals);
+            cost_of_instances(&wat::parse_str(format!("(module {globals})")).unwrap())
+        };
+        assert_eq!(module(1000) - module(0), 16_000);
+        let bounds = Bounds { memory: Some(1 << 20), ..Bounds::default() };
+        assert_eq!(Limits::new(bounds, module(0)).instances(), 64);
+        assert_eq!(Limits::new(bounds, module(1000)).instances(), 13);
+        assert_eq!(Limits::new(bounds, module(100_000)).instances(), MIN_INSTANCES);
+    }
+
+    #[test]
+    fn sockets_are_counted_and_given_back() {
+        let sockets = Sockets::new(2);
+        assert!(sockets.take() && sockets.take() && !sockets.take() && sockets.is_full());
+        sockets.give_back();
+        assert!(!sockets.is_full() && sockets.take());
+        sockets.recount(0);
+        sockets.give_back();
+        assert!(sockets.take() && sockets.take() && !sockets.take());
     }
 }

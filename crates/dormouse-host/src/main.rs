@@ -1,8 +1,8 @@
 //! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it. What
 //! `dormouse goroot` does is the crate `dormouse_goroot`'s, exit codes too.
 //!
-//! Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 134
-//! for a trap; 130 and 143 for SIGINT and SIGTERM.
+//! Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
+//! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 mod cli;
 mod signals;
@@ -20,6 +20,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 const USAGE: i32 = 2;
 /// Exit code of a program that could not be loaded or set up.
 const FAILED: i32 = 1;
+/// Exit code of a program that took longer than it may: timeout(1)'s.
+const TIMED_OUT: i32 = 124;
 /// Exit code of a trap: what a shell shows for SIGABRT.
 const TRAPPED: i32 = 134;
 
@@ -61,7 +63,11 @@ fn run(args: &RunArgs) {
         Ok(Exit { code }) => code,
         Err(error) => {
             complain(&error);
-            if matches!(error, Error::Trap(_)) { TRAPPED } else { FAILED }
+            match error {
+                Error::Trap(_) => TRAPPED,
+                Error::TimedOut { .. } => TIMED_OUT,
+                _ => FAILED,
+            }
         }
     };
     signals::finish(trace.as_ref(), code);
@@ -75,7 +81,7 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Says something on standard error, which may be closed.
+/// Says something on standard error, which may be closed or full.
 fn complain(what: impl Display) {
-    let _ = writeln!(std::io::stderr(), "dormouse: {what}");
+    signals::say(format!("dormouse: {what}\n"));
 }

@@ -1,6 +1,7 @@
 //! WASI 0.2: the linker, and what a store holds.
 //!
-//! The host functions are wasmtime-wasi's, but for the one that opens a TCP socket ([`nodelay`]). For a counted run, those that its spans do not show are replaced by ones
+//! The host functions are wasmtime-wasi's, but for those by which a program gets sockets and ports: they ask [`Net`] first, and
+//! a TCP socket is opened by [`nodelay`]. For a counted run, those that its spans do not show are replaced by ones
 //! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
 //! the moment to measure the resource table) and the drop of every resource.
 
@@ -15,6 +16,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::built_ins::BuiltIns;
 use crate::limits::Limits;
+use crate::net::{Net, NoSocket, no_descriptors};
 use crate::nodelay;
 use crate::trace::{Trace, WAIT};
 
@@ -30,6 +32,7 @@ pub(crate) struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     pub(crate) limits: Limits,
+    pub(crate) net: Arc<Net>,
     /// Whether its TCP sockets get TCP_NODELAY.
     pub(crate) nodelay: bool,
     /// There if and only if the linker is a counting one.
@@ -42,6 +45,42 @@ impl State {
     pub(crate) fn count(&self, name: &str) {
         if let Some(trace) = &self.trace {
             trace.count(name);
+        }
+    }
+
+    /// Counts a socket that is about to be opened, with `open` of [`Net`].
+    pub(crate) fn open_socket(&mut self, open: impl Fn(&Net) -> Result<(), NoSocket>) -> Result<(), NoSocket> {
+        let opened = open(&self.net);
+        if opened != Err(NoSocket::Full) {
+            return opened;
+        }
+        // A connection that was accepted, and whose listener was dropped before it was handed over, still counts.
+        self.recount_sockets();
+        let opened = open(&self.net);
+        if opened.is_err() {
+            self.net.say_full();
+        }
+        opened
+    }
+
+    /// Counts the sockets in the table.
+    pub(crate) fn recount_sockets(&mut self) {
+        use wasmtime_wasi::p2::bindings::sockets as p2;
+        use wasmtime_wasi::p3::bindings::sockets::types as p3;
+        let sockets = self.table.iter_mut().filter(|entry| {
+            entry.is::<p2::tcp::TcpSocket>()
+                || entry.is::<p2::udp::UdpSocket>()
+                || entry.is::<p3::TcpSocket>()
+                || entry.is::<p3::UdpSocket>()
+        });
+        self.net.sockets.recount(sockets.count());
+    }
+
+    /// A socket has been dropped.
+    pub(crate) fn closed_socket(&mut self, listened: bool) {
+        match listened {
+            true => self.recount_sockets(),
+            false => self.net.sockets.give_back(),
         }
     }
 
@@ -86,6 +125,7 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     add_to_linker_with_options_async(&mut linker, &options)?;
     linker.allow_shadowing(true);
     open_without_delay(&mut linker)?;
+    guard_sockets(&mut linker)?;
     if counting {
         count_waits(&mut linker)?;
         count_drops(&mut linker)?;
@@ -104,7 +144,11 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let state = store.data_mut();
         // The span that counts is in the function which this one replaces.
         state.count("wasi:sockets/tcp-create-socket.create-tcp-socket");
-        let nodelay = state.nodelay;
+        match state.open_socket(Net::open_tcp) {
+            Ok(()) => {}
+            Err(no) => return Ok((Err(refused(no)),)),
+        }
+        let (nodelay, net) = (state.nodelay, Arc::clone(&state.net));
         let mut sockets = state.sockets();
         let created = match nodelay {
             true => nodelay::create(
@@ -122,10 +166,114 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             // The program has been told that none delays.
             Ok((socket, false)) => {
                 HostTcpSocket::drop(&mut sockets, socket)?;
-                Err(ErrorCode::Unknown)
+                net.sockets.give_back();
+                Err(limit_or(ErrorCode::Unknown))
             }
-            Err(error) => Err(sockets.convert_error_code(error)?),
+            Err(error) => {
+                net.sockets.give_back();
+                Err(limit_or(sockets.convert_error_code(error)?))
+            }
         },))
+    })
+}
+
+fn refused(no: NoSocket) -> sockets::network::ErrorCode {
+    match no {
+        NoSocket::Denied => sockets::network::ErrorCode::AccessDenied,
+        NoSocket::Full => sockets::network::ErrorCode::NewSocketLimit,
+    }
+}
+
+/// `new-socket-limit` for what wasmtime-wasi calls `unknown` when there is no descriptor left.
+fn limit_or(error: sockets::network::ErrorCode) -> sockets::network::ErrorCode {
+    match error {
+        sockets::network::ErrorCode::Unknown if no_descriptors() => sockets::network::ErrorCode::NewSocketLimit,
+        error => error,
+    }
+}
+
+/// The other calls by which a program gets a socket or a port, and the drops that give them back.
+fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use sockets::network::{ErrorCode, Host as _, IpAddressFamily, IpSocketAddress, Network};
+    use sockets::tcp::{HostTcpSocket, TcpSocket};
+    use sockets::udp::{HostUdpSocket, UdpSocket};
+    use sockets::udp_create_socket::Host as _;
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    let mut create = linker.instance(versioned!("wasi:sockets/udp-create-socket"))?;
+    create.func_wrap_async("create-udp-socket", |mut store, (family,): (IpAddressFamily,)| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/udp-create-socket.create-udp-socket");
+            if let Err(no) = state.open_socket(Net::open_udp) {
+                return Ok((Err(refused(no)),));
+            }
+            let net = Arc::clone(&state.net);
+            let mut sockets = state.sockets();
+            Ok((match sockets.create_udp_socket(family).await {
+                Ok(socket) => Ok(socket),
+                Err(error) => {
+                    net.sockets.give_back();
+                    Err(limit_or(sockets.convert_error_code(error)?))
+                }
+            },))
+        })
+    })?;
+
+    let mut tcp = linker.instance(versioned!("wasi:sockets/tcp"))?;
+    type Bind = (Resource<TcpSocket>, Resource<Network>, IpSocketAddress);
+    tcp.func_wrap_async("[method]tcp-socket.start-bind", |mut store, (socket, network, addr): Bind| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/tcp.[method]tcp-socket.start-bind");
+            let allowed = state.net.may_bind(addr.into());
+            let mut sockets = state.sockets();
+            if !allowed {
+                return Ok((Err(ErrorCode::AccessDenied),));
+            }
+            Ok((match HostTcpSocket::start_bind(&mut sockets, socket, network, addr).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(sockets.convert_error_code(error)?),
+            },))
+        })
+    })?;
+    tcp.func_wrap("[method]tcp-socket.accept", |mut store, (socket,): (Resource<TcpSocket>,)| {
+        let state = store.data_mut();
+        state.count("wasi:sockets/tcp.[method]tcp-socket.accept");
+        let net = Arc::clone(&state.net);
+        let mut sockets = state.sockets();
+        Ok((match HostTcpSocket::accept(&mut sockets, socket) {
+            Ok(accepted) => Ok(accepted),
+            Err(error) => match sockets.convert_error_code(error)? {
+                // One that has come waits until there is room for it.
+                ErrorCode::WouldBlock if net.sockets.is_full() => {
+                    net.say_full();
+                    Err(ErrorCode::NewSocketLimit)
+                }
+                error => Err(limit_or(error)),
+            },
+        },))
+    })?;
+    tcp.resource_async("tcp-socket", ResourceType::host::<TcpSocket>(), |mut store, rep| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/tcp.[resource-drop]tcp-socket");
+            let mut sockets = state.sockets();
+            let listened = HostTcpSocket::is_listening(&mut sockets, Resource::new_borrow(rep))?;
+            HostTcpSocket::drop(&mut sockets, Resource::new_own(rep))?;
+            state.closed_socket(listened);
+            Ok(())
+        })
+    })?;
+    let mut udp = linker.instance(versioned!("wasi:sockets/udp"))?;
+    udp.resource_async("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/udp.[resource-drop]udp-socket");
+            HostUdpSocket::drop(&mut state.sockets(), Resource::new_own(rep))?;
+            state.closed_socket(false);
+            Ok(())
+        })
     })
 }
 
@@ -156,7 +304,7 @@ fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     use cli::{terminal_input, terminal_output};
     use filesystem::types as files;
     use io::{error, poll, streams};
-    use sockets::{ip_name_lookup, network, tcp, udp};
+    use sockets::{ip_name_lookup, network, udp};
     use wasmtime_wasi::cli::WasiCliView as _;
     use wasmtime_wasi::filesystem::WasiFilesystemView as _;
     use wasmtime_wasi::sockets::WasiSocketsView as _;
@@ -186,10 +334,6 @@ fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             streams::OutputStream, streams::HostOutputStream::drop, |s| &mut s.table, await;
         "wasi:sockets/network" "network":
             network::Network, network::HostNetwork::drop, |s| &mut s.sockets();
-        "wasi:sockets/tcp" "tcp-socket":
-            tcp::TcpSocket, tcp::HostTcpSocket::drop, |s| &mut s.sockets();
-        "wasi:sockets/udp" "udp-socket":
-            udp::UdpSocket, udp::HostUdpSocket::drop, |s| &mut s.sockets();
         "wasi:sockets/udp" "incoming-datagram-stream":
             udp::IncomingDatagramStream, udp::HostIncomingDatagramStream::drop, |s| &mut s.sockets();
         "wasi:sockets/udp" "outgoing-datagram-stream":

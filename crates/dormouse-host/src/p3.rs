@@ -3,10 +3,13 @@
 //! The host functions are wasmtime-wasi's, beside those of 0.2: what a program is built with today (Rust's std on
 //! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
 
+use std::sync::Arc;
+
 use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Resource, ResourceType};
 use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
 
+use crate::net::{Net, NoSocket, no_descriptors};
 use crate::nodelay;
 use crate::p2::State;
 
@@ -48,6 +51,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmt
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
     open_without_delay(linker)?;
+    guard_sockets(linker)?;
     if counting {
         count_drops(linker)?;
     }
@@ -63,7 +67,10 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let state = store.data_mut();
         // The span that counts is in the function which this one replaces.
         state.count("wasi:sockets/types.[static]tcp-socket.create");
-        let nodelay = state.nodelay;
+        if let Err(no) = state.open_socket(Net::open_tcp) {
+            return Ok((Err(refused(no)),));
+        }
+        let (nodelay, net) = (state.nodelay, Arc::clone(&state.net));
         let mut sockets = state.sockets();
         let created = match nodelay {
             true => nodelay::create(
@@ -81,10 +88,95 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             // The program has been told that none delays.
             Ok((socket, false)) => {
                 HostTcpSocket::drop(&mut sockets, socket)?;
-                Err(ErrorCode::Other(Some("TCP_NODELAY cannot be set on the new socket".into())))
+                net.sockets.give_back();
+                Err(limit_or(ErrorCode::Other(Some("TCP_NODELAY cannot be set on the new socket".into()))))
             }
-            Err(error) => Err(sockets.convert_error_code(error)?),
+            Err(error) => {
+                net.sockets.give_back();
+                Err(limit_or(sockets.convert_error_code(error)?))
+            }
         },))
+    })
+}
+
+/// WASI 0.3 has no error for it: this is the text of `other`, the name that 0.2 has.
+const LIMIT: &str = "new-socket-limit";
+
+fn refused(no: NoSocket) -> sockets::types::ErrorCode {
+    match no {
+        NoSocket::Denied => sockets::types::ErrorCode::AccessDenied,
+        NoSocket::Full => sockets::types::ErrorCode::Other(Some(LIMIT.to_owned())),
+    }
+}
+
+/// Says it where wasmtime-wasi has no word for that there is no descriptor left.
+fn limit_or(error: sockets::types::ErrorCode) -> sockets::types::ErrorCode {
+    match error {
+        sockets::types::ErrorCode::Other(_) if no_descriptors() => {
+            sockets::types::ErrorCode::Other(Some(LIMIT.to_owned()))
+        }
+        error => error,
+    }
+}
+
+/// The other calls by which a program gets a socket or a port, and the drops that give them back. What a listener accepts comes
+/// by a stream of wasmtime-wasi's, which asks by the check of addresses.
+fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use sockets::types::{
+        ErrorCode, Host as _, HostTcpSocket, HostUdpSocket, IpAddressFamily, IpSocketAddress, TcpSocket, UdpSocket,
+    };
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    let mut types = linker.instance(versioned!("wasi:sockets/types"))?;
+    types.func_wrap_async("[static]udp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/types.[static]udp-socket.create");
+            if let Err(no) = state.open_socket(Net::open_udp) {
+                return Ok((Err(refused(no)),));
+            }
+            let net = Arc::clone(&state.net);
+            let mut sockets = state.sockets();
+            Ok((match HostUdpSocket::create(&mut sockets, family).await {
+                Ok(socket) => Ok(socket),
+                Err(error) => {
+                    net.sockets.give_back();
+                    Err(limit_or(sockets.convert_error_code(error)?))
+                }
+            },))
+        })
+    })?;
+    type Bind = (Resource<TcpSocket>, IpSocketAddress);
+    types.func_wrap_async("[method]tcp-socket.bind", |mut store, (socket, addr): Bind| {
+        Box::new(async move {
+            let state = store.data_mut();
+            state.count("wasi:sockets/types.[method]tcp-socket.bind");
+            let allowed = state.net.may_bind(addr.into());
+            let mut sockets = state.sockets();
+            if !allowed {
+                return Ok((Err(ErrorCode::AccessDenied),));
+            }
+            Ok((match HostTcpSocket::bind(&mut sockets, socket, addr).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(sockets.convert_error_code(error)?),
+            },))
+        })
+    })?;
+    types.resource("tcp-socket", ResourceType::host::<TcpSocket>(), |mut store, rep| {
+        let state = store.data_mut();
+        state.count("wasi:sockets/types.[resource-drop]tcp-socket");
+        let mut sockets = state.sockets();
+        let listened = HostTcpSocket::get_is_listening(&mut sockets, Resource::new_borrow(rep))?;
+        HostTcpSocket::drop(&mut sockets, Resource::new_own(rep))?;
+        state.closed_socket(listened);
+        Ok(())
+    })?;
+    types.resource("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {
+        let state = store.data_mut();
+        state.count("wasi:sockets/types.[resource-drop]udp-socket");
+        HostUdpSocket::drop(&mut state.sockets(), Resource::new_own(rep))?;
+        state.closed_socket(false);
+        Ok(())
     })
 }
 
@@ -100,10 +192,8 @@ pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExp
 fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     use cli::{terminal_input, terminal_output};
     use filesystem::types as files;
-    use sockets::types as sockets;
     use wasmtime_wasi::cli::WasiCliView as _;
     use wasmtime_wasi::filesystem::WasiFilesystemView as _;
-    use wasmtime_wasi::sockets::WasiSocketsView as _;
 
     /// interface, resource: Rust type, the host's own drop(view of the state).
     macro_rules! count_drops {
@@ -120,8 +210,6 @@ fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         };
     }
     count_drops! {
-        "wasi:sockets/types" "tcp-socket": sockets::TcpSocket, sockets::HostTcpSocket::drop, |s| s.sockets();
-        "wasi:sockets/types" "udp-socket": sockets::UdpSocket, sockets::HostUdpSocket::drop, |s| s.sockets();
         "wasi:filesystem/types" "descriptor": files::Descriptor, files::HostDescriptor::drop, |s| s.filesystem();
         "wasi:cli/terminal-input" "terminal-input":
             terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| s.cli();

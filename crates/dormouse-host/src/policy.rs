@@ -4,7 +4,7 @@
 //! wasmtime asks it through [`check`], right before each system call.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -62,15 +62,44 @@ impl Policy {
         self.dns
     }
 
+    /// Whether there is an address that may be used with TCP. If not, no socket is opened at all.
+    pub(crate) fn check_tcp(&self) -> Result<(), Refusal> {
+        match self.all || !self.listen.is_empty() || !self.connect.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal { what: What::OpenTcp, addr: UNSPECIFIED }),
+        }
+    }
+
+    /// Whether there is an address that may be used with UDP. If not, no socket is opened at all.
+    pub(crate) fn check_udp(&self) -> Result<(), Refusal> {
+        match self.all {
+            true => Ok(()),
+            false => Err(Refusal { what: What::OpenUdp, addr: UNSPECIFIED }),
+        }
+    }
+
+    /// Whether the program may bind a TCP socket to `addr` itself. [`check`](Policy::check) cannot tell that from what comes
+    /// before a connect; a socket that is bound and never connected holds a port.
+    pub(crate) fn check_bind(&self, addr: SocketAddr) -> Result<(), Refusal> {
+        match self.all || self.listens(addr, addr.port()) {
+            true => Ok(()),
+            false => Err(Refusal { what: What::Listen, addr }),
+        }
+    }
+
+    fn listens(&self, addr: SocketAddr, port: u16) -> bool {
+        self.listen.iter().any(|rule| rule.allows(addr.ip(), port))
+    }
+
     /// Whether `addr` may be used so.
     pub(crate) fn check(&self, addr: SocketAddr, what: SocketAddrUse) -> Result<(), Refusal> {
         if self.all {
             return Ok(());
         }
-        let listens = |port: u16| self.listen.iter().any(|rule| rule.allows(addr.ip(), port));
+        let listens = |port: u16| self.listens(addr, port);
         match what {
-            // Connecting and listening on an unbound socket both ask for the wildcard address with port 0 first. A
-            // bound socket alone reaches nobody: what follows, a connect or a listen, is checked by itself.
+            // Connecting and listening on an unbound socket both ask for the wildcard address with port 0 first. What
+            // follows, a connect or a listen, is checked by itself; a bind by the program by `check_bind`.
             SocketAddrUse::TcpBind if addr.ip().is_unspecified() && addr.port() == 0 => Ok(()),
             SocketAddrUse::TcpBind if listens(addr.port()) => Ok(()),
             // A listener is checked with the port it got. Where that port was asked for, the bind has been checked;
@@ -99,16 +128,26 @@ pub(crate) struct Refusal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
+    OpenTcp,
+    OpenUdp,
     Listen,
     Connect,
     Udp,
 }
+
+/// Where a refusal has no address.
+const UNSPECIFIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Scope ids are not part of the rules' syntax.
         let addr = SocketAddr::new(self.addr.ip(), self.addr.port());
         match self.what {
+            What::OpenTcp => f.write_str(
+                "refused: the program wants to open a TCP socket and may use no address; \
+                 allow it some with --allow-listen ADDR or --allow-connect ADDR (or --allow-net)",
+            ),
+            What::OpenUdp => f.write_str("refused: the program wants to open a UDP socket; allow it with --allow-net"),
             What::Listen => write!(
                 f,
                 "refused: the program wants to listen on {addr}; \
@@ -144,11 +183,11 @@ impl FromStr for ListenAddr {
     type Err = AddrError;
 
     fn from_str(text: &str) -> Result<ListenAddr, AddrError> {
-        let (host, port) = split(text)?;
+        let (host, bracketed, port) = split(text)?;
         if host.contains('/') {
             return Err(AddrError::new(text, "a listener has one address, not a range"));
         }
-        Ok(ListenAddr { ip: ip(text, host)?, port })
+        Ok(ListenAddr { ip: ip(text, host, bracketed)?, port })
     }
 }
 
@@ -176,20 +215,26 @@ impl FromStr for ConnectAddr {
     type Err = AddrError;
 
     fn from_str(text: &str) -> Result<ConnectAddr, AddrError> {
-        let (host, port) = split(text)?;
+        let (host, bracketed, port) = split(text)?;
         if port == Port::Only(0) {
-            return Err(AddrError::new(text, "nobody can be connected to on port 0; `*` is any port"));
+            return Err(AddrError::new(text, "nothing can be connected to on port 0; `*` is any port"));
         }
         let net = match host.split_once('/') {
-            None => ip(text, host)?.into(),
+            None => ip(text, host, bracketed)?.into(),
             Some((base, bits)) => {
-                let base = ip(text, base)?;
+                let base = ip(text, base, bracketed)?;
                 let most = if base.is_ipv4() { 32 } else { 128 };
-                let bits = bits.parse().ok().filter(|bits| *bits <= most);
+                let bits = number(bits).filter(|bits| *bits <= most);
                 let bits = bits.ok_or_else(|| {
                     AddrError::new(text, format!("the length of the range is a number from 0 to {most}"))
                 })?;
-                IpNet::new(base, bits).map_err(|_| AddrError::new(text, "the range is too long"))?
+                let net = IpNet::new(base, bits).map_err(|_| AddrError::new(text, "the range is too long"))?;
+                let trunc = net.trunc();
+                if trunc != net {
+                    // A range by its first address, or one address with a length that was not meant.
+                    return Err(AddrError::new(text, format!("the range that begins there is written {trunc}")));
+                }
+                net
             }
         };
         Ok(ConnectAddr { net, port })
@@ -214,28 +259,47 @@ impl Port {
     }
 }
 
-/// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned.
-fn split(text: &str) -> Result<(&str, Port), AddrError> {
+/// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned, which tells whether there were some.
+fn split(text: &str) -> Result<(&str, bool, Port), AddrError> {
     let (host, port) = text.rsplit_once(':').ok_or_else(|| AddrError::new(text, "the port is missing"))?;
-    let host = match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']').ok_or_else(|| AddrError::new(text, "the port is missing after `]`"))?,
+    let (host, bracketed) = match host.strip_prefix('[') {
+        Some(inner) => match inner.strip_suffix(']') {
+            Some(inner) => (inner, true),
+            None => return Err(AddrError::new(text, "the port is missing after `]`")),
+        },
         None if host.contains(':') => {
             return Err(AddrError::new(text, "an IPv6 address is written in brackets, like [::1]:80"));
         }
-        None => host,
+        None => (host, false),
     };
     let port = match port {
         "*" => Port::Any,
-        number => match number.parse() {
-            Ok(number) => Port::Only(number),
-            Err(_) => return Err(AddrError::new(text, "the port is a number from 0 to 65535, or `*` for any")),
+        port => match number(port) {
+            Some(port) => Port::Only(port),
+            None => return Err(AddrError::new(text, "the port is a number from 0 to 65535, or `*` for any")),
         },
     };
-    Ok((host, port))
+    Ok((host, bracketed, port))
 }
 
-fn ip(text: &str, host: &str) -> Result<IpAddr, AddrError> {
-    host.parse().map_err(|_| AddrError::new(text, format!("`{host}` is not an IP address (names are not looked up)")))
+/// A number as it is written: digits without a sign, and without zeros before them, which are octal elsewhere.
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    let written = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| written)
+}
+
+fn ip(text: &str, host: &str, bracketed: bool) -> Result<IpAddr, AddrError> {
+    let why = match host.parse() {
+        Ok(IpAddr::V4(_)) if bracketed => "an IPv4 address is written without brackets, like 127.0.0.1:80".to_owned(),
+        // No socket has such an address: wasmtime-wasi refuses it to both families.
+        Ok(IpAddr::V6(ip)) if let Some(ip) = ip.to_ipv4_mapped() => {
+            format!("it is an IPv4 address in IPv6 form; write {ip}")
+        }
+        Ok(ip) => return Ok(ip),
+        Err(_) if host.contains('%') => "an address has no zone here".to_owned(),
+        Err(_) => format!("`{host}` is not an IP address (names are not looked up)"),
+    };
+    Err(AddrError::new(text, why))
 }
 
 /// An address that does not follow the syntax. `Display` says what is wrong with it.
@@ -308,6 +372,23 @@ mod tests {
     }
 
     #[test]
+    fn no_socket_is_opened_where_no_address_may_be_used() {
+        assert!(Policy::default().check_tcp().unwrap_err().to_string().contains("--allow-listen ADDR"));
+        assert!(Policy::default().allow_dns().check_udp().unwrap_err().to_string().ends_with("--allow-net"));
+        assert!(listen("127.0.0.1:0").check_tcp().is_ok() && listen("127.0.0.1:0").check_udp().is_err());
+        assert!(connect("127.0.0.1:80").check_tcp().is_ok() && connect("127.0.0.1:80").check_udp().is_err());
+        assert!(Policy::allow_all().check_tcp().is_ok() && Policy::allow_all().check_udp().is_ok());
+    }
+
+    #[test]
+    fn a_bind_by_the_program_needs_permission_to_listen() {
+        assert!(connect("192.0.2.1:443").check_bind(addr("0.0.0.0:0")).is_err());
+        assert!(listen("127.0.0.1:0").check_bind(addr("0.0.0.0:0")).is_err());
+        assert!(listen("127.0.0.1:0").check_bind(addr("127.0.0.1:0")).is_ok());
+        assert!(Policy::allow_all().check_bind(addr("0.0.0.0:0")).is_ok());
+    }
+
+    #[test]
     fn an_unbound_listener_needs_the_wildcard() {
         assert!(connect("192.0.2.1:443").check(addr("0.0.0.0:49152"), TcpListen).is_err());
         assert!(listen("127.0.0.1:0").check(addr("0.0.0.0:49152"), TcpListen).is_err());
@@ -376,12 +457,34 @@ mod tests {
             ("localhost:80", "names are not looked up"),
             (":80", "not an IP address"),
             ("10.0.0.0/8:80", "not a range"),
+            ("127.0.0.1:+80", "number from 0 to 65535"),
+            ("127.0.0.1:080", "number from 0 to 65535"),
+            ("127.0.0.1:", "number from 0 to 65535"),
+            ("127.0.0.1: 80", "number from 0 to 65535"),
+            ("127.0.0.01:80", "not an IP address"),
+            ("[127.0.0.1]:80", "without brackets"),
+            ("[::ffff:127.0.0.1]:80", "write 127.0.0.1"),
+            ("[fe80::1%1]:80", "no zone"),
+            ("*:80", "not an IP address"),
         ];
         for (text, why) in cases {
             let error = text.parse::<ListenAddr>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains(why), "{error}");
         }
-        for (text, why) in [("10.0.0.0/33:80", "0 to 32"), ("[::/x]:80", "0 to 128"), ("10.0.0.1:0", "port 0")] {
+        let cases = [
+            ("10.0.0.0/33:80", "0 to 32"),
+            ("10.0.0.0/08:80", "0 to 32"),
+            ("10.0.0.0/+8:80", "0 to 32"),
+            ("10.0.0.0/:80", "0 to 32"),
+            ("10.0.0.1/8:80", "10.0.0.0/8"),
+            ("[fd00::1/8]:80", "fd00::/8"),
+            ("[::/x]:80", "0 to 128"),
+            ("[10.0.0.0/8]:80", "without brackets"),
+            ("[::ffff:10.0.0.0/104]:80", "write 10.0.0.0"),
+            ("10.0.0.1:0", "port 0"),
+            ("10.0.0.1:00", "number from 0 to 65535"),
+        ];
+        for (text, why) in cases {
             let error = text.parse::<ConnectAddr>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains(why), "{error}");
         }

@@ -11,6 +11,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
+use crate::limits::cost_of_instances;
 use crate::{p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
@@ -20,6 +21,8 @@ pub struct Program {
     name: String,
     engine: Engine,
     code: Code,
+    /// What an instance of it costs the host at most, in bytes.
+    cost_of_instances: usize,
     /// There if something of it is of WASI 0.3.
     wasi03: Option<Arc<Wasi03>>,
 }
@@ -78,7 +81,7 @@ impl Program {
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
         let wasi03 = wasi03.then(|| Arc::new(Wasi03 { bytes: bytes.to_owned(), counted: OnceLock::new() }));
-        Ok(Program { name, engine, code, wasi03 })
+        Ok(Program { name, engine, code, cost_of_instances: cost_of_instances(bytes), wasi03 })
     }
 
     /// The program's name: its argument 0.
@@ -93,6 +96,10 @@ impl Program {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(crate) fn cost_of_instances(&self) -> usize {
+        self.cost_of_instances
     }
 
     pub(crate) fn code(&self) -> &Code {
@@ -127,6 +134,8 @@ fn engine(wasi03: bool) -> Result<Engine, Error> {
     let mut config = Config::new();
     // Bookkeeping for WASI 0.3 that costs each call a quarter of a microsecond, used or not.
     config.concurrency_support(wasi03);
+    // So that a program that computes can be stopped: a load and a compare in each loop and function.
+    config.epoch_interruption(true);
     // File and line in the backtrace of a trap, where the program has them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     Engine::new(&config).map_err(|error| Error::Setup { what: "the engine", why: one_line(&error) })

@@ -2,7 +2,6 @@
 //!
 //! The reactor is a tokio runtime on the guest's own thread, so that a wake-up does not cross threads.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{self, Future};
 use std::io;
@@ -10,25 +9,28 @@ use std::mem::take;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
-use wasmtime::{InstancePre, Store};
+use wasmtime::{Engine, InstancePre, Store};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
-use crate::limits::{Limits, MAX_HANDLES};
+use crate::limits::{Bounds, Limits};
+use crate::net::Net;
 use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
-use crate::policy::{Policy, Refusal};
+use crate::policy::Policy;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Input, Outlet, Output, Sink};
 use crate::trace::Trace;
@@ -51,12 +53,12 @@ pub struct Run<'a> {
     program: &'a Program,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    dirs: Vec<(PathBuf, String)>,
+    dirs: Vec<(PathBuf, String, FsPerms)>,
     listeners: Vec<(String, TcpListener)>,
     streams: Vec<TcpStream>,
     policy: Policy,
-    max_memory: Option<usize>,
-    max_sockets: Option<usize>,
+    bounds: Bounds,
+    timeout: Option<Duration>,
     stdin: Input,
     stdout: Output,
     stderr: Output,
@@ -79,8 +81,8 @@ impl<'a> Run<'a> {
             listeners: Vec::new(),
             streams: Vec::new(),
             policy: Policy::default(),
-            max_memory: None,
-            max_sockets: None,
+            bounds: Bounds::default(),
+            timeout: None,
             stdin: Input::default(),
             stdout: Output::default(),
             stderr: Output::default(),
@@ -89,7 +91,7 @@ impl<'a> Run<'a> {
             nagle: false,
             contrary_p1: false,
             interrupt: Interrupt::default(),
-            stop: Stop::default(),
+            stop: Stop::of(program.engine()),
         }
     }
 
@@ -113,7 +115,14 @@ impl<'a> Run<'a> {
 
     /// Gives the directory `host`, for reading and writing, under the name `guest`.
     pub fn dir(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
-        self.dirs.push((host.into(), guest.into()));
+        self.dirs.push((host.into(), guest.into(), FsPerms::ReadWrite));
+        self
+    }
+
+    /// Gives the directory `host`, for reading only, under the name `guest`. What would change something in it is refused:
+    /// EPERM or EROFS on wasip1, `not-permitted` or `read-only` on WASI 0.2 and 0.3.
+    pub fn dir_read_only(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.dirs.push((host.into(), guest.into(), FsPerms::ReadOnly));
         self
     }
 
@@ -131,9 +140,31 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Bounds the sockets that a wasip1 program may have open at a time. Beyond that accepting fails with ENFILE.
+    /// Bounds the sockets that the program may have open at a time, listeners too. Beyond that, opening one fails with
+    /// `new-socket-limit` (WASI 0.2; 0.3 has no such error, and there it is `other` with a text), and accepting with that or
+    /// with ENFILE (wasip1); on WASI 0.3 the next connection stays with the host until another has been closed.
+    ///
+    /// The default is as many as this process may have descriptors, less 64, and for a component no more than it may have
+    /// handles for: a twelfth of [`max_resources`](Run::max_resources).
     pub fn max_sockets(mut self, most: usize) -> Self {
-        self.max_sockets = Some(most);
+        self.bounds.sockets = Some(most);
+        self
+    }
+
+    /// Bounds the handles that a component may have at a time: streams, pollables, files, sockets, timers, calls under way.
+    /// Beyond that it traps. A module may have as many files open.
+    ///
+    /// The default is one for every 2 KiB of [`max_memory`](Run::max_memory), but 10 000 at least and 1 000 000 at most, and
+    /// enough for the sockets that were asked for. A handle costs the host about 1 KiB; a TCP connection is 5 of them on WASI 0.2 and 12 on 0.3.
+    pub fn max_resources(mut self, most: usize) -> Self {
+        self.bounds.resources = Some(most);
+        self
+    }
+
+    /// Ends the run when it has taken that long, whether the program waits or computes: [`start`](Run::start) returns
+    /// [`Error::TimedOut`]. The time begins with `start`; compiling is not part of it.
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.timeout = Some(after);
         self
     }
 
@@ -143,9 +174,10 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Bounds the program's linear memory, in bytes.
+    /// Bounds what the program may have, in bytes: its memories and tables together, and scaled to it the instances, the
+    /// handles ([`max_resources`](Run::max_resources)) and what one host call may allocate for it. The default is 4 GiB.
     pub fn max_memory(mut self, bytes: usize) -> Self {
-        self.max_memory = Some(bytes);
+        self.bounds.memory = Some(bytes);
         self
     }
 
@@ -210,14 +242,17 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::Dir`] or
-    /// [`Error::Setup`] if it could not begin.
+    /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::TimedOut`] if it took
+    /// longer than [`timeout`](Run::timeout), [`Error::Dir`] or [`Error::Setup`] if it could not begin.
     pub fn start(self) -> Result<Exit, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| setup("the reactor", &error))?;
         let _counting = self.trace.as_ref().map(Trace::install);
+        let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
+        let _timer = timer.map_err(|error| setup("the timeout", &error))?;
+        let timeout = self.timeout.unwrap_or_default();
         let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
@@ -239,16 +274,17 @@ impl<'a> Run<'a> {
                     false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
                 };
                 store.data_mut().measure_resources();
-                exit(ended, &store.data().limits)
+                exit(ended, &stop, timeout, &store.data().limits)
             }
             Code::Module(linked) => {
                 let mut store = self.module_store()?;
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
-                exit(ended, &store.data().limits)
+                exit(ended, &stop, timeout, &store.data().limits)
             }
         };
+        stop.shared.ended.store(true, Ordering::SeqCst);
         // Writes to files that are still under way in tokio's threads are finished; a read that waits for a fifo
         // does not hold us up.
         runtime.shutdown_timeout(Duration::from_secs(2));
@@ -257,24 +293,33 @@ impl<'a> Run<'a> {
 
     /// The store of a component: everything it is given.
     fn component_store(mut self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
-        let (program, trace, limits) = (self.program, self.trace.clone(), Limits::new(self.max_memory));
+        let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
+        let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(handles);
         let nodelay = !self.nagle && nodelay::works();
         if nodelay {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
-        let state = p2::State { wasi: self.wasi()?.build(), table, limits, nodelay, trace, built_ins };
+        let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
+        let state = p2::State { wasi: wasi.build(), table, limits, net, nodelay, trace, built_ins };
         let mut store = Store::new(program.engine(), state);
-        store.set_max_component_handles(MAX_HANDLES);
+        store.set_max_component_handles(handles);
+        // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
+        if let Some(table) = store.concurrent_resource_table() {
+            table.set_max_capacity(handles);
+        }
+        store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| state);
+        interruptible(&mut store);
         Ok(store)
     }
 
     /// The store of a module.
     fn module_store(mut self) -> Result<Store<p1::State>, Error> {
-        let (program, trace, limits) = (self.program, self.trace.take(), Limits::new(self.max_memory));
-        let (listeners, streams, most) = (take(&mut self.listeners), take(&mut self.streams), self.max_sockets);
+        let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
+        let limits = Limits::new(bounds, program.cost_of_instances());
+        let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
         let contrary = self.contrary_p1;
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
@@ -282,20 +327,22 @@ impl<'a> Run<'a> {
             self.tell("LISTEN_FDS", listeners.len().to_string());
             self.tell("LISTEN_FDNAMES", names);
         }
-        let mut p1 = Wasip1::new(self.wasi()?.build_p1());
+        let (mut wasi, _) = self.wasi(bounds.sockets())?;
+        let mut p1 = Wasip1::new(wasi.build_p1());
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }
         for stream in streams {
             p1.stream(stream).map_err(|error| setup("a connection", &error))?;
         }
-        if let Some(most) = most {
-            p1.max_sockets(most);
-        }
+        p1.max_sockets(bounds.sockets());
+        p1.max_files(bounds.handles());
         p1.set_contrary(contrary);
         p1.set_trace(trace);
         let mut store = Store::new(program.engine(), p1::State { p1, limits });
+        store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| &mut state.limits);
+        interruptible(&mut store);
         Ok(store)
     }
 
@@ -306,8 +353,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What wasmtime-wasi is to know.
-    fn wasi(self) -> Result<WasiCtxBuilder, Error> {
+    /// What wasmtime-wasi is to know, and what it asks about sockets.
+    fn wasi(self, sockets: usize) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
         let stdout = Sink::new(self.stdout, io::stdout()).map_err(|e| setup("standard output", &e))?;
         let stderr = Sink::new(self.stderr, io::stderr()).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();
@@ -318,22 +365,32 @@ impl<'a> Run<'a> {
             Input::Bytes(bytes) => wasi.stdin(MemoryInputPipe::new(bytes)),
         };
         wasi.stdout(Outlet(stdout)).stderr(Outlet(stderr.clone()));
-        for (host, guest) in self.dirs {
-            wasi.preopened_dir(&host, guest, FsPerms::ReadWrite)
+        for (host, guest, perms) in self.dirs {
+            wasi.preopened_dir(&host, guest, perms)
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;
         }
-        // Sockets can always be made: it is the address that is refused, so that the refusal can name it.
-        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(self.policy.allows_dns());
-        let refusals = Refusals { stderr, said: Mutex::default() };
-        let policy = self.policy;
+        // Beyond this a request traps; it is for one list of bytes.
+        wasi.max_random_size((self.bounds.memory() as u64 / 16).clamp(64 << 10, 64 << 20));
+        let net = Net::new(self.policy, sockets, stderr);
+        // Where no address is allowed no socket is opened; where some are, it is the address that is refused, by its name.
+        wasi.allow_tcp(net.policy().check_tcp().is_ok()).allow_udp(net.policy().check_udp().is_ok());
+        wasi.allow_ip_name_lookup(net.policy().allows_dns());
+        let checks = Arc::clone(&net);
         wasi.socket_addr_check(move |addr, what| {
-            let checked = policy.check(addr, what);
-            if let Err(refusal) = checked {
-                refusals.say(refusal);
+            let allowed = checks.check(addr, what);
+            match (allowed, what) {
+                // It has been taken from the system and has a descriptor already; the ones behind it stay in the backlog.
+                (true, SocketAddrUse::TcpAccept) => {
+                    let counted = Arc::clone(&checks.sockets).take_later();
+                    Box::pin(async move {
+                        counted.await;
+                        true
+                    })
+                }
+                _ => Box::pin(future::ready(allowed)),
             }
-            Box::pin(future::ready(checked.is_ok()))
         });
-        Ok(wasi)
+        Ok((wasi, net))
     }
 }
 
@@ -353,6 +410,13 @@ impl fmt::Debug for Run<'_> {
 
 fn setup(what: &'static str, error: &io::Error) -> Error {
     Error::Setup { what, why: error.to_string() }
+}
+
+/// A stop ends the program while it computes, too: the engine's epoch moves on, and at the next loop or call the program
+/// yields to [`Stop::or`].
+fn interruptible<T: Send>(store: &mut Store<T>) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
 }
 
 /// How a program ends: what its main returned, or with an error that carries its exit code.
@@ -380,9 +444,10 @@ async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State
     start.call_async(store, ()).await.map(Ok)
 }
 
-/// `None`: it was stopped.
-fn exit(ended: Option<Ended>, limits: &Limits) -> Result<Exit, Error> {
+/// `None`: it was stopped, by the timeout or by something else.
+fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits) -> Result<Exit, Error> {
     match ended {
+        None if stop.shared.timed_out.load(Ordering::SeqCst) => Err(Error::TimedOut { after }),
         None => Err(Error::Stopped),
         Some(Ok(Ok(()))) => Ok(Exit { code: 0 }),
         Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
@@ -393,50 +458,68 @@ fn exit(ended: Option<Ended>, limits: &Limits) -> Result<Exit, Error> {
     }
 }
 
-/// Says each refusal once, so that a program that tries again and again does not flood.
-struct Refusals {
-    stderr: Arc<Sink>,
-    said: Mutex<BTreeSet<Refusal>>,
-}
-
-impl Refusals {
-    /// A program that scans addresses is cut short here.
-    const MOST: usize = 100;
-
-    fn say(&self, refusal: Refusal) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() > Self::MOST || !said.insert(refusal) {
-            return;
-        }
-        let line = match said.len() > Self::MOST {
-            false => format!("dormouse: {refusal}\n"),
-            true => "dormouse: refused: more addresses, which are no longer named\n".to_owned(),
-        };
-        // A refusal that cannot be said is still a refusal.
-        let _ = self.stderr.write_all(line.as_bytes());
-    }
-}
-
 /// Ends a run from another thread.
 ///
-/// It takes effect when the program waits in a host call, or as soon as it does: a program that computes and never
-/// waits is not interrupted.
+/// It takes effect at once if the program waits in a host call, and at its next loop or call if it computes. What the host
+/// does for it meanwhile, as a read of a file, is not interrupted.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     shared: Arc<Stopped>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stopped {
     asked: AtomicBool,
+    timed_out: AtomicBool,
+    ended: AtomicBool,
     wake: Notify,
+    engine: Option<Engine>,
+}
+
+impl fmt::Debug for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopped").field("asked", &self.asked).finish_non_exhaustive()
+    }
 }
 
 impl Stop {
+    /// How often, and how long apart, a program that computes is told again. Once is enough, but for a program that another run's
+    /// stop has made yield just now: it sets its deadline by the epoch that it finds, which may be this one.
+    const TOLD_AGAIN: u32 = 5;
+    const APART: Duration = Duration::from_millis(20);
+
+    fn of(engine: &Engine) -> Stop {
+        Stop { shared: Arc::new(Stopped { engine: Some(engine.clone()), ..Stopped::default() }) }
+    }
+
     /// Ends the run: [`Run::start`] returns [`Error::Stopped`]. Before the start it keeps the run from beginning.
     pub fn stop(&self) {
-        self.shared.asked.store(true, Ordering::SeqCst);
+        let again = self.tell();
+        if again && !self.shared.ended.load(Ordering::SeqCst) {
+            let stop = self.clone();
+            // If there is no thread to be had, once has to be enough.
+            let _ = thread::Builder::new().name("stop".to_owned()).spawn(move || stop.tell_again());
+        }
+    }
+
+    /// Returns true the first time.
+    fn tell(&self) -> bool {
+        let first = !self.shared.asked.swap(true, Ordering::SeqCst);
         self.shared.wake.notify_one();
+        if let Some(engine) = &self.shared.engine {
+            engine.increment_epoch();
+        }
+        first
+    }
+
+    fn tell_again(&self) {
+        for _ in 0..Self::TOLD_AGAIN {
+            thread::sleep(Self::APART);
+            if self.shared.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            self.tell();
+        }
     }
 
     /// What `guest` returns, or `None` if it was stopped.
@@ -451,5 +534,39 @@ impl Stop {
             guest.as_mut().poll(cx).map(Some)
         })
         .await
+    }
+}
+
+/// A thread that stops the run when its time has passed. A thread, as the reactor gets no turn while the program computes.
+struct Timer {
+    stop: Stop,
+    thread: Thread,
+}
+
+impl Timer {
+    fn start(after: Duration, stop: Stop) -> io::Result<Timer> {
+        let due = Instant::now().checked_add(after);
+        let waits = stop.clone();
+        let thread = thread::Builder::new().name("timeout".to_owned()).spawn(move || {
+            while !waits.shared.ended.load(Ordering::SeqCst) {
+                match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                    None => thread::park(),
+                    Some(Duration::ZERO) => {
+                        waits.shared.timed_out.store(!waits.shared.asked.load(Ordering::SeqCst), Ordering::SeqCst);
+                        waits.tell();
+                        return waits.tell_again();
+                    }
+                    Some(left) => thread::park_timeout(left),
+                }
+            }
+        })?;
+        Ok(Timer { stop, thread: thread.thread().clone() })
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.stop.shared.ended.store(true, Ordering::SeqCst);
+        self.thread.unpark();
     }
 }

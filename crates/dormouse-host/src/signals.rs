@@ -1,7 +1,12 @@
 //! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
+//!
+//! SIGINT and SIGTERM ask the program first, by ending its standard input, if it reads that; then it has [`GRACE`]. A second
+//! one ends it at once, and so does the first if the program would not hear it. Nothing that is printed keeps the process
+//! from ending: what standard error does not take in [`PATIENCE`] is lost.
 
 use std::io::{self, Write};
 use std::process::exit;
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +16,9 @@ use signal_hook::iterator::Signals;
 
 /// How long a program may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the process waits for standard error, which may be a pipe that is full.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts the thread. With a trace, SIGUSR1 prints the counts so far.
 pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()> {
@@ -23,7 +31,7 @@ pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()
             match signal {
                 SIGUSR1 => print(trace.as_ref()),
                 // The first time it is asked, if it can hear that.
-                SIGINT if interrupt.ask() => end_later(trace.clone()),
+                SIGINT | SIGTERM if interrupt.ask() => end_later(trace.clone(), 128 + signal),
                 // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
                 // wrote has gone out already.
                 _ => finish(trace.as_ref(), 128 + signal),
@@ -34,16 +42,16 @@ pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()
 }
 
 /// Ends the process if the program has not by then.
-fn end_later(trace: Option<Trace>) {
+fn end_later(trace: Option<Trace>, code: i32) {
     let waiting = std::thread::Builder::new().name("grace".to_owned()).spawn({
         let trace = trace.clone();
         move || {
             std::thread::sleep(GRACE);
-            finish(trace.as_ref(), 128 + SIGINT);
+            finish(trace.as_ref(), code);
         }
     });
     if waiting.is_err() {
-        finish(trace.as_ref(), 128 + SIGINT);
+        finish(trace.as_ref(), code);
     }
 }
 
@@ -58,7 +66,19 @@ pub(crate) fn finish(trace: Option<&Trace>, code: i32) -> ! {
 fn print(trace: Option<&Trace>) {
     if let Some(trace) = trace {
         // One write, so that it does not mix with what the program says.
-        let table = format!("{}\n", trace.counts());
-        let _ = io::stderr().write_all(table.as_bytes());
+        say(format!("{}\n", trace.counts()));
+    }
+}
+
+/// Writes to standard error, for no longer than [`PATIENCE`].
+pub(crate) fn say(text: String) {
+    let (sender, written) = channel();
+    let writer = std::thread::Builder::new().name("print".to_owned()).spawn(move || {
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = sender.send(());
+    });
+    // Without a thread it is not said: it could block for ever.
+    if writer.is_ok() {
+        let _ = written.recv_timeout(PATIENCE);
     }
 }

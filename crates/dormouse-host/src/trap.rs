@@ -2,18 +2,20 @@
 
 use wasmtime::{Trap, WasmBacktrace};
 
+use crate::error::escaped;
 use crate::limits::Limits;
 
 /// What to show for `error`, on several lines.
 pub(crate) fn render(error: &wasmtime::Error, limits: &Limits) -> String {
     let reason = reason(error);
-    let mut text = format!("the program trapped: {reason}");
+    let mut text = format!("the program trapped: {}", escaped(&reason));
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>()
         && !backtrace.frames().is_empty()
     {
         let shown = backtrace.to_string();
         let frames = shown.split_once('\n').map_or("", |(_title, frames)| frames);
-        text = format!("{text}\n{}", frames.trim_end());
+        // The names in it are the program's.
+        frames.trim_end().lines().for_each(|frame| text = format!("{text}\n{}", escaped(frame)));
     }
     if let Some(hint) = hint(error, &reason, limits) {
         text = format!("{text}\nhint: {hint}");
@@ -31,6 +33,12 @@ fn reason(error: &wasmtime::Error) -> String {
 fn hint(error: &wasmtime::Error, reason: &str, limits: &Limits) -> Option<String> {
     if let Some(max) = limits.refused() {
         return Some(format!("memory beyond --max-memory ({max} bytes) was refused; raise it"));
+    }
+    if reason.contains("resource limit exceeded") {
+        return Some("as many instances, tables and memories may be as --max-memory has room for; raise it".to_owned());
+    }
+    if reason.contains("resource table has no free keys") || reason.contains("maximum number of handles") {
+        return Some("more handles than --max-resources were refused; drop those not needed, or raise it".to_owned());
     }
     let hint = match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => {

@@ -86,7 +86,7 @@ fn a_refused_address_names_its_flag_and_the_flag_helps() {
           {})"#,
         bind_is_denied(0)
     ));
-    let output = run("refused", &bytes, &[]);
+    let output = run("refused", &bytes, &["--allow-connect", "127.0.0.1:9"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stderr(&output),
@@ -130,7 +130,29 @@ fn sigint_and_sigterm_end_a_program_that_never_calls_the_host() {
 }
 
 #[test]
-fn sigint_ends_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
+fn a_timeout_is_124() {
+    let output = run("timeout", &runs("(loop $again (br $again)) unreachable"), &["--timeout", "1ms"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(stderr(&output), "dormouse: the program was ended after 1ms, as --timeout says\n");
+}
+
+#[test]
+fn a_full_standard_error_does_not_keep_it_from_ending() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    std::io::Write::write_all(&mut writer, &[0; 4096]).unwrap();
+    let bytes = runs(&format!("{}(loop $again (br $again)) unreachable", print(4096, 1)));
+    let mut command = dormouse();
+    command.args(["run", "--count-calls"]).arg(file("full-stderr", &bytes)).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    drop(reader);
+}
+
+#[test]
+fn sigint_and_sigterm_end_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
     // Begins to read, says one byte, waits for the end of the read, and ends with what came of it: 1 is the end.
     let bytes = p3::runs(&format!(
         "(call $stdin (i32.const 8))
@@ -146,12 +168,14 @@ fn sigint_ends_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
         p3::sleep(1),
         p3::OPEN_STDOUT
     ));
-    let mut child = dormouse().arg("run").arg(file("int-03", &bytes)).stdin(Stdio::piped()).spawn().unwrap();
-    let _open = child.stdin.take();
-    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-    send(&child, Signal::INT);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(41), ""));
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = dormouse().arg("run").arg(file("int-03", &bytes)).stdin(Stdio::piped()).spawn().unwrap();
+        let _open = child.stdin.take();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(41), ""));
+    }
 }
 
 #[test]
@@ -221,6 +245,8 @@ fn help_describes_every_option() {
         "env",
         "max-memory",
         "max-sockets",
+        "max-resources",
+        "timeout",
         "count-calls",
     ];
     for option in options {

@@ -227,7 +227,11 @@ fn every_host_call_is_counted_by_name_and_built_ins_are_host_calls() {
         sleep(1),
         sleep(1)
     )));
-    let run = || Run::new(&program).stdout(Output::Null).trace(trace.clone()).start().unwrap();
+    let policy = Policy::default().allow_connect("127.0.0.1:*".parse().unwrap());
+    let run = || {
+        let run = Run::new(&program).policy(policy.clone()).stdout(Output::Null).trace(trace.clone());
+        run.start().unwrap()
+    };
     assert_eq!(run().code, 0);
     let counts = trace.counts();
     assert_eq!(
@@ -308,4 +312,53 @@ fn counts_can_be_read_while_the_program_runs() {
     });
     assert!(matches!(run.start(), Err(Error::Stopped)));
     assert_eq!(reader.join().unwrap().get("stream.write"), 1);
+}
+
+#[test]
+fn without_permission_no_socket_is_opened() {
+    // 1 is an error, and 0 the first of them, `access-denied`; 14 is `other`.
+    let program = program(&runs(&format!(
+        "(loop $more {OPEN_SOCKET} (br_if $more (i32.eqz (i32.load8_u (i32.const 8)))))
+         (call $exit-with-code (i32.add (i32.const 100) (i32.load8_u (i32.const 12)))) unreachable"
+    )));
+    assert_eq!(Run::new(&program).start().unwrap().code, 100);
+    let limited = Run::new(&program).policy(Policy::allow_all()).max_sockets(3);
+    assert_eq!(limited.start().unwrap().code, 114);
+}
+
+#[test]
+fn what_is_dropped_takes_no_handle_for_the_life_of_a_program() {
+    // 2000 times a socket, a stream and a call that is waited for, with room for 100 handles.
+    let program = program(&runs(&format!(
+        "(local $left i32)
+         (local.set $left (i32.const 2000))
+         (loop $more
+           {OPEN_SOCKET}
+           (if (i32.load8_u (i32.const 8)) (then unreachable))
+           (call $drop-tcp (local.get $s))
+           (local.set $ends (call $stream-new))
+           (call $drop-writable (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+           (call $drop-readable (i32.wrap_i64 (local.get $ends)))
+           (local.set $set (call $set-new))
+           (local.set $task (call $wait-for (i64.const 0)))
+           (if (i32.ne (local.get $task) (i32.const 2)) (then
+             (local.set $task (i32.shr_u (local.get $task) (i32.const 4)))
+             (call $join (local.get $task) (local.get $set))
+             (drop (call $set-wait (local.get $set) (i32.const 8)))
+             (call $subtask-drop (local.get $task))))
+           (call $set-drop (local.get $set))
+           (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+         i32.const 0"
+    )));
+    let run = Run::new(&program).policy(Policy::allow_all()).max_resources(100).max_sockets(1);
+    assert_eq!(run.start().unwrap().code, 0);
+}
+
+#[test]
+fn calls_under_way_are_handles() {
+    let program = program(&runs("(loop $more (drop (call $wait-for (i64.const -1))) (br $more)) unreachable"));
+    for run in [Run::new(&program).max_resources(100), Run::new(&program).max_memory(16 << 20)] {
+        let text = run.start().unwrap_err().to_string();
+        assert!(text.contains("hint: more handles than --max-resources"), "{text}");
+    }
 }

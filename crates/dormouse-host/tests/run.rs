@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dormouse_host::{Error, Exit, Input, Output, Policy, Program, Run, Trace};
 use support::{WAIT, bind_is_denied, connect, guest, print, runs};
@@ -392,4 +393,93 @@ fn a_run_without_a_trace_is_not_counted() {
     let counts = trace.counts();
     Run::new(&program).stdout(Output::Null).start().unwrap();
     assert_eq!(trace.counts(), counts);
+}
+
+/// A core module that is a command, of these fields.
+fn module(fields: &str) -> Program {
+    program(&support::assemble(&format!("(module (memory (export \"memory\") 1) {fields})")))
+}
+
+#[test]
+fn tables_and_memories_take_from_one_budget() {
+    // Grows both as far as they go, a table by 1000 elements of 16 bytes and a memory by a page.
+    let program = module(
+        "(table $t 0 funcref)
+         (func (export \"_start\")
+           (loop $more
+             (br_if $more (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1))))
+           (if (i32.lt_u (table.size $t) (i32.const 60000)) (then unreachable))
+           (if (i32.gt_u (table.size $t) (i32.const 65536)) (then unreachable))
+           (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable)))",
+    );
+    assert_eq!(Run::new(&program).max_memory(1 << 20).start().unwrap().code, 0);
+}
+
+#[test]
+fn handles_that_are_never_dropped_end_the_program_and_not_the_host() {
+    let program =
+        program(&runs("(loop $more (drop (call $subscribe-duration (i64.const -1))) (br $more)) unreachable"));
+    let text = Run::new(&program).max_resources(100).start().unwrap_err().to_string();
+    assert!(text.contains("hint: more handles than --max-resources"), "{text}");
+    // The default follows the budget.
+    let text = Run::new(&program).max_memory(16 << 20).start().unwrap_err().to_string();
+    assert!(text.contains("hint: more handles than --max-resources"), "{text}");
+}
+
+#[test]
+fn without_permission_no_socket_is_opened() {
+    let program = program(&runs(
+        "(call $create-tcp (i32.const 0) (i32.const 8)) (call $create-tcp (i32.const 0) (i32.const 8)) (call $exit-with-code (i32.add (i32.mul (i32.load8_u (i32.const 8)) (i32.const 16)) (i32.load8_u (i32.const 12)))) unreachable",
+    ));
+    let (stderr, said) = keep();
+    // An error, and it is `access-denied`.
+    assert_eq!(Run::new(&program).stderr(stderr).start().unwrap().code, 16 + 1);
+    assert_eq!(
+        *said.lock().unwrap(),
+        "dormouse: refused: the program wants to open a TCP socket and may use no address; \
+         allow it some with --allow-listen ADDR or --allow-connect ADDR (or --allow-net)\n"
+    );
+}
+
+#[test]
+fn beyond_max_sockets_a_component_hears_new_socket_limit() {
+    let program = program(&runs(
+        "(loop $more (call $create-tcp (i32.const 0) (i32.const 8)) (br_if $more (i32.eqz (i32.load8_u (i32.const 8))))) (call $exit-with-code (i32.load8_u (i32.const 12))) unreachable",
+    ));
+    let (stderr, said) = keep();
+    let exit = Run::new(&program).policy(Policy::allow_all()).max_sockets(3).stderr(stderr).start().unwrap();
+    assert_eq!(exit.code, 10);
+    assert!(said.lock().unwrap().contains("more than 3 sockets at a time; --max-sockets"), "{said:?}");
+}
+
+#[test]
+fn permission_to_connect_does_not_let_a_component_hold_ports() {
+    let bytes = runs(&format!(
+        "(local $s i32) (call $create-tcp (i32.const 0) (i32.const 8)) (local.set $s (i32.load (i32.const 12))) {}",
+        bind_is_denied(0)
+    ));
+    let policy = Policy::default().allow_connect("127.0.0.1:*".parse().unwrap());
+    assert_eq!(Run::new(&program(&bytes)).policy(policy).start().unwrap().code, 1);
+}
+
+#[test]
+fn stop_and_timeout_end_a_program_that_computes() {
+    let spins = format!("{} (loop $again (br $again)) unreachable", print(4096, 1));
+    for program in [program(&runs(&spins)), module("(func (export \"_start\") (loop $again (br $again)))")] {
+        let timed_out = Run::new(&program).stdout(Output::Null).timeout(Duration::from_millis(1)).start();
+        assert!(matches!(timed_out, Err(Error::TimedOut { .. })), "{timed_out:?}");
+        // It need not have begun.
+        let run = Run::new(&program).stdout(Output::Null);
+        let stop = run.stop_handle();
+        let stopper = std::thread::spawn(move || stop.stop());
+        assert!(matches!(run.start(), Err(Error::Stopped)));
+        stopper.join().unwrap();
+    }
+    let starts = module("(func $spin (loop $again (br $again))) (start $spin) (func (export \"_start\"))");
+    assert!(matches!(Run::new(&starts).timeout(Duration::from_millis(1)).start(), Err(Error::TimedOut { .. })));
+    let waits = program(&runs(&format!("{WAIT} i32.const 0")));
+    assert!(matches!(Run::new(&waits).timeout(Duration::from_millis(1)).start(), Err(Error::TimedOut { .. })));
+    // One that ends by itself does not wait for it.
+    let ends = program(&runs("i32.const 0"));
+    assert_eq!(Run::new(&ends).timeout(Duration::MAX).start().unwrap().code, 0);
 }

@@ -161,7 +161,11 @@ fn ours<T: Send + 'static>(
 
         fn fd_close(memory, p1, fd) {
             match theirs(p1, "fd_close", fd) {
-                Some(fd) => wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd).await?,
+                Some(fd) => {
+                    let errno = wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd).await?;
+                    p1.files = p1.files.saturating_sub(usize::from(errno == 0));
+                    errno
+                }
                 None => number(p1.table.close(fd as u32)),
             }
         }
@@ -214,7 +218,12 @@ fn ours<T: Send + 'static>(
 
         fn fd_renumber(memory, p1, from, to) {
             match both(p1, "fd_renumber", from, to, Errno::NOTSUP) {
-                Ok((from, to)) => wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?,
+                Ok((from, to)) => {
+                    let errno = wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?;
+                    // `to` is closed, and `from` has its number.
+                    p1.files = p1.files.saturating_sub(usize::from(errno == 0 && from != to));
+                    errno
+                }
                 Err(errno) => number(Err(errno)),
             }
         }
@@ -363,12 +372,16 @@ fn shifted<T: Send + 'static>(
             let (memory, p1) = parts(&mut caller, get)?;
             let (fd, lookup, path, len, open, base, inheriting, flags, out) = args;
             let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
+            if p1.files >= p1.most_files {
+                return Ok(number(Err(Errno::NFILE)));
+            }
             let guest = &mut GuestMemory::Unshared(memory);
             let errno =
                 wasi::path_open(&mut p1.wasi, guest, fd, lookup, path, len, open, base, inheriting, flags, out).await?;
             if errno != 0 {
                 return Ok(errno);
             }
+            p1.files += 1;
             let opened = memory::read(memory, out as u32).map(u32::from_le_bytes);
             Ok(number(opened.and_then(|fd| memory::write(memory, out as u32, (fd + p1.table.shift()).to_le_bytes()))))
         })

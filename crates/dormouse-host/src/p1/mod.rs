@@ -71,6 +71,9 @@ pub struct Wasip1 {
     wasi: WasiP1Ctx,
     table: Table,
     scratch: poll::Scratch,
+    /// How many files the program has opened, and how many it may have open.
+    files: usize,
+    most_files: usize,
     trace: Option<Trace>,
     /// Answers as other hosts do, which is for tests.
     contrary: Option<Contrary>,
@@ -79,7 +82,15 @@ pub struct Wasip1 {
 impl Wasip1 {
     /// No socket yet, and everything else as `wasi` has it.
     pub fn new(wasi: WasiP1Ctx) -> Wasip1 {
-        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None, contrary: None }
+        Wasip1 {
+            wasi,
+            table: Table::new(),
+            scratch: poll::Scratch::default(),
+            files: 0,
+            most_files: usize::MAX,
+            trace: None,
+            contrary: None,
+        }
     }
 
     /// Opens a listener for the program, before it starts: the first socket is descriptor 3, and so on in the order of these
@@ -104,6 +115,12 @@ impl Wasip1 {
     /// Bounds the sockets that may be open at a time: beyond that, accepting fails with ENFILE.
     pub fn max_sockets(&mut self, most: usize) {
         self.table.set_most(most);
+    }
+
+    /// Bounds the files and directories that the program may have opened at a time: beyond that, `path_open` fails with ENFILE.
+    /// Without a call of this, the system's limits are all.
+    pub fn max_files(&mut self, most: usize) {
+        self.most_files = most;
     }
 
     /// Counts the calls that sockets answer; the others have spans.

@@ -28,6 +28,9 @@ const ABSOLUTE: u16 = 1;
 /// How many of the subscriptions of one call may be wasmtime-wasi's, which takes copies; those of sockets take none.
 const MOST_OTHERS: usize = 1 << 16;
 
+/// How many may be clocks, of which the time is kept.
+const MOST_CLOCKS: usize = 1 << 16;
+
 /// What one subscription asks for.
 enum Asks {
     Clock { id: u32, timeout: u64, absolute: bool },
@@ -104,6 +107,9 @@ async fn poll(
             Asks::Clock { id, timeout, absolute } => match p1.when(id, timeout, absolute)? {
                 Ok(when) => {
                     absolute_time |= absolute;
+                    if scratch.clocks.len() == MOST_CLOCKS {
+                        return Ok(Err(Errno::NOMEM));
+                    }
                     scratch.clocks.push((index as u32, when));
                     due = Some(due.map_or(when, |due| due.min(when)));
                 }
@@ -111,6 +117,7 @@ async fn poll(
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
                 Owner::Socket(socket) => ready |= socket.is_ready(side).unwrap_or(true),
+                Owner::Wasi(_) if scratch.theirs.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
                 Owner::Wasi(_) => scratch.theirs.push(index as u32),
                 Owner::Closed => ready = true,
             },
@@ -136,9 +143,6 @@ async fn poll(
         Answer::True | Answer::AllReady => ready |= answer == Answer::AllReady,
     }
 
-    if scratch.theirs.len() > MOST_OTHERS {
-        return Ok(Err(Errno::NOMEM));
-    }
     scratch.others.copy(&guest[asked.clone()], &scratch.theirs, p1.table.shift());
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
     let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());

@@ -47,7 +47,7 @@ impl Table {
             accepted: Vec::new(),
             free: Vec::new(),
             open: 0,
-            most: crate::limits::MAX_HANDLES,
+            most: usize::MAX,
         }
     }
 

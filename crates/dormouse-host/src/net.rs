@@ -1,0 +1,119 @@
+//! Net. What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+use wasmtime_wasi::sockets::SocketAddrUse;
+
+use crate::limits::Sockets;
+use crate::policy::{Policy, Refusal};
+use crate::stdio::Sink;
+
+pub(crate) struct Net {
+    policy: Policy,
+    pub(crate) sockets: Arc<Sockets>,
+    refusals: Refusals,
+}
+
+/// Why a socket is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSocket {
+    /// The policy allows none.
+    Denied,
+    /// There are as many as there may be.
+    Full,
+}
+
+impl Net {
+    pub(crate) fn new(policy: Policy, most: usize, stderr: Arc<Sink>) -> Arc<Net> {
+        let refusals = Refusals { stderr, said: Mutex::default() };
+        Arc::new(Net { policy, sockets: Arc::new(Sockets::new(most)), refusals })
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether wasmtime-wasi may use the address so; a refusal is said.
+    pub(crate) fn check(&self, addr: SocketAddr, what: SocketAddrUse) -> bool {
+        self.allowed(self.policy.check(addr, what))
+    }
+
+    /// Whether the program may bind a TCP socket to the address; a refusal is said.
+    pub(crate) fn may_bind(&self, addr: SocketAddr) -> bool {
+        self.allowed(self.policy.check_bind(addr))
+    }
+
+    /// Counts a TCP socket that is about to be opened.
+    pub(crate) fn open_tcp(&self) -> Result<(), NoSocket> {
+        self.open(self.policy.check_tcp())
+    }
+
+    /// Counts a UDP socket that is about to be opened.
+    pub(crate) fn open_udp(&self) -> Result<(), NoSocket> {
+        self.open(self.policy.check_udp())
+    }
+
+    fn open(&self, checked: Result<(), Refusal>) -> Result<(), NoSocket> {
+        if !self.allowed(checked) {
+            return Err(NoSocket::Denied);
+        }
+        match self.sockets.take() {
+            true => Ok(()),
+            false => Err(NoSocket::Full),
+        }
+    }
+
+    /// Says, the first time, that there are as many sockets as there may be.
+    pub(crate) fn say_full(&self) {
+        if self.sockets.first_full() {
+            let most = self.sockets.most();
+            self.refusals
+                .line(&format!("refused: the program wants more than {most} sockets at a time; --max-sockets"));
+        }
+    }
+
+    fn allowed(&self, checked: Result<(), Refusal>) -> bool {
+        if let Err(refusal) = checked {
+            self.refusals.say(refusal);
+        }
+        checked.is_ok()
+    }
+}
+
+/// Whether the process, or the system, has no descriptor left: wasmtime-wasi's errors do not tell that from others
+/// (48.0.8, sockets/mod.rs, `ErrorCode::Other`).
+pub(crate) fn no_descriptors() -> bool {
+    let tried = Socket::new(Domain::IPV4, Type::STREAM, None);
+    tried.is_err_and(|error| matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)))
+}
+
+/// Says each refusal once, so that a program that tries again and again does not flood.
+struct Refusals {
+    stderr: Arc<Sink>,
+    said: Mutex<BTreeSet<Refusal>>,
+}
+
+impl Refusals {
+    /// A program that scans addresses is cut short here.
+    const MOST: usize = 100;
+
+    fn say(&self, refusal: Refusal) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() > Self::MOST || !said.insert(refusal) {
+            return;
+        }
+        match said.len() > Self::MOST {
+            false => self.line(&refusal.to_string()),
+            true => self.line("refused: more addresses, which are no longer named"),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        // A refusal that cannot be said is still a refusal.
+        let _ = self.stderr.write_all(format!("dormouse: {text}\n").as_bytes());
+    }
+}
