@@ -150,12 +150,15 @@ pub unsafe extern "C" fn dm_accept(listener: dm_handle, stream: *mut dm_handle, 
     })
 }
 
-fn stream<T>(handle: dm_handle, operation: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {
+/// Reads or writes, and tells how many bytes.
+fn stream(handle: dm_handle, operation: impl FnOnce(&TcpStream) -> io::Result<usize>) -> Result<usize> {
     state::with(|state| {
-        state.operate(handle, |object| match object {
+        let bytes = state.operate(handle, |object| match object {
             Object::Stream(stream) => Some(operation(stream)),
             _ => None,
-        })
+        })?;
+        state.spend_bytes(bytes);
+        Ok(bytes)
     })
 }
 
