@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{TryRecvError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -44,6 +44,8 @@ pub enum Load {
     Churn,
     /// The same so many times, however long it takes.
     Gone { count: usize },
+    /// So many `others` have asked for a page of 100 MB, and `read` it or not, when newcomers ask for 64 bytes, one after the other.
+    Newcomer { others: usize, read: bool },
     /// So many bytes, one way.
     Sink { bytes: usize },
 }
@@ -143,6 +145,7 @@ pub fn serve(addr: SocketAddr, load: &Load) -> Result<(), String> {
             (Load::Stalled { .. }, Some(echo)) => echo.beside_stalled(addr, span),
             (_, Some(echo)) => echo.go(span, 1, || {}),
             (Load::Quiet, None) => quiet(addr, span),
+            (Load::Newcomer { others, read }, None) => newcomer(addr, span, *others, *read),
             (Load::Sink { bytes }, None) => sink(addr, *bytes),
             (Load::Gone { count }, None) => churn(addr, Duration::MAX, *count),
             _ => churn(addr, span, usize::MAX),
@@ -388,6 +391,67 @@ fn sink(addr: SocketAddr, bytes: usize) -> io::Result<Seen> {
         return Err(io::Error::other(format!("{bytes} bytes were sent, and the answer is {answer:?}")));
     }
     Ok(Seen::of(vec![took], vec![bytes as u64], bytes as u64, took.as_secs_f64()))
+}
+
+/// The worst of them is the figure: the first comes while all the others' pages begin.
+fn newcomer(addr: SocketAddr, span: Duration, others: usize, read: bool) -> io::Result<Seen> {
+    let others = open(addr, others)?;
+    for mut other in &others {
+        other.write_all(&[b'L'; 64])?;
+    }
+    let start = Instant::now();
+    let is_over = AtomicBool::new(false);
+    let trips = thread::scope(|scope| {
+        if read {
+            scope.spawn(|| read_all(&others, &is_over));
+        }
+        let mut trips = Vec::new();
+        let come = || -> io::Result<Duration> {
+            let begun = Instant::now();
+            echo_once(&mut connect(addr)?)?;
+            Ok(begun.elapsed())
+        };
+        let result = loop {
+            match come() {
+                Ok(trip) => trips.push(trip),
+                Err(error) => break Err(error),
+            }
+            if start.elapsed() >= span {
+                break Ok(trips);
+            }
+        };
+        is_over.store(true, Relaxed);
+        result
+    })?;
+    let all = trips.len() as u64;
+    Ok(Seen::of(trips, vec![all], all, start.elapsed().as_secs_f64()))
+}
+
+/// Reads what comes, and lets it go.
+fn read_all(streams: &[TcpStream], is_over: &AtomicBool) -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    let mut streams = streams
+        .iter()
+        .map(|stream| {
+            stream.set_nonblocking(true)?;
+            Ok(mio::net::TcpStream::from_std(stream.try_clone()?))
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    for (n, stream) in streams.iter_mut().enumerate() {
+        poll.registry().register(stream, Token(n), Interest::READABLE)?;
+    }
+    let (mut events, mut buf) = (Events::with_capacity(1024), vec![0; 1 << 20]);
+    while !is_over.load(Relaxed) {
+        poll.poll(&mut events, Some(Duration::from_millis(10)))?;
+        for event in &events {
+            while streams[event.token().0].read(&mut buf).is_ok_and(|n| n > 0) {
+                if is_over.load(Relaxed) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 // ---- who sends and does not read ----

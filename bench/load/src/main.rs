@@ -90,6 +90,7 @@ fn client(args: &[String]) -> Result {
         ("quiet", []) => Load::Quiet,
         ("churn", []) => Load::Churn,
         ("gone", &[count]) => Load::Gone { count },
+        ("newcomer", &[others, read]) => Load::Newcomer { others, read: read != 0 },
         ("sink", &[bytes]) => Load::Sink { bytes },
         _ => return Err(format!("{kind:?} is no load")),
     };

@@ -104,6 +104,16 @@ fn scenarios(small: bool) -> Vec<Scenario> {
             name: "beside-stalled",
             what: What::Ours("echo", vec![("", echo(40, 0, 64)), ("stalled", load("beside", &[40, 64]))]),
         },
+        Scenario {
+            name: "newcomer",
+            what: What::Load(
+                "page",
+                vec![
+                    ("400 that do not read", load("newcomer", &[of(400, 50), 0])),
+                    ("100 that read", load("newcomer", &[of(100, 20), 1])),
+                ],
+            ),
+        },
         Scenario { name: "churn", what: one("echo", load("churn", &[])) },
         Scenario { name: "gone", what: What::Gone(of(10_000, 200)) },
         Scenario { name: "timers", what: What::Work("timers", of(100_000, 1000)) },

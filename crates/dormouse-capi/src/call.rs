@@ -30,7 +30,16 @@ fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     if state::is_gone() {
         return Err(STALE);
     }
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::PANIC))
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            // It may be of a waker or destructor of others, and panic in turn.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(again);
+            }
+            Err(Error::PANIC)
+        }
+    }
 }
 
 /// The largest buffer: what a `ptrdiff_t` can count.
@@ -118,6 +127,17 @@ impl<T> Out<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_whose_payload_panics_is_an_error() {
+        struct Payload;
+        impl Drop for Payload {
+            fn drop(&mut self) {
+                std::panic::panic_any(7);
+            }
+        }
+        assert_eq!(status(|| std::panic::panic_any(Payload)), -libc::EIO);
+    }
 
     #[test]
     fn a_panic_is_an_error() {

@@ -9,18 +9,20 @@ use crate::state::{self, Due, Mode};
 use crate::wait::Call;
 use crate::{DM_FOREVER, call, dm_call, dm_handle};
 
-/// Operations that a callback may do until it is told `-EAGAIN`, so that others get their turn.
+/// Operations that a callback may do until it is told `-EAGAIN`, so that others get their turn. 8 KiB that are moved count as one.
 const OPERATIONS_PER_CALL: u32 = 128;
 /// After so much work the host has its turn, even if there is more to call. A call is one piece of it, and so are eight
 /// operations.
 const WORK_PER_LOOK: u32 = 64;
 const OPERATIONS_PER_WORK: u32 = 8;
+/// And after so much within a batch. Most batches end before that, and a wait comes then anyway.
+const WORK_PER_LOOK_IN_BATCH: u32 = 8 * WORK_PER_LOOK;
 
 /// Calls `call(arg)`, and then whatever is due, and sleeps in between in one host call, until nothing is left that could be
 /// called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 /// on its way. Returns 0, or what `dm_stop` was given.
 ///
-/// A callback may do 128 operations; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
+/// A callback may do 128 operations, of which one that moves much counts as one more for each 8 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
 /// starves nobody.
 ///
 /// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.
@@ -80,7 +82,8 @@ fn run() -> Result<c_int> {
     }
 }
 
-/// Makes the calls that are due now, and tells how much work that was. Those that they make due wait for the next batch.
+/// Makes the calls that are due now, or the first of them if they do so much that the host is to have its turn; tells how much
+/// work that was. Those that they make due wait for the next batch.
 pub(crate) fn run_batch(budget: u32) -> u32 {
     let mut work = 0;
     for _ in 0..state::with(|state| state.calls.len()) {
@@ -90,15 +93,16 @@ pub(crate) fn run_batch(budget: u32) -> u32 {
                 // The end of a timer. Only now, so that it could be stopped until now.
                 let _ = state.table.remove(due.of);
             }
-            state.budget = budget;
+            (state.budget, state.overspent) = (budget, 0);
             Some(due)
         });
         // Fewer than there were: forgotten by one of the others.
         let Some(due) = due else { break };
         due.call.make();
-        let (left, stopped) = state::with(|state| (state.budget, state.stopped.is_some()));
-        work += 1 + (budget - left) / OPERATIONS_PER_WORK;
-        if stopped {
+        let (used, stopped) =
+            state::with(|state| ((budget - state.budget).saturating_add(state.overspent), state.stopped.is_some()));
+        work += 1 + used / OPERATIONS_PER_WORK;
+        if stopped || work >= WORK_PER_LOOK_IN_BATCH {
             break;
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) pending: usize,
     /// How many operations the callback that runs may still do.
     pub(crate) budget: u32,
+    /// How many more it has done: what an operation moves is known afterwards.
+    pub(crate) overspent: u32,
     /// What [`dm_stop`](crate::run::dm_stop) was given.
     pub(crate) stopped: Option<i32>,
     /// How many `dm_poll` have not asked the host.
@@ -39,6 +41,9 @@ pub(crate) struct State {
 
 /// A budget that is never spent: a scheduler of somebody else's sees to fairness itself.
 pub(crate) const UNLIMITED: u32 = u32::MAX;
+
+/// An operation counts as one more for each so many bytes.
+const BYTES_PER_OPERATION: usize = 8 * 1024;
 
 /// Whose loop it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,6 +99,7 @@ thread_local! {
         events: VecDeque::new(),
         pending: 0,
         budget: UNLIMITED,
+        overspent: 0,
         stopped: None,
         polls: 0,
     }) };
@@ -298,6 +304,15 @@ impl State {
             self.budget = self.budget.checked_sub(1).ok_or(Error::Again)?;
         }
         Ok(())
+    }
+
+    /// An operation has moved so many bytes: as much as so many operations.
+    pub(crate) fn spend_bytes(&mut self, bytes: usize) {
+        if self.budget != UNLIMITED {
+            let units = u32::try_from(bytes / BYTES_PER_OPERATION).unwrap_or(u32::MAX);
+            self.overspent = self.overspent.saturating_add(units.saturating_sub(self.budget));
+            self.budget = self.budget.saturating_sub(units);
+        }
     }
 
     /// An open socket, and one operation on it.

@@ -1,81 +1,73 @@
-//! Handles: a place and a serial number, in 64 bits. The serial numbers are of the whole process and none is given out twice,
-//! so a handle that is kept too long finds nothing, and so does that of another thread.
-//!
-//! ```text
-//!   63 … 24          23 … 0
-//!   serial number    place
-//! ```
+//! Handles: serial numbers of the whole process, in 64 bits. None is given out twice, so a handle that is kept too long finds
+//! nothing, and so does that of another thread. At a billion a second they last for five hundred years.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dm_handle;
 use crate::error::{Error, Result, STALE};
 
-/// Bits of a place: 16 million handles at a time.
-const PLACE: u32 = 24;
-/// The last serial number: at ten thousand connections a second, three years.
-const LAST: u64 = (1 << (u64::BITS - PLACE)) - 1;
+/// Handles of a thread at a time.
+const MOST: usize = 1 << 24;
 
-/// The serial number of the next handle. Not 0, so that no handle is.
+/// The next handle. Not 0, so that no handle is.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The handles of a thread.
 pub(crate) struct Table<T> {
-    places: Vec<Place<T>>,
-    free: Vec<usize>,
-}
-
-struct Place<T> {
-    handle: dm_handle,
-    value: Option<T>,
+    values: HashMap<dm_handle, T, BuildHasherDefault<Spread>>,
 }
 
 impl<T> Table<T> {
     pub(crate) const fn new() -> Self {
-        Table { places: Vec::new(), free: Vec::new() }
+        Table { values: HashMap::with_hasher(BuildHasherDefault::new()) }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Result<dm_handle> {
         const FULL: Error = Error::Misuse(libc::ENFILE, "there are no more handles");
-        let at = self.free.last().copied().unwrap_or(self.places.len());
-        if at >= 1 << PLACE {
+        if self.values.len() >= MOST {
             return Err(FULL);
         }
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        if serial > LAST {
-            NEXT.fetch_sub(1, Ordering::Relaxed);
-            return Err(FULL);
-        }
-        let handle = serial << PLACE | at as u64;
-        let place = Place { handle, value: Some(value) };
-        match self.places.get_mut(at) {
-            Some(old) => {
-                self.free.pop();
-                *old = place;
-            }
-            None => self.places.push(place),
-        }
+        let handle = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.values.insert(handle, value);
         Ok(handle)
     }
 
     pub(crate) fn get(&mut self, handle: dm_handle) -> Result<&mut T> {
-        let at = handle & ((1 << PLACE) - 1);
-        match self.places.get_mut(at as usize) {
-            Some(Place { handle: of, value: Some(value) }) if *of == handle => Ok(value),
-            _ => Err(STALE),
-        }
+        self.values.get_mut(&handle).ok_or(STALE)
     }
 
     pub(crate) fn remove(&mut self, handle: dm_handle) -> Result<T> {
-        self.get(handle)?;
-        let at = (handle & ((1 << PLACE) - 1)) as usize;
-        let value = self.places.get_mut(at).and_then(|place| place.value.take()).ok_or(STALE)?;
-        self.free.push(at);
-        Ok(value)
+        self.values.remove(&handle).ok_or(STALE)
     }
 
+    /// In no order.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (dm_handle, &mut T)> {
-        self.places.iter_mut().filter_map(|place| Some((place.handle, place.value.as_mut()?)))
+        self.values.iter_mut().map(|(handle, value)| (*handle, value))
+    }
+}
+
+/// Hashes numbers that follow each other. std's own hasher asks the host for randomness, against keys that a
+/// peer chooses; no peer chooses these.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u64(&mut self, handle: u64) {
+        // Fibonacci hashing: the table looks at the high bits as well as at the low ones.
+        let spread = handle.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ spread >> 32;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -84,14 +76,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_that_is_kept_too_long_finds_nothing_in_a_place_that_is_used_again() {
+    fn a_handle_that_is_kept_too_long_finds_nothing() {
         let mut table = Table::new();
         let first = table.insert("first").ok().unwrap();
         assert_eq!(table.remove(first).ok(), Some("first"));
         let second = table.insert("second").ok().unwrap();
-        assert_eq!(first & 0xff_ffff, second & 0xff_ffff, "the same place");
         assert!(table.get(first).is_err() && table.remove(first).is_err());
         assert_eq!(table.get(second).ok(), Some(&mut "second"));
+    }
+
+    #[test]
+    fn there_are_more_handles_than_a_million_a_second_use_up() {
+        // Where 40 bits end, and more than any process has.
+        for used in [1 << 40, 1 << 63] {
+            NEXT.store(used + 1, Ordering::Relaxed);
+            let mut table = Table::new();
+            let handles: Vec<_> = (0..1000).map(|n| table.insert(n).ok().unwrap()).collect();
+            assert!(
+                handles
+                    .iter()
+                    .enumerate()
+                    .all(|(n, &handle)| handle > used && table.get(handle).is_ok_and(|of| *of == n))
+            );
+            assert_eq!(table.iter_mut().count(), 1000);
+        }
     }
 
     #[test]

@@ -160,12 +160,15 @@ pub extern "C" fn dm_is_transient(code: c_int) -> c_int {
     call::number(|| Ok(CODES.contains(&code).into()))
 }
 
-fn stream<T>(handle: dm_handle, operation: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {
+/// Reads or writes, and tells how many bytes.
+fn stream(handle: dm_handle, operation: impl FnOnce(&TcpStream) -> io::Result<usize>) -> Result<usize> {
     state::with(|state| {
-        state.operate(handle, |object| match object {
+        let bytes = state.operate(handle, |object| match object {
             Object::Stream(stream) => Some(operation(stream)),
             _ => None,
-        })
+        })?;
+        state.spend_bytes(bytes);
+        Ok(bytes)
     })
 }
 

@@ -2,15 +2,23 @@
 //! panic hook has shown it by then. Elsewhere a panic ends the program, and nothing of this is compiled.
 
 use std::any::Any;
+#[cfg(panic = "unwind")]
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(panic = "unwind")]
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
-use pin_project_lite::pin_project;
+use std::task::Waker;
+#[cfg(panic = "unwind")]
+use std::task::{Context, Poll};
 
 /// Runs code of others.
+#[cfg(panic = "unwind")]
 pub(crate) fn contain<T>(body: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panic(Some(payload)))
+}
+
+#[cfg(not(panic = "unwind"))]
+pub(crate) fn contain<T>(body: impl FnOnce() -> T) -> Result<T, Panic> {
+    Ok(body())
 }
 
 /// What a panic carries. Dropping it does not panic, whatever it is.
@@ -33,22 +41,27 @@ impl Drop for Panic {
     }
 }
 
-/// A value of others that we drop.
-pub(crate) struct Held<T>(Option<T>);
+/// A value of others that we drop, or take out before.
+#[cfg(panic = "unwind")]
+struct Slot<T>(Option<T>);
 
-impl<T> Held<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Held(Some(value))
+#[cfg(panic = "unwind")]
+impl<T> Slot<T> {
+    fn new(value: T) -> Self {
+        Slot(Some(value))
     }
 
-    /// The value; there until it is dropped.
-    pub(crate) fn into_inner(mut self) -> Option<T> {
+    fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    fn take(mut self) -> Option<T> {
         self.0.take()
     }
 }
 
 #[cfg(panic = "unwind")]
-impl<T> Drop for Held<T> {
+impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             let _ = contain(|| drop(value));
@@ -56,50 +69,79 @@ impl<T> Drop for Held<T> {
     }
 }
 
+#[cfg(not(panic = "unwind"))]
+struct Slot<T>(T);
+
+#[cfg(not(panic = "unwind"))]
+impl<T> Slot<T> {
+    fn new(value: T) -> Self {
+        Slot(value)
+    }
+
+    fn get(&self) -> Option<&T> {
+        Some(&self.0)
+    }
+
+    fn take(self) -> Option<T> {
+        Some(self.0)
+    }
+}
+
+/// What a task has given.
+pub(crate) struct Held<T>(Slot<T>);
+
+impl<T> Held<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Held(Slot::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> Option<T> {
+        self.0.take()
+    }
+}
+
 /// A waker of others. A clone is made where its owner waits, and may panic there; waking and dropping are ours to do, and do not.
-pub(crate) struct SafeWaker(Option<Waker>);
+pub(crate) struct SafeWaker(Slot<Waker>);
 
 impl SafeWaker {
     pub(crate) fn new(waker: &Waker) -> Self {
-        SafeWaker(Some(waker.clone()))
+        SafeWaker(Slot::new(waker.clone()))
     }
 
-    pub(crate) fn wake(mut self) {
+    pub(crate) fn wake(self) {
         if let Some(waker) = self.0.take() {
             let _ = contain(|| waker.wake());
         }
     }
 
-    pub(crate) fn will_wake(&self, other: &Waker) -> bool {
-        self.0.as_ref().is_some_and(|waker| waker.will_wake(other))
-    }
-
     /// Whether both wake the same task.
     pub(crate) fn is_same(&self, other: &SafeWaker) -> bool {
-        other.0.as_ref().is_some_and(|other| self.will_wake(other))
+        self.0.get().zip(other.0.get()).is_some_and(|(waker, other)| waker.will_wake(other))
     }
+}
+
+/// A future that may be dropped because it has panicked: what its destructor panics with is then the second panic, which would
+/// end the process.
+#[cfg(panic = "unwind")]
+pub(crate) fn unwound<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    Unwound { future: Some(future) }
+}
+
+#[cfg(not(panic = "unwind"))]
+pub(crate) fn unwound<F: Future>(future: F) -> F {
+    future
 }
 
 #[cfg(panic = "unwind")]
-impl Drop for SafeWaker {
-    fn drop(&mut self) {
-        if let Some(waker) = self.0.take() {
-            let _ = contain(|| drop(waker));
-        }
-    }
-}
-
-pin_project! {
-    /// A future that may be dropped because it has panicked: what its destructor panics with is then the second panic, which would
-    /// end the process.
-    pub(crate) struct Unwound<F> {
+pin_project_lite::pin_project! {
+    struct Unwound<F> {
         #[pin]
         future: Option<F>,
     }
 
     impl<F> PinnedDrop for Unwound<F> {
         fn drop(this: Pin<&mut Self>) {
-            if cfg!(panic = "unwind") && std::thread::panicking() {
+            if std::thread::panicking() {
                 let mut future = this.project().future;
                 let _ = contain(|| future.set(None));
             }
@@ -107,12 +149,7 @@ pin_project! {
     }
 }
 
-impl<F> Unwound<F> {
-    pub(crate) fn new(future: F) -> Self {
-        Unwound { future: Some(future) }
-    }
-}
-
+#[cfg(panic = "unwind")]
 impl<F: Future> Future for Unwound<F> {
     type Output = F::Output;
 

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::contain::Unwound;
+use crate::contain::unwound;
 use crate::io::error;
 use crate::reactor::Reactor;
 use crate::sys::{self, Notifier, Until};
@@ -129,7 +129,7 @@ pub fn try_block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let main = Arc::new(MainWaker { woken: AtomicBool::new(true), notifier: reactor.notifier() });
     let waker = Waker::from(Arc::clone(&main));
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(Unwound::new(future));
+    let mut future = pin!(unwound(future));
     let mut skip = 0;
     let mut tasks: Option<Rc<dyn Tasks>> = None;
     let notifier = reactor.notifier();

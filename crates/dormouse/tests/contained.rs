@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dormouse::net::{TcpListener, TcpStream};
 use dormouse::task::yield_now;
-use dormouse::time::{Instant, Sleep, sleep, timeout};
+use dormouse::time::{Instant, sleep, timeout};
 use dormouse::{JoinHandle, block_on, spawn};
 use futures_io::AsyncRead;
 

@@ -1,11 +1,11 @@
-//! What else is measured: `timer` is the echo with a timer that does not fire, `sink` reads and tells how much, `timers N` sleeps in
-//! N tasks, `spawn N` spawns and joins N.
+//! What else is measured: `timer` is the echo with a timer that does not fire, `sink` reads and tells how much, `page` answers
+//! with what it was sent or with a large page, `timers N` sleeps in N tasks, `spawn N` spawns and joins N.
 
 use std::time::Duration;
 
 use dormouse::net::{TcpListener, TcpStream};
 use dormouse::{io, time};
-use futures_lite::AsyncWriteExt;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 #[dormouse::main]
 async fn main() -> io::Result<()> {
@@ -17,9 +17,10 @@ async fn main() -> io::Result<()> {
             serve(|conn| async move { io::copy(&conn, &conn).await.map(drop) }).await
         }
         Some("sink") => serve(sink).await,
+        Some("page") => serve(page).await,
         Some("timers") => work(timers(count)).await,
         Some("spawn") => work(spawn(count)).await,
-        _ => Err(io::Error::other("usage: timer | sink | timers N | spawn N")),
+        _ => Err(io::Error::other("usage: timer | sink | page | timers N | spawn N")),
     }
 }
 
@@ -47,6 +48,21 @@ async fn sink(mut conn: TcpStream) -> io::Result<()> {
     let mut answer = (count as u64).to_le_bytes().to_vec();
     answer.push(sample);
     conn.write_all(&answer).await
+}
+
+/// Answers each 64 bytes with the same, or with 100 MB if they begin with an `L`.
+async fn page(mut conn: TcpStream) -> io::Result<()> {
+    let (mut request, block) = ([0; 64], vec![7; 64 << 10]);
+    while conn.read_exact(&mut request).await.is_ok() {
+        if request[0] != b'L' {
+            conn.write_all(&request).await?;
+            continue;
+        }
+        for _ in 0..100_000_000 / block.len() {
+            conn.write_all(&block).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Says when it begins and when it is done, and waits to be ended, so that what it has used can be looked at.

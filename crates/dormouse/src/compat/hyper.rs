@@ -24,15 +24,15 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ::hyper::rt::{self, Read, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
 use send_wrapper::SendWrapper;
 
+use super::spare;
 use crate::time;
 
 /// Spawns what hyper wants to have run, with [`spawn`](crate::spawn). It need not be `Send`.
@@ -89,32 +89,12 @@ impl Future for Sleep {
     }
 }
 
-/// The room that is left, as bytes. They are zeroed, since whoever reads into them may look at them.
-#[allow(unsafe_code)]
-fn room<'a>(buf: &'a mut ReadBufCursor<'_>) -> &'a mut [u8] {
-    // SAFETY: nothing in it becomes uninitialised.
-    let room = unsafe { buf.as_mut() };
-    room.fill(MaybeUninit::new(0));
-    // SAFETY: all of it is initialised.
-    unsafe { room.assume_init_mut() }
-}
-
 macro_rules! read {
     ($([$($param:tt)*] $handle:ty),*) => {$(
         impl<$($param)*> Read for $handle {
-            #[allow(unsafe_code)]
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                mut buf: ReadBufCursor<'_>,
-            ) -> Poll<io::Result<()>> {
-                let room = room(&mut buf);
-                let len = room.len();
-                let n = ready!(futures_io::AsyncRead::poll_read(self, cx, room))?;
-                assert!(n <= len, "more was read than there was room for");
-                // SAFETY: all of the room is initialised.
-                unsafe { buf.advance(n) };
-                Poll::Ready(Ok(()))
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+                let read = |room: &mut [u8]| futures_io::AsyncRead::poll_read(self, cx, room);
+                spare::read(buf.remaining(), read, |bytes| buf.put_slice(bytes))
             }
         }
     )*};

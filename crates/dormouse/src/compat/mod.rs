@@ -5,6 +5,8 @@
 pub mod hyper;
 #[cfg(feature = "send")]
 pub mod on_thread;
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+mod spare;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 

@@ -6,11 +6,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::spare;
+
 macro_rules! read {
     ($([$($param:tt)*] $handle:ty),*) => {$(
         impl<$($param)*> AsyncRead for $handle {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                let n = ready!(futures_io::AsyncRead::poll_read(self, cx, buf.initialize_unfilled()))?;
+                let read = |room: &mut [u8]| futures_io::AsyncRead::poll_read(self, cx, room);
+                if buf.initialized().len() < buf.capacity() {
+                    return spare::read(buf.remaining(), read, |bytes| buf.put_slice(bytes));
+                }
+                let n = ready!(read(buf.initialize_unfilled()))?;
                 buf.advance(n);
                 Poll::Ready(Ok(()))
             }

@@ -34,8 +34,8 @@ pub(super) struct Scheduler {
     entries: RefCell<Arena<Entry>>,
     /// What is left of the batch, the next one at the end. Kept between batches, so that a batch allocates nothing.
     batch: RefCell<Vec<Runnable<Key>>>,
-    /// What awaits tasks that have ended, to be woken when async-task is through with them.
-    joiners: RefCell<Vec<SafeWaker>>,
+    /// What awaits the task that has ended, to be woken when async-task is through with it.
+    joiner: Cell<Option<SafeWaker>>,
     /// The `block_on` ends: no task is polled any more.
     ending: Cell<bool>,
     /// Whose turn it is; `None` is the main future's.
@@ -69,7 +69,7 @@ impl Scheduler {
             reactor,
             entries: RefCell::new(Arena::new()),
             batch: RefCell::default(),
-            joiners: RefCell::default(),
+            joiner: Cell::new(None),
             ending: Cell::new(false),
             running: Cell::new(None),
             main_waits: Cell::new(Waits::ForWake),
@@ -125,7 +125,7 @@ impl Scheduler {
         let replaced = match self.entries.borrow_mut().get_mut(key) {
             Some(entry) => entry.joiner.replace(joiner),
             None => {
-                self.joiners.borrow_mut().push(joiner);
+                self.ended(joiner);
                 None
             }
         };
@@ -145,8 +145,15 @@ impl Scheduler {
         {
             entry.skip = skip;
         }
-        while let Some(joiner) = self.next_joiner() {
+        while let Some(joiner) = self.joiner.take() {
             joiner.wake();
+        }
+    }
+
+    /// Has it woken when the task that runs is through.
+    fn ended(&self, joiner: SafeWaker) {
+        if let Some(other) = self.joiner.replace(Some(joiner)) {
+            other.wake();
         }
     }
 
@@ -159,10 +166,6 @@ impl Scheduler {
             }
             None => 0,
         }
-    }
-
-    fn next_joiner(&self) -> Option<SafeWaker> {
-        self.joiners.borrow_mut().pop()
     }
 
     /// Notes what the running task waits for.
@@ -188,21 +191,22 @@ impl Tasks for Scheduler {
         if batch.is_empty() {
             self.queue.take_batch(&mut batch);
             #[cfg(feature = "sim")]
-            sys::sim::shuffle(&mut batch);
+            if !self.ending.get() {
+                sys::sim::shuffle(&mut batch);
+            }
             batch.reverse();
         }
         while let Some(runnable) = batch.pop() {
             self.run(runnable);
-            if self.reactor.is_turn_due_in_batch() {
+            if self.reactor.is_turn_due_in_batch() && !self.ending.get() {
                 break;
             }
         }
         self.running.set(None);
-        let mut left = self.batch.borrow_mut();
-        match left.is_empty() {
-            true => *left = batch,
-            // Of a loop that ran inside of one of the tasks.
-            false => left.append(&mut batch),
+        // What is left here is of a loop that ran inside of one of the tasks.
+        let mut inner = self.batch.replace(batch);
+        while let Some(runnable) = inner.pop() {
+            self.queue.push(runnable);
         }
     }
 
@@ -221,18 +225,14 @@ impl Tasks for Scheduler {
                 entry.waker.take()
             }));
             wakers.into_iter().for_each(Waker::wake);
-            let mut batch = self.batch.take();
-            if batch.is_empty() {
-                self.queue.take_batch(&mut batch);
-            }
-            if batch.is_empty() {
+            if !self.is_runnable() {
                 // A waker on another thread may be about to push one of them.
                 if !sys::THREADS || self.entries.borrow().iter().next().is_none() {
                     break;
                 }
                 std::thread::yield_now();
             }
-            batch.into_iter().for_each(|runnable| self.run(runnable));
+            self.run_batch();
         }
         // The thread may be ending, and with it what is of the thread.
         let _ = CURRENT.try_with(|current| current.take());
@@ -273,7 +273,7 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let entry = self.scheduler.entries.borrow_mut().remove(self.key);
         if let Some(joiner) = entry.and_then(|entry| entry.joiner) {
-            self.scheduler.joiners.borrow_mut().push(joiner);
+            self.scheduler.ended(joiner);
         }
     }
 }

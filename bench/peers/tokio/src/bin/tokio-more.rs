@@ -22,9 +22,10 @@ async fn main() -> io::Result<()> {
             .await
         }
         Some("sink") => serve(sink).await,
+        Some("page") => serve(page).await,
         Some("timers") => work(timers(count)).await,
         Some("spawn") => work(spawn(count)).await,
-        _ => Err(io::Error::other("usage: timer | sink | timers N | spawn N")),
+        _ => Err(io::Error::other("usage: timer | sink | page | timers N | spawn N")),
     }
 }
 
@@ -55,6 +56,20 @@ async fn sink(mut conn: TcpStream) -> io::Result<()> {
     let mut answer = (count as u64).to_le_bytes().to_vec();
     answer.push(sample);
     conn.write_all(&answer).await
+}
+
+async fn page(mut conn: TcpStream) -> io::Result<()> {
+    let (mut request, block) = ([0; 64], vec![7; 64 << 10]);
+    while conn.read_exact(&mut request).await.is_ok() {
+        if request[0] != b'L' {
+            conn.write_all(&request).await?;
+            continue;
+        }
+        for _ in 0..100_000_000 / block.len() {
+            conn.write_all(&block).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn work(of: impl Future<Output = ()>) -> io::Result<()> {
