@@ -70,8 +70,11 @@ struct Inner {
     on_due: Option<fn(&mut Inner, Instant, &mut Vec<Waker>)>,
     chores: usize,
     /// Until when handles are paused, if any are, and [`resume`]: a program that pauses none does not link it.
-    pause: Option<(Instant, fn(&mut Inner, &mut Vec<Waker>))>,
+    pause: Option<(Instant, Resume)>,
 }
+
+/// [`resume`].
+type Resume = fn(&mut Inner, &mut Vec<Waker>);
 
 enum Place {
     Handle(Slot),

@@ -49,8 +49,11 @@ pub(super) struct Reader<E: End> {
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
     drained: Drained,
     /// Shut down by this program: what a read does then. Who shuts nothing down does not link it.
-    shut: Option<fn(&mut Reader<E>, &mut [u8]) -> Option<usize>>,
+    shut: Option<TakeLast<E>>,
 }
+
+/// [`Reader::take_last`].
+type TakeLast<E> = fn(&mut Reader<E>, &mut [u8]) -> Option<usize>;
 
 #[derive(PartialEq)]
 enum Phase {
