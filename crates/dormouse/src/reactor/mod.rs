@@ -62,8 +62,11 @@ struct Inner {
     on_due: Option<fn(&mut Inner, Instant, &mut Vec<SafeWaker>)>,
     chores: usize,
     /// Until when handles are paused, if any are, and [`resume`]: a program that pauses none does not link it.
-    pause: Option<(Instant, fn(&mut Inner, &mut Vec<SafeWaker>))>,
+    pause: Option<(Instant, Resume)>,
 }
+
+/// [`resume`].
+type Resume = fn(&mut Inner, &mut Vec<SafeWaker>);
 
 enum Place {
     Handle(Slot),

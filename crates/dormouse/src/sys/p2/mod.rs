@@ -43,9 +43,12 @@ pub(crate) struct Source {
     /// Writing was shut down by this program.
     shut_writing: Cell<bool>,
     /// Reading was: what a read that finds nothing does then. Who shuts nothing down does not link it.
-    when_empty: Cell<Option<fn(&Source) -> io::Result<usize>>>,
+    when_empty: Cell<Option<WhenEmpty>>,
     drained: Drained,
 }
+
+/// What a read that finds nothing gives.
+type WhenEmpty = fn(&Source) -> io::Result<usize>;
 
 /// Something to wait for that is no stream of bytes.
 trait Other: Any {

@@ -48,9 +48,12 @@ pub(super) struct Reader<E: End> {
     more: bool,
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
     drained: Drained,
-    /// Shut down by this program: what has come is read, and then it is the end.
-    shut: bool,
+    /// Shut down by this program: what a read does then. Who shuts nothing down does not link it.
+    shut: Option<TakeLast<E>>,
 }
+
+/// [`Reader::take_last`].
+type TakeLast<E> = fn(&mut Reader<E>, &mut [u8]) -> Option<usize>;
 
 #[derive(PartialEq)]
 enum Phase {
@@ -62,7 +65,7 @@ enum Phase {
 
 impl<E: End> Reader<E> {
     pub(super) fn new((mailbox, end): Incoming<E>) -> Self {
-        Reader { mailbox, end, state: Phase::Open, more: false, drained: Drained::default(), shut: false }
+        Reader { mailbox, end, state: Phase::Open, more: false, drained: Drained::default(), shut: None }
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -85,16 +88,10 @@ impl<E: End> Reader<E> {
                 }
                 Phase::Open => {}
             }
-            if self.shut {
-                // Asked and stopped at once: the host gives what has come.
-                if self.mailbox.is_under_way() {
-                    let moved = self.mailbox.stop();
-                    self.note(moved, self.mailbox.room());
-                    continue;
-                }
-                match (self.read_on(buf), &self.state) {
-                    (0, Phase::Ending) => continue,
-                    (n, _) => return Ok(n),
+            if let Some(take_last) = self.shut {
+                match take_last(self, buf) {
+                    Some(n) => return Ok(n),
+                    None => continue,
                 }
             }
             if self.mailbox.is_under_way() {
@@ -133,11 +130,24 @@ impl<E: End> Reader<E> {
 
     /// Shuts it down. It is not dropped, or what has come would be lost; TCP sends nothing for it.
     pub(super) fn shut(&mut self) {
-        self.shut = true;
+        self.shut = Some(Reader::take_last);
+    }
+
+    /// Reads what has come, if anything has: the host is asked, and stopped at once. `None`: something else is known now, to be looked at.
+    fn take_last(&mut self, buf: &mut [u8]) -> Option<usize> {
+        if self.mailbox.is_under_way() {
+            let moved = self.mailbox.stop();
+            self.note(moved, self.mailbox.room());
+            return None;
+        }
+        match (self.read_on(buf), &self.state) {
+            (0, Phase::Ending) => None,
+            (n, _) => Some(n),
+        }
     }
 
     pub(super) fn is_shut(&self) -> bool {
-        self.shut
+        self.shut.is_some()
     }
 
     /// What is to be waited for, if there is nothing to read.
