@@ -372,10 +372,11 @@ int dm_shutdown(dm_handle handle, uint32_t sides);
 // `addr` is null or points to an address, and `socket` to a handle.
 int dm_udp_bind(const dm_addr *addr, dm_handle *socket);
 
-// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks.
+// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks, but that on
+// wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
 //
 // # Errors
-// `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
+// The socket has the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
 // what the host says.
 //
 // # Safety
@@ -386,7 +387,7 @@ int dm_udp_connect(dm_handle handle, const dm_addr *addr);
 //
 // # Errors
 // `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one found nobody; `-ETIMEDOUT` after the
-// deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what the host says if there is no peer.
+// deadline; `-ENOTCONN` if there is no peer; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what else the host says.
 //
 // # Safety
 // `buf` points to `len` bytes; it may be null if `len` is 0.
@@ -395,7 +396,8 @@ int64_t dm_send(dm_handle handle, const uint8_t *buf, size_t len);
 // Sends a datagram to this address, as `dm_send`.
 //
 // # Errors
-// As `dm_send`; `-EACCES` if the host's policy refuses the address, `-EAFNOSUPPORT`.
+// As `dm_send`; `-EACCES` if the host's policy refuses the address, `-EAFNOSUPPORT`; `-EINVAL` for port 0, for an address of the other
+// family, and on WASI for another address than the peer's.
 //
 // # Safety
 // As `dm_send`; `to` is null or points to an address.

@@ -10,7 +10,9 @@ use super::race::race;
 use super::socket::CONNECT;
 
 /// Something that names one or more socket addresses: a [`SocketAddr`], an IP address with a port, or text such as
-/// `"127.0.0.1:8080"`, `"[::1]:8080"` and `"localhost:8080"`. Host names are looked up, which lets other tasks run.
+/// `"127.0.0.1:8080"`, `"[::1]:8080"`, `"[fe80::1%2]:8080"` and `"localhost:8080"`. Host names are looked up, which lets other
+/// tasks run; natively also the name of an interface, as in `"[fe80::1%eth0]:8080"`. A name has no control characters, no
+/// space, none of `#%+/:<>?@[\]^|`, and at most 254 bytes.
 ///
 /// This trait cannot be implemented outside of Dormouse.
 pub trait ToSocketAddrs: sealed::Sealed {}

@@ -56,8 +56,8 @@ pub struct TcpStream {
 
 impl TcpStream {
     /// Connects to an address; of several, the first that answers. If those are of one name, an attempt that takes long gets
-    /// company: after 250 ms the next one begins beside it (Happy Eyeballs, RFC 8305). Dropping the future gives all of them
-    /// up, so [`timeout`](crate::time::timeout) around it bounds it.
+    /// company: after 250 ms the next one begins beside it (Happy Eyeballs, RFC 8305). `0.0.0.0` and `[::]` are this machine, as
+    /// on Linux. Dropping the future gives all of them up, so [`timeout`](crate::time::timeout) around it bounds it.
     ///
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `PermissionDenied` if the host's policy refuses the address,

@@ -168,6 +168,10 @@ impl Udp {
             return Ok(());
         }
         let local = self.socket.local_address().map(from_wasi).map_err(error)?;
+        // What the host refuses in any case costs the socket nothing.
+        if peer.port() == 0 || peer.is_ipv6() != local.is_ipv6() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         rehearse(local, peer)?;
         if self.asked.get() && self.drain() {
             self.replace(local)?;
