@@ -34,8 +34,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
+    let name = function.sig.ident.to_string();
     let run = |call| {
-        quote!(match ::dormouse::try_block_on(#call) {
+        quote!(::dormouse::outcome::begin_test(::core::concat!(::core::module_path!(), "::", #name));
+        match ::dormouse::try_block_on(#call) {
             ::core::result::Result::Ok(output) => output,
             ::core::result::Result::Err(error) => ::core::panic!("{error}"),
         })

@@ -76,6 +76,8 @@ pub use dormouse_macros::main;
 /// Makes an `async fn` a test that runs inside [`try_block_on`]. A test that nothing can wake any more fails with the list
 /// of its parked tasks.
 ///
+/// On WASI a panic ends the program: standard error has the test's name and the message, and the tests after it do not run.
+///
 /// ```
 /// #[dormouse::test]
 /// async fn sleeps() {

@@ -47,6 +47,14 @@ impl<T: Termination> ReportAsStd for Outcome<T> {
     }
 }
 
+/// Has a panic of this test shown before it ends the program: the test harness keeps what is printed, and it is lost with the program.
+/// Where a panic unwinds the harness shows it.
+pub fn begin_test(name: &'static str) {
+    if cfg!(target_family = "wasm") {
+        std::panic::set_hook(Box::new(move |panic| complain(&format!("test {name}: {panic}\n"))));
+    }
+}
+
 #[cfg(all(target_os = "wasi", target_env = "p2", feature = "p3"))]
 pub use crate::sys::{WORLD, run_main};
 

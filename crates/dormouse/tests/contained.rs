@@ -187,7 +187,7 @@ fn a_main_future_that_panics_drops_itself_and_all_tasks() {
     let (dropped, bomb) = bombs();
     let (in_main, kept) = (bomb(), RefCell::new(None));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        struct Main<F>(F, Bomb);
+        struct Main<F>(F, #[allow(dead_code)] Bomb);
         impl<F: Future + Unpin> Future for Main<F> {
             type Output = F::Output;
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

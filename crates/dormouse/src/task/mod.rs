@@ -74,7 +74,8 @@ impl<T> JoinHandle<T> {
 
 impl<T> Future for JoinHandle<T> {
     /// # Errors
-    /// If the task was aborted, was dropped because [`block_on`](crate::block_on) ended, or panicked.
+    /// If the task was aborted, was dropped because [`block_on`](crate::block_on) ended, or panicked, also in the destructor of its
+    /// future when it was aborted or dropped.
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
