@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
-use crate::{p1, p2, p3};
+use crate::{nodelay, p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
 /// 0.2 or 0.3, or a module of WASI 0.1.
@@ -22,6 +22,8 @@ pub struct Program {
     code: Code,
     /// There if something of it is of WASI 0.3.
     wasi03: Option<Arc<Wasi03>>,
+    /// It asks whether its sockets have TCP_NODELAY.
+    asks_for_nodelay: bool,
 }
 
 /// What it takes to count a component of WASI 0.3: another one, made of its bytes when it is first counted.
@@ -78,7 +80,7 @@ impl Program {
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
         let wasi03 = wasi03.then(|| Arc::new(Wasi03 { bytes: bytes.to_owned(), counted: OnceLock::new() }));
-        Ok(Program { name, engine, code, wasi03 })
+        Ok(Program { name, engine, code, wasi03, asks_for_nodelay: nodelay::is_asked_for_by(bytes) })
     }
 
     /// The program's name: its argument 0.
@@ -93,6 +95,10 @@ impl Program {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(crate) fn asks_for_nodelay(&self) -> bool {
+        self.asks_for_nodelay
     }
 
     pub(crate) fn code(&self) -> &Code {
