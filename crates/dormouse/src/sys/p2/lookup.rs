@@ -27,6 +27,7 @@ impl Other for Lookup {
 impl Source {
     /// Begins to look a name up.
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
+        crate::sys::wasi::check_name(host)?;
         let lookup = with_network(|network| resolve_addresses(network, host)).map_err(error)?;
         Ok(Source { other: Some(Box::new(Lookup(lookup))), ..Source::default() })
     }

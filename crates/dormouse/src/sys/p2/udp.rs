@@ -26,6 +26,9 @@ const BATCH: u64 = 16;
 /// How long wasmtime gets to let go of a socket that is to name another peer, in nanoseconds.
 const LET_GO: u64 = 1_000_000;
 
+/// No datagram is longer. The host would say so, but traps at a list of 2^28 bytes.
+const MOST: usize = u16::MAX as usize;
+
 /// EMSGSIZE of WASI, which std has no kind for.
 const TOO_LARGE: i32 = 35;
 
@@ -151,13 +154,16 @@ impl Source {
     }
 
     pub(crate) fn try_send(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        let datagram = OutgoingDatagram { data: buf.to_vec(), remote_address: to.map(to_wasi) };
-        self.as_udp()?.send(&[datagram]).map(|_| buf.len())
+        self.try_send_many(&[(buf, to)]).map(|_| buf.len())
     }
 
     /// How many of them have been sent.
     pub(crate) fn try_send_many(&self, datagrams: &[(&[u8], Option<SocketAddr>)]) -> io::Result<usize> {
-        let batch = datagrams.iter().take(BATCH as usize);
+        // One that is too large is refused when it is the first: the host traps at a list of 2^28 bytes.
+        if datagrams.first().is_some_and(|(data, _)| data.len() > MOST) {
+            return Err(io::Error::from_raw_os_error(TOO_LARGE));
+        }
+        let batch = datagrams.iter().take(BATCH as usize).take_while(|(data, _)| data.len() <= MOST);
         let batch: Vec<_> = batch
             .map(|(data, to)| OutgoingDatagram { data: data.to_vec(), remote_address: to.map(to_wasi) })
             .collect();

@@ -35,6 +35,7 @@ impl Other for Lookup {
 impl Source {
     /// Begins to look a name up.
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
+        crate::sys::wasi::check_name(host)?;
         let host = host.to_owned();
         let call = Call::new(async move { resolve_addresses(host).await.map(Vec::into_iter).map_err(error) });
         let lookup = match call {

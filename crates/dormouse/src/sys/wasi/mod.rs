@@ -12,6 +12,40 @@ pub(crate) use abi::spawn_local;
 
 pub(crate) const THREADS: bool = false;
 
+/// Refuses what is longer than a name can be (RFC 1035, 2.3.4): a host traps at a string of 2^28 bytes.
+#[cfg(not(target_env = "p1"))]
+pub(super) fn check_name(host: &str) -> std::io::Result<()> {
+    match host.len() {
+        ..=255 => Ok(()),
+        _ => Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// An error of a file, with a kind that a caller can act on: std 1.95 has none for these numbers of WASI, which wasi-libc shares.
+#[cold]
+pub(crate) fn file_error(error: std::io::Error) -> std::io::Error {
+    use std::io::ErrorKind;
+    let kind = match error.raw_os_error() {
+        Some(10) => ErrorKind::ResourceBusy,
+        Some(19) => ErrorKind::QuotaExceeded,
+        Some(22) => ErrorKind::FileTooLarge,
+        Some(25) => ErrorKind::InvalidData, // a name that is not UTF-8
+        Some(31) => ErrorKind::IsADirectory,
+        Some(34) => ErrorKind::TooManyLinks,
+        Some(37) => ErrorKind::InvalidFilename,
+        Some(51) => ErrorKind::StorageFull,
+        Some(54) => ErrorKind::NotADirectory,
+        Some(55) => ErrorKind::DirectoryNotEmpty,
+        Some(58) => ErrorKind::Unsupported,
+        Some(69) => ErrorKind::ReadOnlyFilesystem,
+        Some(70) => ErrorKind::NotSeekable,
+        Some(75) => ErrorKind::CrossesDevices,
+        Some(76) => ErrorKind::PermissionDenied, // a right that the host did not give
+        _ => return error,
+    };
+    crate::io::error(kind, error.to_string())
+}
+
 /// Ends a wait of another thread; there is none.
 #[derive(Clone)]
 pub(crate) struct Notifier;
