@@ -13,9 +13,9 @@ use socket2::{Domain, Socket, Type};
 use crate::differences::{
     a_connection_attempt_is_bounded_by_a_timeout, a_listener_of_the_hosts_is_found_by_its_name,
     a_parked_write_fails_when_writing_is_shut_down, a_second_listener_on_an_address_is_refused,
-    a_udp_echo_serves_clients_outside, an_odd_name_is_listed_or_told, a_udp_socket_with_a_peer_hears_nobody_else, connect_to_a_closed_port_is_refused,
-    datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
-    datagrams_over_ipv6_are_those_over_ipv4, datagrams_that_fail_say_why,
+    a_udp_echo_serves_clients_outside, a_udp_socket_with_a_peer_hears_nobody_else, an_odd_name_is_listed_or_told,
+    connect_to_a_closed_port_is_refused, datagrams_are_whole_and_know_where_they_come_from,
+    datagrams_come_in_batches_and_in_order, datagrams_over_ipv6_are_those_over_ipv4, datagrams_that_fail_say_why,
     deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4, names_are_looked_up,
     options_of_listeners_are_handed_on, options_of_streams_are_what_was_set, peek_works_or_says_unsupported,
     reading_and_writing_allocate_nothing, shutting_reading_down_ends_every_read_and_no_write,
