@@ -80,3 +80,49 @@ pub async fn files_and_sockets() {
         fs::remove_file(dir().join(name)).await.unwrap();
     }
 }
+
+/// Every file of a directory is listed once, though each is removed as soon as it is.
+pub async fn files_removed_while_listed() {
+    for n in 0..500 {
+        fs::write(dir().join(format!("file {n}")), "").await.unwrap();
+    }
+    let mut entries = fs::read_dir(dir()).await.unwrap();
+    let mut removed = 0;
+    while let Some(entry) = entries.next_entry().await.unwrap() {
+        fs::remove_file(entry.path()).await.unwrap();
+        removed += 1;
+    }
+    assert_eq!(removed, 500);
+    assert!(fs::read_dir(dir()).await.unwrap().next_entry().await.unwrap().is_none());
+}
+
+/// Lists a directory in which the outside has made a file whose name is not UTF-8.
+pub async fn files_with_odd_names() {
+    fs::write(dir().join("plain"), "").await.unwrap();
+    let mut names = Vec::new();
+    let mut entries = fs::read_dir(dir()).await.unwrap();
+    loop {
+        match entries.next_entry().await {
+            Ok(Some(entry)) => names.push(entry.file_name().to_string_lossy().into_owned()),
+            Ok(None) => break,
+            Err(error) => return println!("{:?}", error.kind()),
+        }
+    }
+    names.sort();
+    println!("{}", names.join(", "));
+}
+
+/// What goes wrong has the kind that it has natively.
+pub async fn files_that_fail() {
+    let inner = dir().join("inner");
+    fs::create_dir(&inner).await.unwrap();
+    fs::write(inner.join("file"), "").await.unwrap();
+    let kind = |error: io::Error| error.kind();
+    assert_eq!(fs::remove_dir(&inner).await.map_err(kind), Err(ErrorKind::DirectoryNotEmpty));
+    assert_eq!(fs::read(&inner).await.map_err(kind), Err(ErrorKind::IsADirectory));
+    assert_eq!(fs::write(&inner, "x").await.map_err(kind), Err(ErrorKind::IsADirectory));
+    assert_eq!(fs::read_dir(inner.join("file")).await.map(drop).map_err(kind), Err(ErrorKind::NotADirectory));
+    assert_eq!(fs::read(inner.join("file").join("more")).await.map_err(kind), Err(ErrorKind::NotADirectory));
+    fs::remove_file(inner.join("file")).await.unwrap();
+    fs::remove_dir(&inner).await.unwrap();
+}

@@ -263,6 +263,136 @@ pub async fn peek() {
     }
 }
 
+/// The number of a connection that was accepted is no way to it, nor to the next one that gets that number.
+pub async fn by_number() {
+    /// Where our runner's numbers of accepted connections begin.
+    const ACCEPTED: u32 = 1 << 20;
+    let expected = |of_ours| match ADDRESSES {
+        true => ErrorKind::Unsupported,
+        false => of_ours,
+    };
+    let (near, far) = pair().await;
+    for (fd, kind) in [(ACCEPTED, ErrorKind::InvalidInput), (ACCEPTED + 1, ErrorKind::NotFound)] {
+        assert_eq!(TcpStream::from_fd(fd).unwrap_err().kind(), expected(kind), "{fd}");
+        assert_eq!(TcpListener::from_fd(fd).unwrap_err().kind(), expected(kind), "{fd}");
+    }
+    drop(far);
+    assert_eq!(near.read(&mut [0; 1]).await.unwrap(), 0, "it was closed, once");
+    assert_eq!(TcpStream::from_fd(ACCEPTED).unwrap_err().kind(), expected(ErrorKind::NotFound));
+    let (mut near, far) = pair().await;
+    assert_eq!(TcpStream::from_fd(ACCEPTED).unwrap_err().kind(), expected(ErrorKind::InvalidInput));
+    far.write(b"its own").await.unwrap();
+    let mut heard = [0; 7];
+    near.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"its own");
+}
+
+/// Reads what is sent around the mark of urgent data, which ends a read that has not taken all there is.
+pub async fn urgent() {
+    let listener = listen().await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut control, _) = listener.accept().await.unwrap();
+    let mut buf = [0; 64];
+    for peeks in [false, true] {
+        // Parked once, so that the host waits for this stream from now on.
+        assert_eq!(stream.read(&mut buf).await.unwrap(), 1);
+        println!("parked");
+        // All has come before this: the host has heard of it when the read below begins.
+        assert_eq!(control.read(&mut buf).await.unwrap(), 1);
+        if peeks && let Err(error) = stream.peek(&mut buf).await {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
+        let mut heard = [0; 6];
+        stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"abcdef");
+        println!("heard");
+    }
+    // An urgent byte alone wakes nobody, or once.
+    let mut polls = 0;
+    let mut read = pin!(stream.read(&mut buf));
+    let mut read = poll_fn(|cx| {
+        polls += 1;
+        read.as_mut().poll(cx)
+    });
+    let rounds = async move {
+        for _ in 0..50 {
+            let mut byte = [0];
+            control.read_exact(&mut byte).await.unwrap();
+            control.write_all(&byte).await.unwrap();
+        }
+    };
+    let rounds = dormouse::spawn(rounds);
+    assert_eq!((&mut read).await.unwrap(), 1);
+    rounds.await.unwrap();
+    assert!(polls < 10, "{polls} polls of a read for which nothing had come");
+}
+
+/// Slices longer than any host takes at once are read into and written in parts.
+pub async fn long_slices() {
+    const LONG: usize = 1 << 28;
+    let (near, far) = pair().await;
+    let mut long = vec![b'x'; LONG + 1];
+    let sent = near.write(&long).await.unwrap();
+    assert!((1..LONG).contains(&sent), "{sent}");
+    let mut received = 0;
+    while received < sent {
+        let n = far.read(&mut long).await.unwrap();
+        assert!(0 < n && n <= sent - received, "{n} of {sent}");
+        assert!(long[..n].iter().all(|&byte| byte == b'x'));
+        received += n;
+    }
+    let sent = near.write_vectored(&[IoSlice::new(&long), IoSlice::new(&long)]).await.unwrap();
+    assert!((1..LONG).contains(&sent), "{sent}");
+    drop(near);
+    let mut received = 0;
+    loop {
+        match far.read_vectored(&mut [IoSliceMut::new(&mut long)]).await.unwrap() {
+            0 => break,
+            n => received += n,
+        }
+    }
+    assert_eq!(received, sent);
+    // A simulation has no UDP yet, nor has wasip1.
+    if let Ok(socket) = UdpSocket::bind("127.0.0.1:0").await {
+        let to = socket.local_addr().unwrap();
+        for len in [65_536, LONG] {
+            assert!(socket.send_to(&long[..len], to).await.is_err(), "a datagram of {len} bytes");
+        }
+        assert_eq!(socket.send_to(b"it lives on", to).await.unwrap(), 11);
+        long.fill(b'a');
+        let name = String::from_utf8(long).unwrap();
+        assert!(lookup_host((&name[..LONG], 80)).await.is_err());
+    }
+}
+
+/// More empty slices than a host takes at once are no end of a stream.
+pub async fn empty_slices() {
+    let (near, mut far) = pair().await;
+    let mut slices = vec![IoSlice::new(&[]); 2000];
+    slices.push(IoSlice::new(b"behind them"));
+    assert_eq!(near.write_vectored(&slices).await.unwrap(), 11);
+    let mut behind = [0; 64];
+    let mut slices: Vec<_> = std::iter::repeat_with(|| IoSliceMut::new(&mut [])).take(2000).collect();
+    slices.push(IoSliceMut::new(&mut behind));
+    assert_eq!(far.read_vectored(&mut slices).await.unwrap(), 11);
+    assert_eq!(&behind[..11], b"behind them");
+    // Many that are filled are no short read.
+    let sent = pattern(3000);
+    let slices: Vec<_> = sent.chunks(1).map(IoSlice::new).collect();
+    let mut written = 0;
+    while written < sent.len() {
+        written += near.write_vectored(&slices[written..]).await.unwrap();
+    }
+    let mut received = vec![0; 3000];
+    let mut slices: Vec<_> = received.chunks_mut(1).map(IoSliceMut::new).collect();
+    let mut n = far.read_vectored(&mut slices).await.unwrap();
+    drop(slices);
+    assert!(n > 0);
+    far.read_exact(&mut received[n..]).await.unwrap();
+    n = received.len();
+    assert!(received == sent[..n]);
+}
+
 pub async fn nonsense() {
     for addr in ["nonsense", "127.0.0.1:100000", "a b:80", ":80"] {
         assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::InvalidInput, "connect {addr}");

@@ -53,3 +53,20 @@ pub async fn full_pipe() {
     print(8).await;
     io::stdout().flush().await.unwrap();
 }
+
+/// Ends with a rest in the buffer that the host will not take.
+pub async fn refused() {
+    io::stdout().write_all(b"lost").await.unwrap();
+}
+
+/// The same, and the host has had it.
+pub async fn refused_line() {
+    io::stdout().write_all(b"lost\n").await.unwrap();
+}
+
+/// What has been told is not told again.
+pub async fn refused_and_told() {
+    io::stdout().write_all(b"lost\n").await.unwrap();
+    let error = io::stdout().flush().await.unwrap_err();
+    eprintln!("told: {error}");
+}

@@ -14,7 +14,7 @@ use crate::differences::{
     a_connection_attempt_is_bounded_by_a_timeout, a_listener_of_the_hosts_is_found_by_its_name,
     a_second_listener_on_an_address_is_refused, a_udp_echo_serves_clients_outside,
     a_udp_socket_connects_beside_parked_receives, a_udp_socket_with_a_peer_hears_nobody_else,
-    addresses_of_udp_peers_mean_the_same, connect_to_a_closed_port_is_refused,
+    addresses_of_udp_peers_mean_the_same, an_odd_name_is_listed_or_told, connect_to_a_closed_port_is_refused,
     datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
     datagrams_over_ipv6_are_those_over_ipv4, datagrams_that_fail_in_batches_say_so, datagrams_that_fail_say_why,
     deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4, names_are_looked_up,
@@ -91,6 +91,10 @@ battery! {
         halves_can_be_split_dropped_and_reunited is split_halves with peers,
         vectored_reads_and_writes_keep_the_order is vectored with peers,
         peek_works_or_says_unsupported with peers,
+        urgent_data_in_a_stream_delays_nothing with clients,
+        the_number_of_an_accepted_connection_is_no_way_to_it is by_number with peers,
+        slices_of_any_length_are_read_and_written is long_slices with peers,
+        empty_slices_are_no_end_of_a_stream is empty_slices with peers,
         what_is_no_address_is_invalid is nonsense,
         what_is_no_name_and_no_path_reaches_no_host is texts_that_are_no_names,
         zones_of_ipv6_are_numbers_or_natively_interfaces,
@@ -99,6 +103,9 @@ battery! {
         names_are_looked_up,
         files_are_written_and_read_and_paths_are_those_of_std is files,
         files_are_copied_to_sockets_and_back is files_and_sockets with peers,
+        files_may_be_removed_while_they_are_listed is files_removed_while_listed,
+        an_odd_name_is_listed_or_told,
+        what_goes_wrong_with_files_has_its_kind is files_that_fail,
         options_of_streams_are_what_was_set with peers,
         options_of_listeners_are_handed_on,
         a_udp_echo_serves_clients_outside with clients,
@@ -244,6 +251,28 @@ fn a_half_close_works_with_a_client_outside(on: Backend) {
     stream.write_all(b"still here").unwrap();
     drop(stream);
     assert_eq!(subject.ends_well(), ["heard still here"]);
+}
+
+fn urgent_data_in_a_stream_delays_nothing(on: Backend) {
+    let mut subject = on.start("urgent");
+    let addr = subject.addr();
+    let (mut stream, mut control) = (Subject::connect(addr), Subject::connect(addr));
+    let send_urgent = |stream: &TcpStream| socket2::SockRef::from(stream).send_out_of_band(b"!").unwrap();
+    for _ in 0..2 {
+        stream.write_all(b"x").unwrap();
+        subject.line_with("parked");
+        stream.write_all(b"abc").unwrap();
+        send_urgent(&stream);
+        stream.write_all(b"def").unwrap();
+        control.write_all(b"x").unwrap();
+        subject.line_with("heard");
+    }
+    send_urgent(&stream);
+    for _ in 0..50 {
+        echo(&mut control, b"x");
+    }
+    stream.write_all(b"x").unwrap();
+    subject.ends_well();
 }
 
 /// What the program holds with this one connection, which it has when it has answered once. Of a guest the number is that of

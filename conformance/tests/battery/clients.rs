@@ -68,6 +68,23 @@ fn output_that_is_read_late_is_complete() {
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_a_full_device_refuses_ends_the_program_with_a_sentence_and_exit_code_1() {
+    for (case, code, prefix) in
+        [("refused", 1, "dormouse: "), ("refused_line", 1, "dormouse: "), ("refused_and_told", 0, "told: ")]
+    {
+        for (on, mut command) in commands() {
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            let out = command.arg(case).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).output().expect("run");
+            let err = String::from_utf8(out.stderr).unwrap();
+            assert_eq!(out.status.code(), Some(code), "{case}, {on}: {err}");
+            let told: Vec<_> = err.lines().filter(|line| line.contains("write to standard output: ")).collect();
+            assert!(matches!(told[..], [line] if line.starts_with(prefix)), "{case}, {on}: {err}");
+        }
+    }
+}
+
 /// The runner, as a command.
 pub fn dormouse_run(options: &[&str], wasm: &Path) -> Command {
     let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");

@@ -280,8 +280,8 @@ int dm_tcp_listen_or_preopened(const dm_addr *addr, dm_handle *listener);
 // asks for it again shares it, and it is closed with the last handle. Never blocks.
 //
 // # Errors
-// `-ENOENT` if there is no such descriptor, `-EINVAL` if it is no stream socket, `-ENOTSUP` on other targets, `-EFAULT`,
-// `-EPERM` inside no loop. One that does not listen says so in `dm_accept`.
+// `-ENOENT` if there is no such descriptor, `-EINVAL` if it is no stream socket or one that was accepted, `-ENOTSUP` on other targets,
+// `-EFAULT`, `-EPERM` inside no loop. One that does not listen says so in `dm_accept`.
 //
 // # Safety
 // `listener` is null or points to a handle.

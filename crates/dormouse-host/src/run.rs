@@ -46,8 +46,8 @@ pub struct Exit {
 /// One run of a [`Program`]: what it is given, then [`start`](Run::start).
 ///
 /// A run that nothing was given to has inherited standard streams, no arguments after its name, no environment, no
-/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for, and it is told
-/// so: in its environment is `DORMOUSE_TCP_NODELAY=1`.
+/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for. One
+/// that has the name `DORMOUSE_TCP_NODELAY` in its bytes is told so: in its environment is `DORMOUSE_TCP_NODELAY=1`.
 #[must_use = "a run does nothing until it is started"]
 pub struct Run<'a> {
     program: &'a Program,
@@ -298,7 +298,7 @@ impl<'a> Run<'a> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let nodelay = !self.nagle && nodelay::works();
-        if nodelay {
+        if nodelay && program.asks_for_nodelay() {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;

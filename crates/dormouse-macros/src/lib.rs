@@ -18,10 +18,10 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
             (quote!(-> ::std::process::ExitCode), |call| {
                 quote!({
                     use ::dormouse::outcome::{Outcome, ReportAsStd as _, ReportSentence as _};
-                    let outcome = Outcome::new(::dormouse::block_on(#call));
+                    let outcome = Outcome::new(::dormouse::outcome::block_on(#call));
                     #[allow(clippy::needless_borrow)]
                     let code = (&&outcome).report();
-                    code
+                    ::dormouse::outcome::code(code)
                 })
             })
         }

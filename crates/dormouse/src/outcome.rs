@@ -9,7 +9,20 @@ use std::cell::Cell;
 use std::io;
 use std::process::{ExitCode, Termination};
 
-use crate::runtime::complain;
+use crate::runtime::{block_on_and_stay, complain, take_output_lost};
+
+/// [`block_on`](crate::block_on) that leaves the exit code to [`code`].
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    block_on_and_stay(future)
+}
+
+/// What the program ends with, if its output has not been lost.
+pub fn code(code: ExitCode) -> ExitCode {
+    match take_output_lost() && code == ExitCode::SUCCESS {
+        true => ExitCode::FAILURE,
+        false => code,
+    }
+}
 
 /// What the main future gave.
 pub struct Outcome<T>(Cell<Option<T>>);

@@ -40,6 +40,9 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Exit code of a program that [`block_on`] ends because nothing can wake it any more.
 pub const EXIT_STALLED: i32 = 2;
 
+/// Exit code of a program whose last output the host refused.
+const EXIT_OUTPUT_LOST: i32 = 1;
+
 /// What the loop needs of the tasks. Installed by the first `spawn`, so that a program that spawns nothing does not
 /// link it.
 pub(crate) trait Tasks {
@@ -65,12 +68,26 @@ pub(crate) trait Tasks {
 thread_local! {
     static TASKS: RefCell<Option<Rc<dyn Tasks>>> = const { RefCell::new(None) };
     /// What to do when the main future has ended; see [`at_end`].
-    static AT_END: Cell<Option<fn()>> = const { Cell::new(None) };
+    static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) };
+    /// The last of what was written to standard output was refused, and standard error says so.
+    static OUTPUT_LOST: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has `flush` called when a `block_on` of this thread ends. A hook, so that only who prints links the printing.
-pub(crate) fn at_end(flush: fn()) {
-    AT_END.set(Some(flush));
+#[derive(Clone, Copy)]
+struct AtEnd {
+    flush: fn(),
+    refused: fn() -> Option<io::Error>,
+}
+
+/// Has `flush` called when a `block_on` of this thread ends, and `refused` when that is done, to tell what the host refused. A hook, so
+/// that only who prints links the printing.
+pub(crate) fn at_end(flush: fn(), refused: fn() -> Option<io::Error>) {
+    AT_END.set(Some(AtEnd { flush, refused }));
+}
+
+/// Whether a `block_on` of this thread has ended with a loss of standard output, and no other has asked.
+pub(crate) fn take_output_lost() -> bool {
+    OUTPUT_LOST.take()
 }
 
 /// Gives the running loop its tasks.
@@ -86,7 +103,8 @@ fn installed() -> Option<Rc<dyn Tasks>> {
 ///
 /// Tasks that are still there then are dropped. Bytes that were written to sockets, standard output or standard error
 /// and are still on their way get up to five seconds; what does not leave in that time is lost, and standard error
-/// says so.
+/// says so. If the host has refused the last of standard output (a full disk, a pipe that is read no more) standard error says so as
+/// well, and the program is ended with exit code 1.
 ///
 /// ```
 /// let answer = dormouse::block_on(async {
@@ -104,6 +122,15 @@ fn installed() -> Option<Rc<dyn Tasks>> {
 /// # Panics
 /// If it is called inside another `block_on` on the same thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    let output = block_on_and_stay(future);
+    if take_output_lost() {
+        sys::exit(EXIT_OUTPUT_LOST);
+    }
+    output
+}
+
+/// [`block_on`] that returns when the last of the output is lost: who calls it asks for [`take_output_lost`].
+pub(crate) fn block_on_and_stay<F: Future>(future: F) -> F::Output {
     try_block_on(future).unwrap_or_else(|error| {
         complain(&format!("dormouse: {error}\n"));
         sys::exit(EXIT_STALLED)
@@ -115,7 +142,8 @@ pub(crate) fn complain(message: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), message.as_bytes());
 }
 
-/// [`block_on`] that returns instead of ending the program when nothing can wake it any more.
+/// [`block_on`] that returns instead of ending the program when nothing can wake it any more, or when the last of standard output
+/// is lost, which standard error says as well.
 ///
 /// # Errors
 /// * Kind `Deadlock`, with the list of parked tasks, when nothing can wake the program.
@@ -224,6 +252,7 @@ impl Entered {
     fn new() -> io::Result<Self> {
         let reactor = Reactor::current()?;
         let host = sys::enter()?;
+        OUTPUT_LOST.set(false);
         assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
         // What was used before is of no task.
         reactor.end_poll();
@@ -246,9 +275,16 @@ impl Drop for Entered {
 
 /// Sees off what is on its way, up to [`LINGER`].
 fn linger(reactor: &Reactor) {
-    if let Some(flush) = AT_END.get() {
-        flush();
+    let Some(at_end) = AT_END.get() else { return see_off(reactor) };
+    (at_end.flush)();
+    see_off(reactor);
+    if let Some(error) = (at_end.refused)() {
+        OUTPUT_LOST.set(true);
+        complain(&format!("dormouse: {error}\n"));
     }
+}
+
+fn see_off(reactor: &Reactor) {
     if !reactor.has_chores() {
         return;
     }

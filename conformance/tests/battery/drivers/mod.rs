@@ -9,8 +9,10 @@ pub mod p3;
 #[cfg(feature = "wasmi")]
 pub mod wasmi;
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -340,7 +342,7 @@ impl Wasi {
     }
 }
 
-/// An empty directory, for the cases that want one.
+/// A directory, for the cases that want one: empty, or with what a guest could not put there.
 pub fn dir_for(case: &str) -> Option<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     if !case.starts_with("files") {
@@ -351,6 +353,9 @@ pub fn dir_for(case: &str) -> Option<PathBuf> {
     // What an earlier run has left.
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("create {}: {error}", dir.display()));
+    if case == "files_with_odd_names" {
+        std::fs::write(dir.join(OsStr::from_bytes(b"odd \xff")), "").expect("a name that is not UTF-8");
+    }
     Some(dir)
 }
 

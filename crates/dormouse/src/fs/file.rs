@@ -13,7 +13,7 @@ use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 
 use super::context;
 use crate::reactor::{Handle, Moved, Reactor, Share};
-use crate::sys::{PIPE_BUF, Side, Source};
+use crate::sys::{PIPE_BUF, Side, Source, file_error};
 
 /// An open file, pipe or device.
 ///
@@ -134,7 +134,7 @@ impl File {
     /// # Errors
     /// `NotSeekable` for a pipe, `InvalidInput` for a place before the beginning.
     pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
-        (&*self.file).seek(to)
+        (&*self.file).seek(to).map_err(file_error)
     }
 
     /// There is nothing to flush: what was written the host has. See [`sync_all`](File::sync_all).
@@ -150,7 +150,7 @@ impl File {
     /// # Errors
     /// What the host says.
     pub async fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.sync_all().map_err(file_error)
     }
 
     /// What is known of the file: its length, its type.
@@ -158,7 +158,7 @@ impl File {
     /// # Errors
     /// What the host says.
     pub async fn metadata(&self) -> io::Result<fs::Metadata> {
-        self.file.metadata()
+        self.file.metadata().map_err(file_error)
     }
 
     /// Another handle to the same file, which stands at the same place whichever of them moves it, as
@@ -190,7 +190,7 @@ fn try_read(source: &Source, mut file: &fs::File, buf: &mut [u8]) -> io::Result<
         return Ok(0);
     }
     source.try_ready(Side::Read)?;
-    file.read(buf)
+    file.read(buf).map_err(file_error)
 }
 
 /// Writes as much as does not have to wait.
@@ -199,7 +199,7 @@ fn try_write(source: &Source, mut file: &fs::File, buf: &[u8]) -> io::Result<usi
         return Ok(0);
     }
     source.try_ready(Side::Write)?;
-    file.write(&buf[..buf.len().min(PIPE_BUF)])
+    file.write(&buf[..buf.len().min(PIPE_BUF)]).map_err(file_error)
 }
 
 /// Runs an operation that is always ready. It counts as any other, so that the task leaves others their turn.
@@ -217,7 +217,7 @@ fn poll_now<T: Moved>(cx: &mut Context<'_>, mut op: impl FnMut() -> io::Result<T
                 }
                 return Poll::Ready(Ok(done));
             }
-            Err(error) => return Poll::Ready(Err(error)),
+            Err(error) => return Poll::Ready(Err(file_error(error))),
         }
     }
 }

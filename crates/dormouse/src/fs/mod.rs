@@ -17,6 +17,8 @@ use std::path::Path;
 
 pub use std::fs::{DirEntry, Metadata};
 
+use crate::sys::file_error;
+
 pub use file::File;
 pub use paths::{
     ReadDir, create_dir, create_dir_all, metadata, read, read_dir, read_to_string, remove_dir, remove_file, rename,
@@ -26,5 +28,6 @@ pub use paths::{
 /// Says what was tried, before what went wrong: `open notes.txt: no such file`.
 #[cold]
 fn context(error: io::Error, what: &str, path: &Path) -> io::Error {
+    let error = file_error(error);
     crate::io::error(error.kind(), format!("{what} {}: {error}", path.display()))
 }

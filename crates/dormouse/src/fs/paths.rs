@@ -100,14 +100,34 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # }).unwrap();
 /// ```
 ///
+/// Files may be made and removed meanwhile: what was there before and after is given once. On WASI the directory is read as a whole,
+/// before the first entry, since hosts of wasip1 count entries from the beginning anew, and would leave one out for each that has gone. There
+/// a name that is not UTF-8 ends the listing with `InvalidData`: hosts or std give nothing that comes after it.
+///
 /// # Errors
 /// `NotFound`, `NotADirectory` and what else the host says.
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
-    on(path, "list", |path| fs::read_dir(path)).map(ReadDir)
+    on(path, "list", |path| fs::read_dir(path).map(entries)).map(ReadDir)
+}
+
+#[cfg(not(target_os = "wasi"))]
+type Entries = fs::ReadDir;
+#[cfg(target_os = "wasi")]
+type Entries = std::vec::IntoIter<io::Result<DirEntry>>;
+
+#[cfg(not(target_os = "wasi"))]
+fn entries(listed: fs::ReadDir) -> Entries {
+    listed
+}
+
+/// wasmtime-wasi 48.0.8 reads the directory in each `fd_readdir` and skips as many entries as have been given (p1.rs).
+#[cfg(target_os = "wasi")]
+fn entries(listed: fs::ReadDir) -> Entries {
+    listed.map(|entry| entry.map_err(crate::sys::file_error)).collect::<Vec<_>>().into_iter()
 }
 
 /// The entries of a directory; made by [`read_dir`].
-pub struct ReadDir(fs::ReadDir);
+pub struct ReadDir(Entries);
 
 impl ReadDir {
     /// The next entry; `None` after the last.
@@ -121,11 +141,20 @@ impl ReadDir {
 
 impl fmt::Debug for ReadDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str("ReadDir")
     }
 }
 
 fn on<T>(path: impl AsRef<Path>, what: &str, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = path.as_ref();
-    call(path).map_err(|error| context(error, what, path))
+    call(path).map_err(|error| {
+        /// EBADF: what wasmtime-wasi 48.0.8 says on wasip1 when a directory is read as a file.
+        const BADF: Option<i32> = Some(8);
+        let is_directory = || fs::metadata(path).is_ok_and(|found| found.is_dir());
+        let error = match cfg!(target_os = "wasi") && error.raw_os_error() == BADF && is_directory() {
+            true => io::ErrorKind::IsADirectory.into(),
+            false => error,
+        };
+        context(error, what, path)
+    })
 }

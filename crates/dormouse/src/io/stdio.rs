@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -39,6 +40,11 @@ thread_local! {
 /// ```
 ///
 /// What has no newline yet goes out with a flush, or when the `block_on` around it ends; [`std::process::exit`] loses it.
+///
+/// A write returns when its bytes are in the buffer. If the host refuses them later, each flush that waits for them fails, or the
+/// next write or flush if there is none. If there is no next one either, the end of `block_on` says so on standard error, and the program
+/// ends with exit code 1.
+///
 /// A line that is written with one call stays together, up to 64 KiB, if what was written before it ended its line.
 /// Output of `println!` may overtake it.
 pub fn stdout() -> Stdout {
@@ -118,11 +124,29 @@ struct Lines {
     draining: Cell<bool>,
     /// The host refused: told to the next writer.
     failed: RefCell<Option<io::Error>>,
+    /// What the host refused last, in bytes since the beginning, and why: told to each flush that waits for some of it.
+    lost: RefCell<(Range<u64>, Option<io::ErrorKind>, String)>,
     /// Writers that wait for room, and flushers.
     waiting: RefCell<Vec<SafeWaker>>,
 }
 
 impl Lines {
+    fn new(output: Source, name: &'static str) -> Lines {
+        Lines {
+            output,
+            name,
+            buffer: RefCell::default(),
+            lines: Cell::new(0),
+            gone: Cell::new(0),
+            out: Cell::new(0),
+            wanted: Cell::new(None),
+            draining: Cell::new(false),
+            failed: RefCell::default(),
+            lost: RefCell::default(),
+            waiting: RefCell::default(),
+        }
+    }
+
     fn shared(
         slot: &'static std::thread::LocalKey<RefCell<Option<Rc<Lines>>>>,
         open: fn() -> Source,
@@ -130,19 +154,8 @@ impl Lines {
     ) -> Rc<Lines> {
         slot.with(|slot| {
             let new = || {
-                runtime::at_end(flush_at_end);
-                Rc::new(Lines {
-                    output: open(),
-                    name,
-                    buffer: RefCell::default(),
-                    lines: Cell::new(0),
-                    gone: Cell::new(0),
-                    out: Cell::new(0),
-                    wanted: Cell::new(None),
-                    draining: Cell::new(false),
-                    failed: RefCell::default(),
-                    waiting: RefCell::default(),
-                })
+                runtime::at_end(flush_at_end, refused_at_end);
+                Rc::new(Lines::new(open(), name))
             };
             Rc::clone(slot.borrow_mut().get_or_insert_with(new))
         })
@@ -178,12 +191,13 @@ impl Lines {
     }
 
     fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>, flushing: &mut Option<u64>) -> Poll<io::Result<()>> {
+        let waited = flushing.is_some();
         let end = *flushing.get_or_insert_with(|| self.end());
         if self.out.get() < end {
             self.wanted.set(Some(self.wanted.get().map_or(end, |other| other.min(end))));
             self.send_all();
         }
-        let error = self.failed.take();
+        let error = self.failed.take().or_else(|| if waited { self.loss_before(end) } else { None });
         if error.is_none() && self.out.get() < end {
             return self.wait(cx);
         }
@@ -247,11 +261,8 @@ impl Lines {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    // Nobody reads any more: what waits is lost, and the next writer is told.
-                    let told = crate::io::error(error.kind(), format!("write to {}: {error}", self.name));
-                    self.failed.replace(Some(told));
+                    self.refused(&error, gone..begin + lines as u64);
                     sent = lines;
-                    self.flushed(begin + sent as u64);
                 }
             }
         }
@@ -264,6 +275,23 @@ impl Lines {
         waiting.into_iter().for_each(SafeWaker::wake);
         // Who was woken may have written.
         self.lines.get() == 0 && self.wanted.get().is_none()
+    }
+
+    /// The host takes no more: what waits is lost, and the next writer is told, and all flushes that wait for it.
+    #[cold]
+    fn refused(&self, error: &io::Error, lost: Range<u64>) {
+        let why = format!("write to {}: {error}", self.name);
+        self.flushed(lost.end);
+        self.lost.replace((lost, Some(error.kind()), why.clone()));
+        self.failed.replace(Some(crate::io::error(error.kind(), why)));
+    }
+
+    /// Why some of what is before `end` was lost, if that was the last of it.
+    fn loss_before(&self, end: u64) -> Option<io::Error> {
+        let (lost, kind, why) = &*self.lost.borrow();
+        // A flush that asks the host, when all has been written, loses no byte that is known.
+        let is_within = lost.start < end && end <= lost.end || lost.is_empty() && lost.end == end;
+        kind.filter(|_| is_within).map(|kind| crate::io::error(kind, why.clone()))
     }
 
     fn flushed(&self, end: u64) {
@@ -289,9 +317,14 @@ impl Chore for Draining {
     }
 
     fn failed(&self, error: io::Error) {
-        self.0.draining.set(false);
-        self.0.failed.replace(Some(error));
-        self.0.waiting.take().into_iter().for_each(SafeWaker::wake);
+        let lines = &self.0;
+        lines.draining.set(false);
+        // It will not be ready again, so nothing would ever make room.
+        let (begin, lost) = (lines.gone.get(), lines.lines.take());
+        lines.buffer.borrow_mut().drain(..lost);
+        lines.gone.set(begin + lost as u64);
+        lines.refused(&error, begin..begin + lost as u64);
+        lines.waiting.take().into_iter().for_each(SafeWaker::wake);
     }
 }
 
@@ -304,5 +337,69 @@ fn flush_at_end() {
             lines.wanted.set(Some(lines.end()));
             lines.send_all();
         }
+    }
+}
+
+/// Why the last of what was written to standard output is lost, if nothing has been told of it.
+fn refused_at_end() -> Option<io::Error> {
+    STDOUT.with(|slot| slot.borrow().as_ref()?.failed.take())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::ErrorKind;
+    use std::pin::pin;
+
+    use futures_lite::future::poll_once;
+
+    use super::*;
+
+    /// A stream whose buffer is full, and which the reactor goes on with.
+    fn full() -> Rc<Lines> {
+        let lines = Rc::new(Lines::new(Source::stdout(), "a test"));
+        lines.buffer.borrow_mut().resize(FULL, b'x');
+        lines.lines.set(FULL);
+        lines.draining.set(true);
+        lines
+    }
+
+    async fn write(lines: &Rc<Lines>) -> io::Result<usize> {
+        poll_fn(|cx| lines.poll_write(cx, b"y")).await
+    }
+
+    async fn flush(lines: &Rc<Lines>) -> io::Result<()> {
+        let mut flushing = None;
+        poll_fn(|cx| lines.poll_flush(cx, &mut flushing)).await
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_waited_for_parks_no_writer_for_ever() {
+        crate::block_on(async {
+            let lines = full();
+            let (mut one, mut other) = (pin!(write(&lines)), pin!(write(&lines)));
+            assert!(poll_once(&mut one).await.is_none() && poll_once(&mut other).await.is_none());
+            Draining(Rc::clone(&lines)).failed(ErrorKind::PermissionDenied.into());
+            let error = one.await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+            assert!(error.to_string().starts_with("write to a test: "), "{error}");
+            assert_eq!(other.await.unwrap(), 1);
+            assert_eq!(*lines.buffer.borrow(), b"y");
+        });
+    }
+
+    #[test]
+    fn each_flush_that_waits_when_the_host_refuses_is_told() {
+        crate::block_on(async {
+            let lines = full();
+            let (mut one, mut other) = (pin!(flush(&lines)), pin!(flush(&lines)));
+            assert!(poll_once(&mut one).await.is_none() && poll_once(&mut other).await.is_none());
+            Draining(Rc::clone(&lines)).failed(ErrorKind::BrokenPipe.into());
+            for flush in [one.await, other.await] {
+                assert_eq!(flush.unwrap_err().kind(), ErrorKind::BrokenPipe);
+            }
+            // It is told, and there is nothing new to lose.
+            flush(&lines).await.unwrap();
+        });
     }
 }

@@ -98,8 +98,8 @@ impl TcpListener {
     /// in whatever order. It is Dormouse's from now on: std must not close it too.
     ///
     /// # Errors
-    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, `Unsupported` on all
-    /// other targets. One that does not listen says so when it is to [`accept`](Self::accept).
+    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, or a connection that this program has
+    /// accepted, whose number may be the next one's when it is closed; `Unsupported` on all other targets. One that does not listen says so when it is to [`accept`](Self::accept).
     pub fn from_fd(fd: u32) -> io::Result<TcpListener> {
         Ok(TcpListener::on(Handle::new(Source::from_fd(fd)?)?))
     }

@@ -70,8 +70,8 @@ impl TcpStream {
     /// see [`TcpListener::from_fd`](super::TcpListener::from_fd).
     ///
     /// # Errors
-    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, `Unsupported` on all
-    /// other targets.
+    /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, or a connection that this program has
+    /// accepted, which has a number but is its stream's alone; `Unsupported` on all other targets.
     pub fn from_fd(fd: u32) -> io::Result<TcpStream> {
         Ok(TcpStream::on(Handle::new(Source::from_fd(fd)?)?))
     }

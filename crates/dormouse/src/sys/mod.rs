@@ -86,7 +86,7 @@ pub(crate) mod sim;
 
 #[cfg(not(feature = "sim"))]
 pub(crate) use host::{Notifier, Poller, Source, clock};
-pub(crate) use host::{THREADS, spawn_local};
+pub(crate) use host::{THREADS, file_error, spawn_local};
 #[cfg(feature = "p3-spawn")]
 pub(crate) use more::set_spawn;
 pub(crate) use more::{Entered, enter, exit, tell};
@@ -98,6 +98,13 @@ pub(crate) use sim::{Notifier, Poller, Source, clock, hand_over, try_handed_over
 /// What a pipe takes without blocking once the host has called it writable: 4096 bytes on Linux, and 512 at least on
 /// whatever follows POSIX.
 pub(crate) const PIPE_BUF: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+
+/// How many buffers at the front are empty. A host takes so many buffers in a call; were all of those empty, moving nothing would look like
+/// the end.
+#[allow(dead_code, reason = "two backends take one buffer at a time")]
+fn empty<B: std::ops::Deref<Target = [u8]>>(bufs: &[B]) -> usize {
+    bufs.iter().take_while(|buf| buf.is_empty()).count()
+}
 
 /// What a task waits for on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
 
 pub static GROUPS: &[&dyn SupportedKxGroup] = &[&X25519, &P256, &P384];
 
@@ -11,10 +12,10 @@ struct X25519;
 
 impl SupportedKxGroup for X25519 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|_| GetRandomFailed)?;
+        let mut random = Zeroizing::new([0; 32]);
+        getrandom::fill(random.as_mut()).map_err(|_| GetRandomFailed)?;
         // It is used once. dalek's type for that takes only sources of randomness that cannot fail.
-        let secret = StaticSecret::from(random);
+        let secret = StaticSecret::from(*random);
         Ok(Box::new(Started { public: PublicKey::from(&secret).to_bytes(), secret }))
     }
 

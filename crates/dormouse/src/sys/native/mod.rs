@@ -28,6 +28,11 @@ pub(crate) use poller::Poller;
 
 pub(crate) const THREADS: bool = true;
 
+/// An error of a file: std knows its kind.
+pub(crate) fn file_error(error: io::Error) -> io::Error {
+    error
+}
+
 /// `async_task`'s own: it checks that a task stays on its thread.
 pub(crate) fn spawn_local<F, S, M>(builder: Builder<M>, future: F, schedule: S) -> (Runnable<M>, Task<F::Output, M>)
 where

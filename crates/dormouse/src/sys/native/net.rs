@@ -6,6 +6,7 @@ use std::net::{self, Shutdown, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Source, stdio};
+use crate::sys::empty;
 
 // ---- a socket that is not yet a listener or a stream ----
 
@@ -130,7 +131,8 @@ impl Source {
         if room == 0 {
             return Ok(0);
         }
-        self.receive(room, |mut stream| stream.read_vectored(bufs))
+        let first = empty(bufs);
+        self.receive(room, |mut stream| stream.read_vectored(&mut bufs[first..]))
     }
 
     pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -153,7 +155,7 @@ impl Source {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return self.stream().write(&[]);
         }
-        self.stream().write_vectored(bufs)
+        self.stream().write_vectored(&bufs[empty(bufs)..])
     }
 
     /// Whether all that was written has left our hands: always, the system has it.

@@ -13,7 +13,7 @@ use crate::sys::Side;
 pub(super) type RawFd = wasip1::Fd;
 
 /// Buffers of one vectored call; POSIX promises that many, and who has more calls again.
-const BUFFERS: usize = 16;
+pub(super) const BUFFERS: usize = 16;
 
 /// When a clock's subscription is due, in nanoseconds.
 #[derive(Clone, Copy)]

@@ -15,6 +15,9 @@ const FIRST: RawFd = 3;
 thread_local! {
     /// Descriptors that were named by their number, of which others may ask for the same.
     static NAMED: RefCell<Vec<(RawFd, Weak<Descriptor>)>> = const { RefCell::new(Vec::new()) };
+    /// Numbers of connections that were accepted and are open, in order. A host may give the number of one that is closed to the next, so none
+    /// of them is to be had by its number.
+    static ACCEPTED: RefCell<Vec<RawFd>> = const { RefCell::new(Vec::new()) };
     /// What the host said of descriptors while it was waiting for them.
     static FAILED: RefCell<Vec<(RawFd, Side, Errno)>> = const { RefCell::new(Vec::new()) };
     static SOME_FAILED: Cell<bool> = const { Cell::new(false) };
@@ -22,20 +25,39 @@ thread_local! {
 
 pub(super) struct Descriptor {
     pub(super) fd: RawFd,
-    /// Not so for standard streams and what belongs to somebody else.
-    owned: bool,
+    owner: Owner,
     /// Of a listener: what it accepts is non-blocking from the start, as it was asked to be.
     pub(super) accepts_nonblocking: Cell<bool>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A connection that was accepted here.
+    Accepted,
+    /// The host opened it, and its number is known to all.
+    Named,
+    /// It is closed elsewhere: a standard stream, or what belongs to std.
+    Other,
+}
+
 impl Descriptor {
-    pub(super) fn owned(fd: RawFd) -> Rc<Descriptor> {
-        Rc::new(Descriptor { fd, owned: true, accepts_nonblocking: Cell::new(false) })
+    fn new(fd: RawFd, owner: Owner) -> Rc<Descriptor> {
+        Rc::new(Descriptor { fd, owner, accepts_nonblocking: Cell::new(false) })
     }
 
-    /// Somebody else closes it.
+    /// One that the host has just given for a connection.
+    pub(super) fn accepted(fd: RawFd) -> Rc<Descriptor> {
+        ACCEPTED.with_borrow_mut(|accepted| {
+            if let Err(place) = accepted.binary_search(&fd) {
+                accepted.insert(place, fd);
+            }
+        });
+        Self::new(fd, Owner::Accepted)
+    }
+
+    /// One that is closed elsewhere.
     pub(super) fn borrowed(fd: RawFd) -> Rc<Descriptor> {
-        Rc::new(Descriptor { fd, owned: false, accepts_nonblocking: Cell::new(false) })
+        Self::new(fd, Owner::Other)
     }
 
     /// The one that has this number. All who name it share it, and it is closed once, when the last of them lets go,
@@ -46,7 +68,7 @@ impl Descriptor {
             if let Some(descriptor) = named.iter().find(|(of, _)| *of == fd).and_then(|(_, it)| it.upgrade()) {
                 return descriptor;
             }
-            let descriptor = Descriptor::owned(fd);
+            let descriptor = Descriptor::new(fd, if fd < FIRST { Owner::Other } else { Owner::Named });
             named.push((fd, Rc::downgrade(&descriptor)));
             descriptor
         })
@@ -58,7 +80,10 @@ impl Drop for Descriptor {
         if SOME_FAILED.get() {
             FAILED.with_borrow_mut(|failed| failed.retain(|(fd, ..)| *fd != self.fd));
         }
-        if self.owned {
+        if self.owner == Owner::Accepted {
+            ACCEPTED.with_borrow_mut(|accepted| accepted.binary_search(&self.fd).map(|place| accepted.remove(place)).ok());
+        }
+        if self.owner != Owner::Other {
             abi::close(self.fd);
         }
     }
@@ -96,6 +121,10 @@ impl Source {
             ),
             _ => crate::io::error(error.kind(), format!("FD {fd}: {error}")),
         };
+        if ACCEPTED.with_borrow(|accepted| accepted.binary_search(&fd).is_ok()) {
+            let sentence = format!("FD {fd} is a connection that this program has accepted: use the stream that accept gave, or a clone of it");
+            return Err(error(io::ErrorKind::InvalidInput, sentence));
+        }
         let (kind, flags) = abi::stat(fd).map_err(explain)?;
         if kind != wasip1::FILETYPE_SOCKET_STREAM.raw() {
             let sentence = format!("FD {fd} is {}, not a stream socket", kind_name(kind));

@@ -17,7 +17,7 @@ mod udp;
 use std::rc::Rc;
 
 use super::drained::Drained;
-pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
+pub(crate) use super::wasi::{Notifier, THREADS, file_error, spawn_local};
 use descriptor::Descriptor;
 pub(crate) use poller::Poller;
 

@@ -8,7 +8,7 @@ use super::abi::{self, RawFd};
 use super::descriptor::{self, Descriptor};
 use super::{Kind, Source};
 use crate::io::error;
-use crate::sys::Side;
+use crate::sys::{Side, empty};
 
 // ---- a socket that is not yet a listener or a stream: it never will be ----
 
@@ -81,7 +81,7 @@ impl Source {
     pub(crate) fn try_accept(&self) -> io::Result<(Source, SocketAddr)> {
         let Some(listener) = &self.descriptor else { return unsupported(NO_BIND) };
         let accepted = self.told(Side::Read, abi::accept(listener.fd))?;
-        let source = Source::new(Descriptor::owned(accepted), Kind::Socket);
+        let source = Source::new(Descriptor::accepted(accepted), Kind::Socket);
         // WasmEdge 0.14 ignores the flag that goes with the call. One connection tells for all.
         if !listener.accepts_nonblocking.get() {
             let (_, flags) = abi::stat(accepted)?;
@@ -110,6 +110,10 @@ impl Source {
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        // A read into more buffers than one call takes is not short if it fills those.
+        let first = empty(bufs);
+        let last = bufs.len().min(first + abi::BUFFERS);
+        let bufs = &mut bufs[first..last];
         let room = bufs.iter().map(|buf| buf.len()).sum();
         if room == 0 {
             return Ok(0);
@@ -144,7 +148,7 @@ impl Source {
             return self.try_write(&[]);
         }
         let fd = self.raw()?;
-        self.told(Side::Write, abi::send_vectored(fd, bufs))
+        self.told(Side::Write, abi::send_vectored(fd, &bufs[empty(bufs)..]))
     }
 
     /// Whether all that was written has left our hands: always, the host has it.

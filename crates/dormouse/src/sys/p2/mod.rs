@@ -23,7 +23,7 @@ use wasip2::io::streams::{InputStream, OutputStream};
 use wasip2::sockets::tcp::TcpSocket;
 
 use super::drained::Drained;
-pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
+pub(crate) use super::wasi::{Notifier, THREADS, file_error, spawn_local};
 pub(crate) use poller::Poller;
 
 use crate::sys::Side;

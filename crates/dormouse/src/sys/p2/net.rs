@@ -280,6 +280,7 @@ fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
         ("broken", io::ErrorKind::BrokenPipe),
         ("timeout", io::ErrorKind::TimedOut),
         ("timed", io::ErrorKind::TimedOut),
+        ("no space", io::ErrorKind::StorageFull),
     ];
     let kind = kinds.iter().find(|(word, _)| says(word)).map_or(io::ErrorKind::Other, |&(_, kind)| kind);
     crate::io::error(kind, text)

@@ -24,6 +24,9 @@ use crate::sys::datagrams::{self, Datagrams};
 /// How many datagrams are asked for at once; wasmtime gives no more (wasmtime-wasi 48.0.8, p2/host/udp.rs).
 const BATCH: u64 = 16;
 
+/// No datagram is longer. The host would say so, but traps at a list of 2^28 bytes.
+const MOST: usize = u16::MAX as usize;
+
 /// EMSGSIZE of WASI, which std has no kind for.
 const TOO_LARGE: i32 = 35;
 
@@ -101,6 +104,9 @@ impl Udp {
     fn send_one(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         if to.is_none() {
             self.datagrams.peer()?;
+        }
+        if buf.len() > MOST {
+            return Err(io::Error::from_raw_os_error(TOO_LARGE));
         }
         self.send(&[outgoing(buf, to)]).map(|_| buf.len())
     }
@@ -307,6 +313,8 @@ impl Source {
         let mut batch = Vec::new();
         for (data, to) in datagrams.take(BATCH as usize) {
             match (to, batch.is_empty()) {
+                (Some(_), false) if data.len() > MOST => break,
+                (Some(_), true) if data.len() > MOST => return Err(io::Error::from_raw_os_error(TOO_LARGE)),
                 (Some(_), _) => batch.push(outgoing(data, to)),
                 (None, true) => return Err(io::ErrorKind::NotConnected.into()),
                 // That is an error of the next call.

@@ -32,7 +32,7 @@ use std::rc::Rc;
 
 use wasip3::sockets::types::TcpSocket;
 
-pub(crate) use super::wasi::{Notifier, THREADS, spawn_local};
+pub(crate) use super::wasi::{Notifier, THREADS, file_error, spawn_local};
 pub(crate) use abi::Entered;
 #[cfg(feature = "p3-spawn")]
 pub(crate) use abi::set_spawn;

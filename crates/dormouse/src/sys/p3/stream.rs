@@ -4,7 +4,7 @@ use std::io;
 
 use wasip3::sockets::types::ErrorCode;
 
-use super::abi::{Bytes, Incoming, Mailbox, Moved, Outbox, Outgoing, Readable, SocketEnd, StdioEnd, Waitable};
+use super::abi::{Bytes, Incoming, MOST, Mailbox, Moved, Outbox, Outgoing, Readable, SocketEnd, StdioEnd, Waitable};
 use super::net::error;
 use super::set;
 use crate::sys::drained::Drained;
@@ -116,8 +116,9 @@ impl<E: End> Reader<E> {
         if self.state != Phase::Open {
             return 0;
         }
-        let moved = self.mailbox.read(buf);
-        self.note(moved, buf.len());
+        let room = buf.len().min(MOST);
+        let moved = self.mailbox.read(&mut buf[..room]);
+        self.note(moved, room);
         moved.count
     }
 

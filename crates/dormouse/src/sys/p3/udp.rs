@@ -11,9 +11,12 @@ use wasip3::sockets::types::{IpSocketAddress, UdpSocket};
 use super::abi::Waitable;
 use super::call::Call;
 use super::net::{error, family, from_wasi, to_wasi};
-use super::{Other, Source, State};
+use super::{Other, Source, State, TOO_LARGE};
 use crate::sys::Side;
 use crate::sys::datagrams::{self, Datagrams};
+
+/// No datagram is longer. The host would say so, but traps at a list of 2^28 bytes.
+const MOST: usize = u16::MAX as usize;
 
 type Datagram = (Vec<u8>, IpSocketAddress);
 
@@ -52,6 +55,9 @@ impl Udp {
         self.settle()?;
         if to.is_none() {
             self.datagrams.peer()?;
+        }
+        if buf.len() > MOST {
+            return Err(io::Error::from_raw_os_error(TOO_LARGE));
         }
         let (socket, data, to) = (Rc::clone(&self.socket), buf.to_vec(), to.map(to_wasi));
         match Call::new(async move { socket.send(data, to).await.map_err(error) }) {

@@ -24,6 +24,31 @@ pub(super) fn check_zone(host: &str) -> std::io::Result<()> {
     }
 }
 
+/// An error of a file, with a kind that a caller can act on: std 1.95 has none for these numbers of WASI, which wasi-libc shares.
+#[cold]
+pub(crate) fn file_error(error: std::io::Error) -> std::io::Error {
+    use std::io::ErrorKind;
+    let kind = match error.raw_os_error() {
+        Some(10) => ErrorKind::ResourceBusy,
+        Some(19) => ErrorKind::QuotaExceeded,
+        Some(22) => ErrorKind::FileTooLarge,
+        Some(25) => ErrorKind::InvalidData, // a name that is not UTF-8
+        Some(31) => ErrorKind::IsADirectory,
+        Some(34) => ErrorKind::TooManyLinks,
+        Some(37) => ErrorKind::InvalidFilename,
+        Some(51) => ErrorKind::StorageFull,
+        Some(54) => ErrorKind::NotADirectory,
+        Some(55) => ErrorKind::DirectoryNotEmpty,
+        Some(58) => ErrorKind::Unsupported,
+        Some(69) => ErrorKind::ReadOnlyFilesystem,
+        Some(70) => ErrorKind::NotSeekable,
+        Some(75) => ErrorKind::CrossesDevices,
+        Some(76) => ErrorKind::PermissionDenied, // a right that the host did not give
+        _ => return error,
+    };
+    crate::io::error(kind, error.to_string())
+}
+
 /// Ends a wait of another thread; there is none.
 #[derive(Clone)]
 pub(crate) struct Notifier;

@@ -1,5 +1,5 @@
-//! TCP_NODELAY, which WASI does not have. Our runner sets it on every socket and says so with an environment variable
-//! (`crates/dormouse-host/src/nodelay.rs`); without that nothing is known. It is no [`Setting`](crate::sys::Setting), so that only a
+//! TCP_NODELAY, which WASI does not have. Our runner sets it on every socket and says so with an environment variable, to programs that
+//! have its name in them and to no others (`crates/dormouse-host/src/nodelay.rs`); without that nothing is known. It is no [`Setting`](crate::sys::Setting), so that only a
 //! program that asks for it links the reading of the environment.
 
 use std::io;
@@ -12,7 +12,9 @@ pub(in crate::sys) fn set(nodelay: bool) -> io::Result<()> {
 }
 
 pub(in crate::sys) fn get() -> io::Result<bool> {
-    match std::env::var_os("DORMOUSE_TCP_NODELAY").is_some_and(|value| value == "1") {
+    // As data in one piece, and not as numbers in the code: the runner looks for it.
+    let name = std::hint::black_box("DORMOUSE_TCP_NODELAY");
+    match std::env::var_os(name).is_some_and(|value| value == "1") {
         true => Ok(true),
         false => Err(crate::io::error(io::ErrorKind::Unsupported, "WASI has no such option for sockets")),
     }

@@ -43,6 +43,10 @@ const DROPPED: u32 = 1;
 /// The state of a call that has returned; in the low four bits.
 const RETURNED: u32 = 2;
 
+/// How many elements one read or write may name; a host traps at more (CanonicalABI.md, `Buffer.MAX_LENGTH`; wasmtime 48.0.8,
+/// futures_and_streams.rs, "count too large").
+pub(super) const MOST: usize = (1 << 28) - 1;
+
 /// How a read or write went.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moved {

@@ -1,6 +1,6 @@
 //! What is written: streams of bytes.
 
-use super::{BLOCKED, Moved, Waitable};
+use super::{BLOCKED, MOST, Moved, Waitable};
 use crate::sys::p3::set;
 
 mod bytes {
@@ -45,7 +45,7 @@ impl Outbox {
     pub(in crate::sys::p3) fn write(&mut self, buf: &[u8]) -> Moved {
         assert!(!self.under_way, "one write at a time");
         // SAFETY: a write that is not through is stopped before `buf` goes back to its owner.
-        let mut code = unsafe { bytes::write(self.handle, buf.as_ptr(), buf.len()) };
+        let mut code = unsafe { bytes::write(self.handle, buf.as_ptr(), buf.len().min(MOST)) };
         if code == BLOCKED {
             set::leave(self.handle);
             // SAFETY: a write is under way, and the handle is in no set.
@@ -64,7 +64,7 @@ impl Outbox {
     pub(in crate::sys::p3) fn start(&mut self) -> Option<Moved> {
         assert!(!self.under_way, "one write at a time");
         // SAFETY: the letters stay where they are until the write is through, which is when `under_way` is false again.
-        let code = unsafe { bytes::write(self.handle, self.letters.as_ptr(), self.letters.len()) };
+        let code = unsafe { bytes::write(self.handle, self.letters.as_ptr(), self.letters.len().min(MOST)) };
         if code == BLOCKED {
             self.under_way = true;
             set::join(self.handle);
