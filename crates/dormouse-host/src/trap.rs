@@ -37,7 +37,9 @@ fn hint(error: &wasmtime::Error, reason: &str, limits: &Limits) -> Option<String
     if reason.contains("resource limit exceeded") {
         return Some("as many instances, tables and memories may be as --max-memory has room for; raise it".to_owned());
     }
-    if reason.contains("resource table has no free keys") || reason.contains("maximum number of handles") {
+    // A table of the host is full, one of the program, or there is no handle for what a call borrows.
+    let full = ["resource table has no free keys", "maximum number of handles", "store handle limit exceeded"];
+    if full.iter().any(|of| reason.contains(of)) {
         return Some("more handles than --max-resources were refused; drop those not needed, or raise it".to_owned());
     }
     let hint = match error.downcast_ref::<Trap>() {

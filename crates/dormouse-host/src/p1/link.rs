@@ -6,7 +6,7 @@ use std::net::Shutdown;
 
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as wasi, WasiSnapshotPreview1 as _};
-use wiggle::{GuestMemory, GuestPtr};
+use wiggle::GuestMemory;
 
 use super::errno::Errno;
 use super::memory::{self, BUFFERS};
@@ -211,11 +211,6 @@ fn ours<T: Send + 'static>(
             }
         }
 
-        fn random_get(memory, p1, buf, len) {
-            p1.count("random_get");
-            number(random(memory, p1, buf as u32, len as u32)?)
-        }
-
         fn fd_renumber(memory, p1, from, to) {
             match both(p1, "fd_renumber", from, to, Errno::NOTSUP) {
                 Ok((from, to)) => {
@@ -229,24 +224,6 @@ fn ours<T: Send + 'static>(
         }
     }
     Ok(())
-}
-
-/// Random bytes, piece by piece: wasmtime-wasi makes all of them before it looks where they go, up to 64 MiB of its own memory, and
-/// traps beyond (48.0.8, src/p1.rs and src/random.rs).
-fn random(memory: &mut [u8], p1: &mut Wasip1, at: u32, len: u32) -> wasmtime::Result<Result<(), Errno>> {
-    const PIECE: usize = 1 << 16;
-    let range = match memory::range(memory, at, len as usize) {
-        Ok(range) => range,
-        Err(errno) => return Ok(Err(errno)),
-    };
-    for piece in memory[range].chunks_mut(PIECE) {
-        let len = piece.len() as u32;
-        // The trait's function, not the one of the program's call: that would be counted as one.
-        if let Err(error) = p1.wasi.random_get(&mut GuestMemory::Unshared(piece), GuestPtr::new(0), len) {
-            return Ok(Err(Errno(error.downcast()? as u16)));
-        }
-    }
-    Ok(Ok(()))
 }
 
 /// Whether wasmtime-wasi has a pre-opened directory, which would be its first descriptor that is no standard stream.

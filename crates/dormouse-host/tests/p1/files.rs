@@ -157,21 +157,3 @@ fn accepted_sockets_have_numbers_of_their_own() {
     assert!(fd >= 1 << 20, "{fd}: where no file will come");
     assert_eq!(guest.call("fd_prestat_get", &[fd.into(), 0]), BADF);
 }
-
-#[test]
-fn random_bytes_are_made_where_they_go() {
-    let (mut guest, _) = guest("random");
-    // More than one piece.
-    let len = 200_000;
-    assert_eq!(guest.call("random_get", &[BUFFER.into(), len]), 0);
-    let bytes = guest.read(BUFFER, len as usize + 64);
-    for piece in bytes[..len as usize].chunks(64) {
-        assert!(piece.iter().any(|byte| *byte != 0), "64 zeros are not random");
-    }
-    assert_eq!(bytes[len as usize..], [0; 64]);
-    // wasmtime-wasi would make 64 MiB, and trap for more.
-    for len in [64 << 20, u32::MAX.into()] {
-        assert_eq!(guest.call("random_get", &[BUFFER.into(), len]), FAULT, "{len}");
-    }
-    assert_eq!(guest.call("random_get", &[NOWHERE.into(), 0]), FAULT);
-}

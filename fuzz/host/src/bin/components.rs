@@ -28,6 +28,7 @@ const TRAPS: &[&str] = &[
     "resource has children",
     // Limits.
     "resource table has no free keys",
+    "store handle limit exceeded",
     "--max-resources",
     "--max-memory",
     "fuel allocated for hostcalls has been exhausted",
