@@ -3,7 +3,8 @@
 //!
 //! A refusal is remembered, so that the trap that follows can say what to raise.
 
-use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::{Resource, getrlimit};
@@ -217,17 +218,15 @@ impl Sockets {
     }
 
     /// Counts one more as soon as there is room for it.
-    pub(crate) fn take_later(self: std::sync::Arc<Self>) -> impl Future<Output = ()> + Send + Sync {
-        async move {
-            loop {
-                let mut freed = std::pin::pin!(self.freed.notified());
-                // What is freed from now on is not missed.
-                freed.as_mut().enable();
-                if self.take() {
-                    return;
-                }
-                freed.await;
+    pub(crate) async fn take_later(self: Arc<Self>) {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // What is freed from now on is not missed.
+            freed.as_mut().enable();
+            if self.take() {
+                return;
             }
+            freed.await;
         }
     }
 }

@@ -370,7 +370,7 @@ impl<'a> Run<'a> {
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;
         }
         // Beyond this a request traps; it is for one list of bytes.
-        wasi.max_random_size((self.bounds.memory() as u64 / 16).clamp(64 << 10, 64 << 20));
+        wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
         let net = Net::new(self.policy, sockets, stderr);
         // Where no address is allowed no socket is opened; where some are, it is the address that is refused, by its name.
         wasi.allow_tcp(net.policy().check_tcp().is_ok()).allow_udp(net.policy().check_udp().is_ok());

@@ -362,3 +362,13 @@ fn calls_under_way_are_handles() {
         assert!(text.contains("hint: more handles than --max-resources"), "{text}");
     }
 }
+
+#[test]
+fn a_timeout_ends_a_program_that_computes() {
+    let program = program(&runs("(loop $again (br $again)) unreachable"));
+    // A counted one is another component.
+    for run in [Run::new(&program), Run::new(&program).trace(Trace::new())] {
+        let ended = run.timeout(std::time::Duration::from_millis(1)).start();
+        assert!(matches!(ended, Err(Error::TimedOut { .. })), "{ended:?}");
+    }
+}

@@ -157,3 +157,72 @@ fn accepted_sockets_have_numbers_of_their_own() {
     assert!(fd >= 1 << 20, "{fd}: where no file will come");
     assert_eq!(guest.call("fd_prestat_get", &[fd.into(), 0]), BADF);
 }
+
+#[test]
+fn a_read_only_directory_is_read_and_nothing_in_it_changes() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("p1-read-only");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(dir.join("sub")).unwrap();
+    fs::create_dir_all(dir.join("empty")).unwrap();
+    fs::write(dir.join("f"), "of the file").unwrap();
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.preopened_dir(&dir, "/a", FsPerms::ReadOnly).unwrap();
+    let mut guest = Guest::new(&mut wasi, |_| ());
+    let modified = |path: &str| fs::metadata(dir.join(path)).unwrap().modified().unwrap();
+    let before = (modified("f"), modified("sub"), modified(""));
+    guest.write(1024, b"f");
+    guest.write(1040, b"new");
+    guest.write(1056, b"empty");
+    let (create, truncate, to_read, write, grow) = (1, 8, 1 << 1, 1 << 6, 1 << 22);
+    let refused: &[(&str, &[i64])] = &[
+        ("path_open", &[3, 0, 1024, 1, 0, to_read | write, 0, 0, 0]),
+        ("path_open", &[3, 0, 1024, 1, 0, write | grow, 0, 0, 0]),
+        ("path_open", &[3, 0, 1024, 1, truncate, to_read, 0, 0, 0]),
+        ("path_open", &[3, 0, 1040, 3, create, to_read, 0, 0, 0]),
+        ("path_create_directory", &[3, 1040, 3]),
+        ("path_unlink_file", &[3, 1024, 1]),
+        ("path_remove_directory", &[3, 1056, 5]),
+        ("path_rename", &[3, 1024, 1, 3, 1040, 3]),
+        ("path_link", &[3, 0, 1024, 1, 3, 1040, 3]),
+        ("path_symlink", &[1024, 1, 3, 1040, 3]),
+        ("path_filestat_set_times", &[3, 0, 1024, 1, 0, 0, 5]),
+    ];
+    for (name, args) in refused {
+        assert_ne!(guest.call(name, args), 0, "{name} {args:?}");
+    }
+    // Neither through a file that is open for reading.
+    assert_eq!(guest.call("path_open", &[3, 0, 1024, 1, 0, to_read, 0, 0, 0]), 0);
+    let file = i64::from(guest.word(0));
+    assert_eq!(read(&mut guest, file), b"of the file");
+    for (name, args) in [
+        ("fd_filestat_set_size", &[file, 0][..]),
+        ("fd_allocate", &[file, 0, 100]),
+        ("fd_filestat_set_times", &[file, 0, 0, 5]),
+    ] {
+        assert_ne!(guest.call(name, args), 0, "{name}");
+    }
+    guest.buffers(&[3]);
+    assert_ne!(guest.call("fd_write", &[file, 256, 1, 0]), 0);
+    assert_ne!(guest.call("fd_pwrite", &[file, 256, 1, 0, 0]), 0);
+    assert_eq!((modified("f"), modified("sub"), modified("")), before);
+    assert_eq!(fs::read(dir.join("f")).unwrap(), b"of the file");
+    assert!(!dir.join("new").exists() && dir.join("empty").exists());
+}
+
+#[test]
+fn beyond_max_files_opening_fails_until_one_is_closed() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("p1-max-files");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("f"), "of the file").unwrap();
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.preopened_dir(&dir, "/a", FsPerms::ReadWrite).unwrap();
+    let mut guest = Guest::new(&mut wasi, |p1| p1.max_files(2));
+    let first = open(&mut guest, 3, "f").unwrap();
+    open(&mut guest, 3, "f").unwrap();
+    for _ in 0..3 {
+        assert_eq!(open(&mut guest, 3, "f"), Err(NFILE));
+    }
+    assert_eq!(guest.call("fd_close", &[first]), 0);
+    assert!(open(&mut guest, 3, "f").is_ok());
+    assert_eq!(open(&mut guest, 3, "f"), Err(NFILE));
+}

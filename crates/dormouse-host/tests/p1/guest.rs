@@ -67,6 +67,13 @@ const CALLS: &[(&str, &str)] = &[
     ("path_rename", "iiiiii"),
     ("path_symlink", "iiiii"),
     ("path_unlink_file", "iii"),
+    ("path_create_directory", "iii"),
+    ("path_remove_directory", "iii"),
+    ("path_filestat_set_times", "iiiiIIi"),
+    ("fd_filestat_set_size", "iI"),
+    ("fd_filestat_set_times", "iIIi"),
+    ("fd_allocate", "iII"),
+    ("fd_pwrite", "iiiIi"),
     ("clock_time_get", "iIi"),
 ];
 
