@@ -83,7 +83,8 @@ impl UdpSocket {
     ///
     /// On wasip2 a socket on which a receive has been parked is replaced by a new one with the same address, because the host
     /// refuses to change the old one (wasmtime traps). What arrives in that moment, in which no socket has the address, is
-    /// lost. The call then waits for the host, with the whole program: for less than a millisecond as a rule.
+    /// lost, and on a host with several threads, as the stock command is, also what has come so shortly before that the host
+    /// has not noticed it. The call then waits for the host, with the whole program: less than a millisecond as a rule.
     ///
     /// # Errors
     /// If it fails the socket has the peer that it had before. `PermissionDenied`, `InvalidInput` for what is no address, for port
