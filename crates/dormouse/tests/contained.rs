@@ -171,7 +171,7 @@ fn a_panics_payload_may_panic_when_it_is_dropped() {
         let awaited = spawn(async { panic_any(bomb) });
         yield_now().await;
         drop(held);
-        drop(awaited.await.map(|()| ()).unwrap_err());
+        drop(awaited.await.unwrap_err());
         let bomb = payload();
         let aborted = spawn(async {
             let _bomb = bomb;

@@ -10,6 +10,10 @@
 //!
 //! Futures of one task are mostly polled in the same order, so that the first would have all of each budget. So the polls of a task
 //! that had to refuse several begin in turns: each passes over one more of those that were refused.
+//!
+//! A newcomer's worst wait for 64 bytes, natively, side by side (`cargo xtask bench --only newcomer --peers native`, medians of 3 rounds on a busy
+//! machine, of two runs): among 400 clients that ask for 100 MB and never read, 0.15 s and 0.84 s, and 1.3 s and 5.1 s on tokio's current-thread
+//! runtime; among 100 that read, 0.11 s and 0.23 s, and 0.43 s and 0.36 s.
 
 use std::cell::Cell;
 
