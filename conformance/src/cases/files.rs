@@ -100,7 +100,10 @@ pub async fn files_removed_while_listed() {
 pub async fn files_with_odd_names() {
     fs::write(dir().join("plain"), "").await.unwrap();
     let mut names = Vec::new();
-    let mut entries = fs::read_dir(dir()).await.unwrap();
+    let mut entries = match fs::read_dir(dir()).await {
+        Ok(entries) => entries,
+        Err(error) => return println!("{:?}", error.kind()),
+    };
     loop {
         match entries.next_entry().await {
             Ok(Some(entry)) => names.push(entry.file_name().to_string_lossy().into_owned()),
