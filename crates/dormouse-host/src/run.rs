@@ -276,6 +276,7 @@ impl<'a> Run<'a> {
         let (program, trace, limits) = (self.program, self.trace.take(), Limits::new(self.max_memory));
         let (listeners, streams, most) = (take(&mut self.listeners), take(&mut self.streams), self.max_sockets);
         let contrary = self.contrary_p1;
+        let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(":");
@@ -292,6 +293,7 @@ impl<'a> Run<'a> {
         if let Some(most) = most {
             p1.max_sockets(most);
         }
+        p1.set_own_stdin(own_stdin);
         p1.set_contrary(contrary);
         p1.set_trace(trace);
         let mut store = Store::new(program.engine(), p1::State { p1, limits });

@@ -68,6 +68,7 @@ const CALLS: &[(&str, &str)] = &[
     ("path_symlink", "iiiii"),
     ("path_unlink_file", "iii"),
     ("clock_time_get", "iIi"),
+    ("random_get", "ii"),
 ];
 
 /// The text of a module that imports every call and exports a function of the same name that makes it.
