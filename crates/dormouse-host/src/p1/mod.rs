@@ -80,7 +80,14 @@ pub struct Wasip1 {
 impl Wasip1 {
     /// No socket yet, and everything else as `wasi` has it.
     pub fn new(wasi: WasiP1Ctx) -> Wasip1 {
-        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None, contrary: None, own_stdin: false }
+        Wasip1 {
+            wasi,
+            table: Table::new(),
+            scratch: poll::Scratch::default(),
+            trace: None,
+            contrary: None,
+            own_stdin: false,
+        }
     }
 
     /// Opens a listener for the program, before it starts: the first socket is descriptor 3, and so on in the order of these

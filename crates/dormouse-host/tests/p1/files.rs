@@ -148,7 +148,7 @@ fn a_file_has_the_number_of_a_closed_stream_and_is_nothing_else() {
     guest.write(BUFFER, b"to 1");
     guest.buffers(&[4]);
     assert_eq!(guest.call("fd_write", &[1, 256, 1, 0]), 0);
-    assert_eq!(fs::read(dir.join("f")).unwrap(), b"to 1the file");
+    assert_eq!(fs::read(dir.join("f")).unwrap(), b"to 1he file");
 }
 
 /// What a number is, to the model.

@@ -22,7 +22,6 @@ pub const NOMEM: i32 = 48;
 pub const NOTCONN: i32 = 53;
 pub const NOTDIR: i32 = 54;
 pub const NOTSOCK: i32 = 57;
-pub const NOTSUP: i32 = 58;
 pub const PIPE: i32 = 64;
 pub const SPIPE: i32 = 70;
 pub const CONNRESET: i32 = 15;
