@@ -30,7 +30,7 @@ use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::policy::{Policy, Refusal};
 use crate::program::{Code, Linked, Program};
-use crate::stdio::{Input, Outlet, Output, Sink};
+use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trace::Trace;
 use crate::trap;
 
@@ -319,7 +319,11 @@ impl<'a> Run<'a> {
             Input::Null => &mut wasi,
             Input::Bytes(bytes) => wasi.stdin(MemoryInputPipe::new(bytes)),
         };
-        wasi.stdout(Outlet(stdout)).stderr(Outlet(stderr.clone()));
+        let gone = match self.program.code() {
+            Code::Module(_) => Gone::Error,
+            Code::Component(..) => Gone::Closed,
+        };
+        wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest) in self.dirs {
             wasi.preopened_dir(&host, guest, FsPerms::ReadWrite)
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;
