@@ -32,7 +32,7 @@ use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::policy::Policy;
 use crate::program::{Code, Linked, Program};
-use crate::stdio::{Input, Outlet, Output, Sink};
+use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trace::Trace;
 use crate::trap;
 
@@ -321,6 +321,7 @@ impl<'a> Run<'a> {
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
         let contrary = self.contrary_p1;
+        let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(":");
@@ -337,6 +338,7 @@ impl<'a> Run<'a> {
         }
         p1.max_sockets(bounds.sockets());
         p1.max_files(bounds.handles());
+        p1.set_own_stdin(own_stdin);
         p1.set_contrary(contrary);
         p1.set_trace(trace);
         let mut store = Store::new(program.engine(), p1::State { p1, limits });
@@ -364,7 +366,11 @@ impl<'a> Run<'a> {
             Input::Null => &mut wasi,
             Input::Bytes(bytes) => wasi.stdin(MemoryInputPipe::new(bytes)),
         };
-        wasi.stdout(Outlet(stdout)).stderr(Outlet(stderr.clone()));
+        let gone = match self.program.code() {
+            Code::Module(_) => Gone::Error,
+            Code::Component(..) => Gone::Closed,
+        };
+        wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest, perms) in self.dirs {
             wasi.preopened_dir(&host, guest, perms)
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;

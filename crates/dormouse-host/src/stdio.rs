@@ -4,18 +4,20 @@
 //! `inherit_stdout` of wasmtime-wasi 48 (src/cli/stdout.rs) always says "ready" and then blocks in write(2). Here
 //! `check-write` asks poll(2) and permits [`PERMIT`] bytes, which a pipe takes whole once poll(2) calls it writable;
 //! `write` goes straight to the descriptor, so there is no buffer to lose at exit. The descriptor is shared with
-//! other processes, so it is never made non-blocking. Two things stay outside our hands: a terminal may take less
-//! than it announces, and another process may fill the pipe between our look and our write.
+//! other processes, so it is never made non-blocking. A write that may wait asks nothing before: it is one system call that
+//! fails where it would block ([`Way`]).
 
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IsTerminal as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +28,9 @@ use wasmtime_wasi_io::bytes::Bytes;
 
 /// How much a pipe takes without blocking after poll(2) said it is writable: PIPE_BUF on Linux.
 const PERMIT: usize = 4096;
+
+/// How much is written in one call at the most, so that a file does not keep the program long.
+const MOST: usize = 16 * PERMIT;
 
 /// What [`Output::Pipe`] calls, on the thread that runs the program.
 pub type OnChunk = Box<dyn FnMut(&[u8]) + Send>;
@@ -91,6 +96,14 @@ impl Sink {
         }
     }
 
+    /// Writes what fits without waiting; WouldBlock if nothing does.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Sink::Fd(sink) => sink.try_write(bytes),
+            Sink::Call(_) => self.write_all(bytes).map(|()| bytes.len()),
+        }
+    }
+
     fn is_writable(&self) -> bool {
         match self {
             Sink::Fd(sink) => sink.is_writable(),
@@ -112,15 +125,67 @@ type Waiter = Option<Option<AsyncFd<OwnedFd>>>;
 
 pub(crate) struct FdSink {
     fd: OwnedFd,
+    way: Way,
+    /// The system has no such write for this descriptor: ask poll(2) first, then write what it takes for sure.
+    looks: AtomicBool,
+}
+
+/// How to write without waiting.
+enum Way {
+    /// A regular file never makes a write wait.
+    File,
+    /// A terminal, opened once more: O_NONBLOCK is of the open file, and this one is ours alone.
+    Own(OwnedFd),
+    /// Anything else: a pipe, a socket, a device. RWF_NOWAIT is of one write.
+    NoWait,
+}
+
+impl Way {
+    fn of(fd: &OwnedFd) -> Way {
+        if fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
+            return Way::File;
+        }
+        if fd.is_terminal() {
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            if let Ok(own) = open(format!("/proc/self/fd/{}", fd.as_raw_fd()), flags, Mode::empty()) {
+                return Way::Own(own);
+            }
+        }
+        Way::NoWait
+    }
 }
 
 impl FdSink {
     fn new(fd: impl AsFd) -> io::Result<FdSink> {
-        Ok(FdSink { fd: fd.as_fd().try_clone_to_owned()? })
+        let fd = fd.as_fd().try_clone_to_owned()?;
+        Ok(FdSink { way: Way::of(&fd), fd, looks: AtomicBool::new(false) })
     }
 
     fn is_writable(&self) -> bool {
-        self.look(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        matches!(self.way, Way::File) || self.look(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+    }
+
+    /// One system call, in general.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let written = match &self.way {
+                Way::File => rustix::io::write(&self.fd, bytes),
+                Way::Own(fd) => rustix::io::write(fd, bytes),
+                Way::NoWait if !self.looks.load(Ordering::Relaxed) => match write_no_wait(&self.fd, bytes) {
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => {
+                        self.looks.store(true, Ordering::Relaxed);
+                        continue;
+                    }
+                    written => written,
+                },
+                Way::NoWait if !self.is_writable() => Err(Errno::AGAIN),
+                Way::NoWait => rustix::io::write(&self.fd, &bytes[..bytes.len().min(PERMIT)]),
+            };
+            match written {
+                Err(Errno::INTR) => {}
+                written => return Ok(written?),
+            }
+        }
     }
 
     /// One poll(2). A descriptor in error counts as writable: the write will say what is wrong.
@@ -156,22 +221,41 @@ impl FdSink {
 
     fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match rustix::io::write(&self.fd, bytes) {
+            match self.try_write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(Errno::INTR) => {}
-                // Somebody else made the shared descriptor non-blocking.
-                Err(Errno::AGAIN) => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.look(None);
                 }
-                Err(errno) => return Err(errno.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 }
 
+/// write(2) that fails with EAGAIN where it would wait.
+#[cfg(target_os = "linux")]
+fn write_no_wait(fd: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+    // This offset means the file's own.
+    rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], u64::MAX, rustix::io::ReadWriteFlags::NOWAIT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_no_wait(_: &OwnedFd, _: &[u8]) -> rustix::io::Result<usize> {
+    Err(Errno::NOSYS)
+}
+
+/// What a program is told of a stream whose reader has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// `closed`, as WASI 0.2 has it.
+    Closed,
+    /// The error: wasmtime-wasi makes EPIPE of it for WASI 0.1, and EIO of `closed` (wasmtime-wasi 48.0.8, p1.rs).
+    Error,
+}
+
 /// What wasmtime-wasi asks for a stream whenever the program wants one.
-pub(crate) struct Outlet(pub(crate) Arc<Sink>);
+pub(crate) struct Outlet(pub(crate) Arc<Sink>, pub(crate) Gone);
 
 impl IsTerminal for Outlet {
     fn is_terminal(&self) -> bool {
@@ -184,17 +268,18 @@ impl IsTerminal for Outlet {
 
 impl StdoutStream for Outlet {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(Stream::new(self.0.clone()))
+        Box::new(Stream::new(self.0.clone(), self.1))
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Stream::new(self.0.clone()))
+        Box::new(Stream::new(self.0.clone(), self.1))
     }
 }
 
 /// One stream of the program on a sink.
 struct Stream {
     sink: Arc<Sink>,
+    gone: Gone,
     /// What may be written before the next `check-write`.
     permit: usize,
     closed: bool,
@@ -202,12 +287,20 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(sink: Arc<Sink>) -> Stream {
-        Stream { sink, permit: 0, closed: false, waiter: None }
+    fn new(sink: Arc<Sink>, gone: Gone) -> Stream {
+        Stream { sink, gone, permit: 0, closed: false, waiter: None }
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sink.poll_writable(&mut self.waiter, cx)
+    }
+
+    fn fail(&mut self, error: io::Error) -> StreamError {
+        self.closed = error.kind() == ErrorKind::BrokenPipe && self.gone == Gone::Closed;
+        match self.closed {
+            true => StreamError::Closed,
+            false => StreamError::LastOperationFailed(error.into()),
+        }
     }
 }
 
@@ -229,13 +322,8 @@ impl OutputStream for Stream {
             return Err(StreamError::trap("write of more bytes than check-write permitted"));
         }
         self.permit -= bytes.len();
-        self.sink.write_all(&bytes).map_err(|error| {
-            self.closed = error.kind() == ErrorKind::BrokenPipe;
-            match self.closed {
-                true => StreamError::Closed,
-                false => StreamError::LastOperationFailed(error.into()),
-            }
-        })
+        let written = self.sink.write_all(&bytes);
+        written.map_err(|error| self.fail(error))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -249,9 +337,15 @@ impl OutputStream for Stream {
     /// reader of a pipe that this write has filled, and the whole program with it (wasmtime-wasi-io 48.0.8, streams.rs). All
     /// that a wasip1 program prints comes by here, also what it was told that there is room for.
     async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        if self.closed {
+            return Err(StreamError::Closed);
+        }
         while !bytes.is_empty() {
-            let permit = self.write_ready().await?;
-            self.write(bytes.split_to(bytes.len().min(permit)))?;
+            match self.sink.try_write(&bytes) {
+                Ok(written) => drop(bytes.split_to(written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => poll_fn(|cx| self.poll_writable(cx)).await,
+                Err(error) => return Err(self.fail(error)),
+            }
         }
         Ok(())
     }
@@ -268,9 +362,13 @@ impl Pollable for Stream {
 
 impl tokio::io::AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_writable(cx));
-        let bytes = &bytes[..bytes.len().min(PERMIT)];
-        Poll::Ready(self.sink.write_all(bytes).map(|()| bytes.len()))
+        let bytes = &bytes[..bytes.len().min(MOST)];
+        loop {
+            match self.sink.try_write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.poll_writable(cx)),
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -288,7 +386,7 @@ mod tests {
     use std::io::Read;
 
     fn stream(fd: impl AsFd) -> Stream {
-        Stream::new(Sink::new(Output::Inherit, fd).unwrap())
+        Stream::new(Sink::new(Output::Inherit, fd).unwrap(), Gone::Closed)
     }
 
     fn write(stream: &mut Stream, len: usize) -> StreamResult<()> {
@@ -348,7 +446,7 @@ mod tests {
     fn each_stream_that_waits_for_a_full_pipe_is_woken() {
         let (mut reader, writer) = io::pipe().unwrap();
         let sink = Sink::new(Output::Inherit, &writer).unwrap();
-        let mut streams = [Stream::new(sink.clone()), Stream::new(sink)];
+        let mut streams = [Stream::new(sink.clone(), Gone::Closed), Stream::new(sink, Gone::Closed)];
         fill(&mut streams[0]);
         runtime().block_on(async {
             let waiting: Vec<_> =
@@ -389,8 +487,46 @@ mod tests {
     }
 
     #[test]
+    fn a_blocking_write_to_a_pipe_without_reader_tells_so() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        for (gone, closed) in [(Gone::Closed, true), (Gone::Error, false)] {
+            let mut stream = Stream::new(Sink::new(Output::Inherit, &writer).unwrap(), gone);
+            for _ in 0..2 {
+                match runtime().block_on(stream.blocking_write_and_flush(Bytes::from_static(b"x"))) {
+                    Err(StreamError::Closed) => assert!(closed),
+                    Err(StreamError::LastOperationFailed(error)) => {
+                        let error: io::Error = error.downcast().unwrap();
+                        assert!(error.kind() == ErrorKind::BrokenPipe && !closed);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_that_does_not_wait_takes_what_fits() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = FdSink::new(&writer).unwrap();
+        for looks in [false, true] {
+            sink.looks.store(looks, Ordering::Relaxed);
+            let mut filled = 0;
+            let full = loop {
+                match sink.try_write(&[b'x'; 3 * PERMIT]) {
+                    Ok(written) => filled += written,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::WouldBlock);
+            assert!(filled >= PERMIT);
+            reader.read_exact(&mut vec![0; filled]).unwrap();
+        }
+    }
+
+    #[test]
     fn a_write_beyond_the_permit_traps() {
-        let mut stream = Stream::new(Sink::new(Output::Null, io::stdout()).unwrap());
+        let mut stream = Stream::new(Sink::new(Output::Null, io::stdout()).unwrap(), Gone::Closed);
         assert!(matches!(write(&mut stream, 1), Err(StreamError::Trap(_))));
         stream.check_write().unwrap();
         write(&mut stream, PERMIT).unwrap();

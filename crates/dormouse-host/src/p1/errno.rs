@@ -14,6 +14,7 @@ impl Errno {
     pub(super) const FAULT: Errno = Errno(21);
     pub(super) const INVAL: Errno = Errno(28);
     pub(super) const IO: Errno = Errno(29);
+    pub(super) const NAMETOOLONG: Errno = Errno(37);
     pub(super) const NFILE: Errno = Errno(41);
     pub(super) const NOMEM: Errno = Errno(48);
     pub(super) const NOTDIR: Errno = Errno(54);

@@ -5,17 +5,25 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker};
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as wasi, WasiSnapshotPreview1 as _};
 use wiggle::GuestMemory;
 
 use super::errno::Errno;
 use super::memory::{self, BUFFERS};
 use super::socket::{Side, Socket};
-use super::table::{Owner, Table};
-use super::{Wasip1, poll};
+use super::table::{Kind, Owner, Table, Theirs};
+use super::{Wasip1, poll, stdio};
 
 const MODULE: &str = "wasi_snapshot_preview1";
-const NONBLOCK: u32 = 1 << 2;
+pub(super) const NONBLOCK: u32 = 1 << 2;
+/// DSYNC, RSYNC and SYNC.
+pub(super) const SYNC: u32 = 1 << 1 | 1 << 3 | 1 << 4;
+const ALL_FLAGS: u32 = 0b1_1111;
+/// How many random bytes are made at a time.
+const RANDOM: usize = 1 << 16;
+/// Longer paths are ENAMETOOLONG; Linux has 4096 bytes.
+const PATH: u32 = 1 << 16;
 const SOCKET_STREAM: u8 = 6;
 const PEEK: u32 = 1 << 0;
 const WAITALL: u32 = 1 << 1;
@@ -49,6 +57,9 @@ fn parts<'a, T>(
             let (memory, state) = memory.data_and_store_mut(caller);
             let p1 = get(state);
             p1.wasi.set_hostcall_fuel(fuel);
+            if !p1.table.has_begun() {
+                p1.begin()?;
+            }
             Ok((memory, p1))
         }
         _ => wasmtime::bail!("the program exports no memory of its own by the name `memory`"),
@@ -75,7 +86,7 @@ macro_rules! calls {
     (@type $arg:ident) => { i32 };
 }
 
-/// Whether wasmtime-wasi has the descriptor, and under which number; a call that a socket answers is counted.
+/// Whether wasmtime-wasi has the descriptor, and under which number; a call that it does not answer is counted.
 fn theirs(p1: &mut Wasip1, name: &str, fd: i32) -> Option<i32> {
     match p1.table.owner(fd as u32) {
         // Its own span counts it.
@@ -120,8 +131,8 @@ fn ours<T: Send + 'static>(
                 3 => Ok(Shutdown::Both),
                 _ => Err(Errno::INVAL),
             };
-            let socket = socket(p1, fd as u32);
-            number(how.and_then(|how| socket?.shutdown(how).map_err(Errno::from)))
+            let socket = p1.table.socket(fd as u32);
+            number(socket.and_then(|socket| socket.shutdown(how?).map_err(Errno::from)))
         }
 
         fn poll_oneoff(memory, p1, subscriptions, events, count, out) {
@@ -136,6 +147,13 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_read(memory, p1, fd, bufs, count, out) {
+            if let Some(theirs) = stream(p1, fd, Kind::Input) {
+                let errno = stdio::read(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?;
+                if let Some(result) = errno {
+                    p1.count("fd_read");
+                    return Ok(number(result));
+                }
+            }
             match theirs(p1, "fd_read", fd) {
                 Some(fd) => {
                     let memory = &mut GuestMemory::Unshared(memory);
@@ -150,6 +168,12 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_write(memory, p1, fd, bufs, count, out) {
+            if let Some(theirs) = stream(p1, fd, Kind::Output)
+                && u32::from(theirs.flags) & NONBLOCK != 0
+            {
+                p1.count("fd_write");
+                return Ok(number(stdio::write(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?));
+            }
             match theirs(p1, "fd_write", fd) {
                 Some(fd) => {
                     let memory = &mut GuestMemory::Unshared(memory);
@@ -161,10 +185,12 @@ fn ours<T: Send + 'static>(
 
         fn fd_close(memory, p1, fd) {
             match theirs(p1, "fd_close", fd) {
-                Some(fd) => {
-                    let errno = wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd).await?;
-                    p1.files = p1.files.saturating_sub(usize::from(errno == 0));
-                    errno
+                Some(theirs) => {
+                    let errno = wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs).await?;
+                    number(match errno {
+                        0 => p1.table.close(fd as u32),
+                        errno => Err(Errno(errno as u16)),
+                    })
                 }
                 None => number(p1.table.close(fd as u32)),
             }
@@ -172,17 +198,60 @@ fn ours<T: Send + 'static>(
 
         fn fd_fdstat_get(memory, p1, fd, out) {
             match theirs(p1, "fd_fdstat_get", fd) {
-                Some(fd) => wasi::fd_fdstat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out).await?,
+                Some(theirs) => {
+                    let errno =
+                        wasi::fd_fdstat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs, out).await?;
+                    match (errno, p1.table.theirs(fd as u32)) {
+                        (0, Some(&mut Theirs { flags, .. })) if flags != 0 => {
+                            // A standard stream, of which wasmtime-wasi says that it has none.
+                            number(memory::write(memory, (out as u32).saturating_add(2), flags.to_le_bytes()))
+                        }
+                        (errno, _) => errno,
+                    }
+                }
                 None => number(stat(&mut p1.table, fd as u32).and_then(|stat| memory::write(memory, out as u32, stat))),
             }
         }
 
         fn fd_fdstat_set_flags(memory, p1, fd, flags) {
-            match theirs(p1, "fd_fdstat_set_flags", fd) {
-                Some(fd) => wasi::fd_fdstat_set_flags(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, flags)?,
-                None => number(p1.table.socket(fd as u32).map(|socket| {
-                    socket.nonblocking = flags as u32 & NONBLOCK != 0;
-                })),
+            let flags = flags as u32;
+            if flags & !ALL_FLAGS != 0 {
+                p1.count("fd_fdstat_set_flags");
+                return Ok(number(p1.table.check_open(fd as u32).and(Err(Errno::INVAL))));
+            }
+            match p1.table.theirs(fd as u32) {
+                Some(theirs) if theirs.kind != Kind::Opened && theirs.kind != Kind::Directory => {
+                    // Not the host's descriptor: O_NONBLOCK is of the open file, which other processes share. APPEND means nothing to a
+                    // stream. That each write is on the disk before it returns, nothing here can promise.
+                    let set = match flags & SYNC {
+                        0 => {
+                            theirs.flags = flags as u16;
+                            Ok(())
+                        }
+                        _ => Err(Errno::INVAL),
+                    };
+                    p1.count("fd_fdstat_set_flags");
+                    number(set)
+                }
+                Some(&mut Theirs { number: theirs, .. }) => {
+                    // As fcntl(2) has it, these do not change; wasmtime-wasi refuses also those that the file has.
+                    let has = match flags & SYNC {
+                        0 => 0,
+                        _ => p1.sync_flags(theirs).await?,
+                    };
+                    let flags = if flags & SYNC == has { flags & !SYNC } else { flags } as i32;
+                    wasi::fd_fdstat_set_flags(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs as i32, flags)?
+                }
+                None => {
+                    p1.count("fd_fdstat_set_flags");
+                    number(p1.table.socket(fd as u32).and_then(|socket| match flags & SYNC {
+                        0 => {
+                            socket.nonblocking = flags & NONBLOCK != 0;
+                            Ok(())
+                        }
+                        _ => Err(Errno::INVAL),
+                    }))
+                }
             }
         }
 
@@ -204,43 +273,73 @@ fn ours<T: Send + 'static>(
                 // wasi-libc asks from 3 on until EBADF, and passes over what is no directory only if the call succeeds
                 // (libc-bottom-half/sources/preopens.c); so does Go's runtime.
                 // One that was closed does not end the walk either.
-                None if p1.table.is_preopened(fd as u32) && has_directories(p1)? => {
+                None if p1.table.is_preopened(fd as u32) && p1.table.has_directories() => {
                     number(memory::write(memory, out as u32, [1, 0, 0, 0, 0, 0, 0, 0]))
                 }
                 None => Errno::BADF.0.into(),
             }
         }
 
-        fn fd_renumber(memory, p1, from, to) {
-            match both(p1, "fd_renumber", from, to, Errno::NOTSUP) {
-                Ok((from, to)) => {
-                    let errno = wasi::fd_renumber(&mut p1.wasi, &mut GuestMemory::Unshared(memory), from, to).await?;
-                    // `to` is closed, and `from` has its number.
-                    p1.files = p1.files.saturating_sub(usize::from(errno == 0 && from != to));
-                    errno
-                }
+        // The number alone moves: what has it stays where it is, here or with wasmtime-wasi.
+        fn fd_renumber(_memory, p1, from, to) {
+            p1.count("fd_renumber");
+            let (from, to) = (from as u32, to as u32);
+            let open = p1.table.check_open(from).and_then(|()| p1.table.check_open(to));
+            match open {
                 Err(errno) => number(Err(errno)),
+                Ok(()) if from == to => 0,
+                Ok(()) => {
+                    let closed = p1.table.theirs(to).copied();
+                    p1.table.renumber(from, to);
+                    match closed {
+                        Some(theirs) => number(p1.close_theirs(theirs.number).await?),
+                        None => 0,
+                    }
+                }
+            }
+        }
+
+        fn random_get(memory, p1, buf, len) {
+            p1.count("random_get");
+            match memory::range(memory, buf as u32, len as u32 as usize) {
+                Err(errno) => number(Err(errno)),
+                Ok(range) => {
+                    // wasmtime-wasi makes all of it before it copies any, and traps beyond 64 MiB.
+                    for piece in memory[range].chunks_mut(RANDOM) {
+                        p1.fill_random(piece)?;
+                        if piece.len() == RANDOM {
+                            tokio::task::yield_now().await; // That the run can be stopped.
+                        }
+                    }
+                    0
+                }
+            }
+        }
+
+        fn path_unlink_file(memory, p1, fd, path, len) {
+            match theirs(p1, "path_unlink_file", fd) {
+                // The one path that wasmtime-wasi 48.0.8 copies whatever its length (p1.rs).
+                Some(_) if len as u32 > PATH => number(Err(Errno::NAMETOOLONG)),
+                Some(fd) => {
+                    let memory = &mut GuestMemory::Unshared(memory);
+                    wasi::path_unlink_file(&mut p1.wasi, memory, fd, path, len).await?
+                }
+                None => refused(p1, fd, Errno::NOTDIR),
             }
         }
     }
+
+    // wasmtime-wasi traps on 126 and more, where a process may end with any of 0 to 255.
+    linker.func_wrap(MODULE, "proc_exit", move |mut caller: Caller<'_, T>, code: i32| -> wasmtime::Result<()> {
+        get(caller.data_mut()).count("proc_exit");
+        Err(I32Exit(code).into())
+    })?;
     Ok(())
 }
 
-/// Whether wasmtime-wasi has a pre-opened directory, which would be its first descriptor that is no standard stream.
-fn has_directories(p1: &mut Wasip1) -> wasmtime::Result<bool> {
-    // The trait's function, not the one of the program's call: that would be counted as one.
-    match p1.wasi.fd_prestat_get(&mut GuestMemory::Unshared(&mut []), 3.into()) {
-        Ok(_) => Ok(true),
-        Err(error) => error.downcast().map(|_| false),
-    }
-}
-
-/// The socket of this number, for a call that only sockets answer.
-fn socket(p1: &mut Wasip1, fd: u32) -> Result<&mut Socket, Errno> {
-    if let Owner::Wasi(fd) = p1.table.owner(fd) {
-        return Err(p1.not_a_socket(fd));
-    }
-    p1.table.socket(fd)
+/// The standard stream of this kind that has this number.
+fn stream(p1: &mut Wasip1, fd: i32, kind: Kind) -> Option<Theirs> {
+    p1.table.theirs(fd as u32).copied().filter(|theirs| theirs.kind == kind)
 }
 
 /// The numbers that wasmtime-wasi has for two descriptors; `errno` if one of them is an open socket's.
@@ -303,7 +402,6 @@ fn shifted<T: Send + 'static>(
             or NOTDIR;
         fn path_readlink(fd, path: i32, path_len: i32, buf: i32, len: i32, out: i32).await or NOTDIR;
         fn path_remove_directory(fd, path: i32, len: i32).await or NOTDIR;
-        fn path_unlink_file(fd, path: i32, len: i32).await or NOTDIR;
     }
 
     // These name a second descriptor, or write one.
@@ -349,8 +447,10 @@ fn shifted<T: Send + 'static>(
             let (memory, p1) = parts(&mut caller, get)?;
             let (fd, lookup, path, len, open, base, inheriting, flags, out) = args;
             let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
-            if p1.files >= p1.most_files {
-                return Ok(number(Err(Errno::NFILE)));
+            // Before it is opened, so that no file is open that has no number.
+            if let Err(errno) = memory::range(memory, out as u32, 4).and_then(|_| p1.table.check_file_room()) {
+                p1.count("path_open");
+                return Ok(number(Err(errno)));
             }
             let guest = &mut GuestMemory::Unshared(memory);
             let errno =
@@ -358,9 +458,8 @@ fn shifted<T: Send + 'static>(
             if errno != 0 {
                 return Ok(errno);
             }
-            p1.files += 1;
             let opened = memory::read(memory, out as u32).map(u32::from_le_bytes);
-            Ok(number(opened.and_then(|fd| memory::write(memory, out as u32, (fd + p1.table.shift()).to_le_bytes()))))
+            Ok(number(opened.and_then(|fd| memory::write(memory, out as u32, p1.table.opened(fd).to_le_bytes()))))
         })
     })?;
     Ok(())
@@ -373,7 +472,7 @@ fn refused(p1: &mut Wasip1, fd: i32, errno: Errno) -> i32 {
 
 async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u32) -> Result<(), Errno> {
     memory::range(memory, out, 4)?;
-    socket(p1, fd)?;
+    p1.table.socket(fd)?;
     // Before the system is asked, so that no connection is taken and lost.
     p1.table.check_room()?;
     let stream = loop {
@@ -402,7 +501,7 @@ async fn receive(
     flags: u32,
     results: &[(u32, usize)],
 ) -> Result<u32, Errno> {
-    let socket = socket(p1, fd)?;
+    let socket = p1.table.socket(fd)?;
     for &(at, len) in results {
         memory::range(memory, at, len)?;
     }
@@ -443,7 +542,7 @@ async fn receive(
 }
 
 async fn send(memory: &mut [u8], p1: &mut Wasip1, fd: u32, bufs: u32, count: u32, out: u32) -> Result<(), Errno> {
-    let socket = socket(p1, fd)?;
+    let socket = p1.table.socket(fd)?;
     memory::range(memory, out, 4)?;
     let sent = gather(memory, socket, bufs, count).await?;
     memory::write(memory, out, sent.to_le_bytes())

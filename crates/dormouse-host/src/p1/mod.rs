@@ -29,6 +29,7 @@
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   one socket, and its readiness
 //!   others.rs   what wasmtime-wasi waits for           hub.rs      where marks and the wait meet
+//!   stdio.rs    standard streams that do not block
 //!   contrary.rs what other hosts answer, for tests
 //! ```
 
@@ -40,19 +41,18 @@ mod memory;
 mod others;
 mod poll;
 mod socket;
+mod stdio;
 mod table;
 
 use std::fmt;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
 
-use tokio::time::Instant;
 use wasmtime::{InstancePre, Linker, Module};
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p1::types::{Clockid, Sdflags};
+use wasmtime_wasi::p1::types::Clockid;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
-use wiggle::GuestMemory;
+use wiggle::{GuestMemory, GuestPtr};
 
 pub use link::add_to_linker;
 
@@ -71,12 +71,10 @@ pub struct Wasip1 {
     wasi: WasiP1Ctx,
     table: Table,
     scratch: poll::Scratch,
-    /// How many files the program has opened, and how many it may have open.
-    files: usize,
-    most_files: usize,
     trace: Option<Trace>,
     /// Answers as other hosts do, which is for tests.
     contrary: Option<Contrary>,
+    own_stdin: bool,
 }
 
 impl Wasip1 {
@@ -86,10 +84,9 @@ impl Wasip1 {
             wasi,
             table: Table::new(),
             scratch: poll::Scratch::default(),
-            files: 0,
-            most_files: usize::MAX,
             trace: None,
             contrary: None,
+            own_stdin: false,
         }
     }
 
@@ -117,10 +114,15 @@ impl Wasip1 {
         self.table.set_most(most);
     }
 
-    /// Bounds the files and directories that the program may have opened at a time: beyond that, `path_open` fails with ENFILE.
-    /// Without a call of this, the system's limits are all.
+    /// Bounds the files and directories that the program may have open at a time, beside those that it is given: beyond that, opening
+    /// one fails with ENFILE. Without this they are 65 536.
     pub fn max_files(&mut self, most: usize) {
-        self.most_files = most;
+        self.table.set_most_files(most);
+    }
+
+    /// Standard input is this process's own: what poll(2) says of that is true of the program's.
+    pub(crate) fn set_own_stdin(&mut self, own: bool) {
+        self.own_stdin = own;
     }
 
     /// Counts the calls that sockets answer; the others have spans.
@@ -147,28 +149,44 @@ impl Wasip1 {
         }
     }
 
-    /// When a clock's subscription is due.
-    fn when(&mut self, id: u32, timeout: u64, absolute: bool) -> wasmtime::Result<Result<Instant, Errno>> {
-        let passed = match (id, absolute) {
-            (MONOTONIC | REALTIME, false) => 0,
-            (MONOTONIC, true) => self.now(Clockid::Monotonic)?,
-            (REALTIME, true) => self.now(Clockid::Realtime)?,
-            _ => return Ok(Err(Errno::INVAL)),
-        };
-        let left = Duration::from_nanos(timeout.saturating_sub(passed));
-        // Read after the clock above, so that no event comes early. Some decades are for ever.
-        let now = Instant::now();
-        Ok(Ok(now.checked_add(left).unwrap_or(now + Duration::from_secs(1 << 30))))
+    /// Learns which descriptors wasmtime-wasi has.
+    fn begin(&mut self) -> wasmtime::Result<()> {
+        let mut directories = 0;
+        // The trait's functions here and below, not the ones of the program's calls: those would be counted as such.
+        loop {
+            match self.wasi.fd_prestat_get(&mut GuestMemory::Unshared(&mut []), (3 + directories).into()) {
+                Ok(_) => directories += 1,
+                Err(error) => {
+                    error.downcast()?;
+                    break;
+                }
+            }
+        }
+        self.table.begin(directories);
+        Ok(())
     }
 
-    /// What wasmtime-wasi says to a call for sockets on one of its descriptors: ENOTSOCK, or EBADF if it is not open.
-    fn not_a_socket(&mut self, fd: u32) -> Errno {
-        // The trait's function, not the one of the program's call: that would be counted as one.
-        let said = self.wasi.sock_shutdown(&mut GuestMemory::Unshared(&mut []), fd.into(), Sdflags::empty());
-        match said.map_err(|error| error.downcast()) {
-            Err(Ok(errno)) => Errno(errno as u16),
-            _ => Errno::NOTSOCK,
+    /// Closes a descriptor of wasmtime-wasi.
+    async fn close_theirs(&mut self, fd: u32) -> wasmtime::Result<Result<(), Errno>> {
+        let closed = self.wasi.fd_close(&mut GuestMemory::Unshared(&mut []), fd.into()).await;
+        match closed {
+            Ok(()) => Ok(Ok(())),
+            Err(error) => error.downcast().map(|errno| Err(Errno(errno as u16))),
         }
+    }
+
+    /// Which of the flags of synchronous writes a file has; none if it does not say.
+    async fn sync_flags(&mut self, fd: u32) -> wasmtime::Result<u32> {
+        match self.wasi.fd_fdstat_get(&mut GuestMemory::Unshared(&mut []), fd.into()).await {
+            Ok(stat) => Ok(u32::from(u16::from(stat.fs_flags)) & link::SYNC),
+            Err(error) => error.downcast().map(|_| 0),
+        }
+    }
+
+    fn fill_random(&mut self, piece: &mut [u8]) -> wasmtime::Result<()> {
+        let len = piece.len() as u32;
+        let filled = self.wasi.random_get(&mut GuestMemory::Unshared(piece), GuestPtr::new(0), len);
+        filled.or_else(|error| error.downcast().map(|_| ()))
     }
 
     /// What the program would read from its clock, which wasmtime-wasi keeps.

@@ -6,10 +6,13 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::errno::Errno;
-use super::memory::{long, word};
+use super::memory::long;
 
 pub(super) const SUBSCRIPTION: usize = 48;
 pub(super) const EVENT: usize = 32;
+/// Types of subscriptions.
+pub(super) const READ: u8 = 1;
+pub(super) const WRITE: u8 = 2;
 
 /// What is said of a subscription.
 #[derive(Clone, Copy, Default)]
@@ -34,6 +37,22 @@ const NO_WAIT: [u8; SUBSCRIPTION] = {
     clock
 };
 
+/// Whether wasmtime-wasi's descriptor of this number is ready now, for [`READ`] or for [`WRITE`]. An error counts: the call that follows
+/// tells it.
+pub(super) async fn is_ready(ctx: &mut WasiP1Ctx, number: u32, side: u8) -> wasmtime::Result<bool> {
+    let mut memory = [0; 2 * (SUBSCRIPTION + EVENT)];
+    memory[8] = side;
+    memory[16..20].copy_from_slice(&number.to_le_bytes());
+    memory[SUBSCRIPTION..2 * SUBSCRIPTION].copy_from_slice(&NO_WAIT);
+    let events = 2 * SUBSCRIPTION;
+    let guest = &mut GuestMemory::Unshared(&mut memory);
+    let fired = match ctx.poll_oneoff(guest, GuestPtr::new(0), GuestPtr::new(events as u32), 2).await {
+        Ok(fired) => fired as usize,
+        Err(error) => return error.downcast().map(|_| true),
+    };
+    Ok(memory[events..].chunks_exact(EVENT).take(fired).any(|event| event[10] == side))
+}
+
 /// Kept between calls, so that none of them allocates.
 #[derive(Default)]
 pub(super) struct Others {
@@ -46,22 +65,24 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// Takes copies of those of the subscriptions that are wasmtime-wasi's.
-    pub(super) fn copy(&mut self, asked: &[u8], indices: &[u32], shift: u32) {
+    /// Forgets the subscriptions of the call before.
+    pub(super) fn clear(&mut self) {
         self.copies.clear();
         self.told.clear();
-        for &index in indices {
-            let at = index as usize * SUBSCRIPTION;
-            let start = self.copies.len();
-            self.copies.extend_from_slice(&asked[at..at + SUBSCRIPTION]);
-            let copy = &mut self.copies[start..];
-            let fd = match word(copy, 16) {
-                fd @ 0..super::table::FIRST => fd,
-                fd => fd - shift,
-            };
-            copy[..8].copy_from_slice(&u64::from(index).to_le_bytes());
-            copy[16..20].copy_from_slice(&fd.to_le_bytes());
-        }
+    }
+
+    /// How many copies there are.
+    pub(super) fn len(&self) -> usize {
+        self.copies.len() / SUBSCRIPTION
+    }
+
+    /// Takes a copy of a subscription, the one with this index, to wasmtime-wasi's descriptor of this number.
+    pub(super) fn push(&mut self, subscription: &[u8], index: u32, number: u32) {
+        let start = self.copies.len();
+        self.copies.extend_from_slice(subscription);
+        let copy = &mut self.copies[start..];
+        copy[..8].copy_from_slice(&u64::from(index).to_le_bytes());
+        copy[16..20].copy_from_slice(&number.to_le_bytes());
     }
 
     /// What is said of a subscription, if anything.

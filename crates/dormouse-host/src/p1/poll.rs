@@ -8,28 +8,28 @@ use std::future::poll_fn;
 use std::ops::Range;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use wasmtime_wasi::p1::types::Clockid;
 
-use super::Wasip1;
 use super::contrary::Answer;
 use super::errno::Errno;
 use super::memory::{self, long, word};
-use super::others::{EVENT, Others, SUBSCRIPTION, Told};
+use super::others::{EVENT, Others, READ, SUBSCRIPTION, Told, WRITE};
 use super::socket::Side;
 use super::table::{Owner, Table};
+use super::{MONOTONIC, REALTIME, Wasip1};
 
 const CLOCK: u8 = 0;
-const READ: u8 = 1;
-const WRITE: u8 = 2;
 const HANGUP: u16 = 1;
 const ABSOLUTE: u16 = 1;
 
-/// How many of the subscriptions of one call may be wasmtime-wasi's, which takes copies; those of sockets take none.
+/// How many of the subscriptions of one call may be wasmtime-wasi's, which takes copies. Those of sockets and clocks take none, and so
+/// there may be as many as there is memory for: more than this of standard streams and files is ENOMEM.
 const MOST_OTHERS: usize = 1 << 16;
-
-/// How many may be clocks, of which the time is kept.
-const MOST_CLOCKS: usize = 1 << 16;
+/// How many there may be if the events lie over the subscriptions, which are copied then.
+const MOST_OVERLAID: usize = 1 << 16;
 
 /// What one subscription asks for.
 enum Asks {
@@ -54,11 +54,55 @@ fn decode(subscription: &[u8]) -> Asks {
 /// What is kept between calls, so that none of them allocates.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// When each of the clocks is due, by index of the subscription.
-    clocks: Vec<(u32, Instant)>,
-    /// Which subscriptions are wasmtime-wasi's.
-    theirs: Vec<u32>,
+    clocks: Clocks,
     others: Others,
+}
+
+/// When clocks are due: what they showed when the call began. So any number of them takes no memory, and the second pass finds the
+/// same as the first.
+#[derive(Default)]
+struct Clocks {
+    /// Relative time, and absolute time of either clock: what it was, and tokio's time then. Each is read once, and only if it is
+    /// asked for.
+    begun: [Option<(u64, Instant)>; 3],
+}
+
+impl Clocks {
+    const RELATIVE: usize = 0;
+    const MONOTONIC: usize = 1;
+    const REALTIME: usize = 2;
+
+    fn which(id: u32, absolute: bool) -> Result<usize, Errno> {
+        match (id, absolute) {
+            (MONOTONIC | REALTIME, false) => Ok(Clocks::RELATIVE),
+            (MONOTONIC, true) => Ok(Clocks::MONOTONIC),
+            (REALTIME, true) => Ok(Clocks::REALTIME),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    /// When a subscription is due, in the first pass.
+    fn begin(&mut self, p1: &mut Wasip1, id: u32, timeout: u64, absolute: bool) -> wasmtime::Result<Option<Instant>> {
+        let Ok(which) = Clocks::which(id, absolute) else { return Ok(None) };
+        if self.begun[which].is_none() {
+            let passed = match which {
+                Clocks::RELATIVE => 0,
+                Clocks::MONOTONIC => p1.now(Clockid::Monotonic)?,
+                _ => p1.now(Clockid::Realtime)?,
+            };
+            // Read after the clock, so that no event comes early.
+            self.begun[which] = Some((passed, Instant::now()));
+        }
+        Ok(self.due(id, timeout, absolute).ok())
+    }
+
+    /// When a subscription is due that the first pass has seen.
+    fn due(&self, id: u32, timeout: u64, absolute: bool) -> Result<Instant, Errno> {
+        let (passed, then) = self.begun[Clocks::which(id, absolute)?].ok_or(Errno::INVAL)?;
+        let left = Duration::from_nanos(timeout.saturating_sub(passed));
+        // Some decades are for ever.
+        Ok(then.checked_add(left).unwrap_or(then + Duration::from_secs(1 << 30)))
+    }
 }
 
 /// Waits, and tells how many events it has written to `events`.
@@ -92,33 +136,31 @@ async fn poll(
         Ok(ranges) => ranges,
         Err(errno) => return Ok(Err(errno)),
     };
-    // The array is the program's, which does nothing meanwhile; the events may lie over it.
-    if asked.start < out.end && out.start < asked.end {
-        return Ok(Err(Errno::INVAL));
+    // The array is the program's, which does nothing meanwhile. The events may lie over it, as on other hosts: then the second pass
+    // reads a copy.
+    let overlaid = asked.start < out.end && out.start < asked.end;
+    if overlaid && count as usize > MOST_OVERLAID {
+        return Ok(Err(Errno::NOMEM));
     }
 
     // First pass: clocks, what is not ours, and whether anything is ready.
-    scratch.clocks.clear();
-    scratch.theirs.clear();
+    scratch.clocks = Clocks::default();
+    scratch.others.clear();
     let mut due: Option<Instant> = None;
     let (mut ready, mut absolute_time) = (false, false);
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
         match decode(subscription) {
-            Asks::Clock { id, timeout, absolute } => match p1.when(id, timeout, absolute)? {
-                Ok(when) => {
+            Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
+                Some(when) => {
                     absolute_time |= absolute;
-                    if scratch.clocks.len() == MOST_CLOCKS {
-                        return Ok(Err(Errno::NOMEM));
-                    }
-                    scratch.clocks.push((index as u32, when));
                     due = Some(due.map_or(when, |due| due.min(when)));
                 }
-                Err(_) => ready = true,
+                None => ready = true,
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
                 Owner::Socket(socket) => ready |= socket.is_ready(side).unwrap_or(true),
-                Owner::Wasi(_) if scratch.theirs.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
-                Owner::Wasi(_) => scratch.theirs.push(index as u32),
+                Owner::Wasi(_) if scratch.others.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
+                Owner::Wasi(number) => scratch.others.push(subscription, index as u32, number),
                 Owner::Closed => ready = true,
             },
             Asks::Nonsense => ready = true,
@@ -143,7 +185,6 @@ async fn poll(
         Answer::True | Answer::AllReady => ready |= answer == Answer::AllReady,
     }
 
-    scratch.others.copy(&guest[asked.clone()], &scratch.theirs, p1.table.shift());
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
     let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());
     loop {
@@ -158,7 +199,11 @@ async fn poll(
         if at_once {
             scratch.others.look(&mut p1.wasi).await?;
         }
-        let told = tell(p1, scratch, guest, &asked, &out, answer);
+        let subscriptions = match overlaid {
+            true => Asked::Copied(guest[asked.clone()].to_vec()),
+            false => Asked::There(&asked),
+        };
+        let told = tell(p1, scratch, guest, &subscriptions, &out, answer);
         if told > 0 {
             return Ok(Ok(told));
         }
@@ -167,28 +212,34 @@ async fn poll(
     }
 }
 
+/// Where the second pass reads the subscriptions.
+enum Asked<'a> {
+    /// In the program's memory, where no event is written.
+    There(&'a Range<usize>),
+    Copied(Vec<u8>),
+}
+
 /// The second pass: writes the events, and tells how many.
 fn tell(
     p1: &mut Wasip1,
     scratch: &Scratch,
     guest: &mut [u8],
-    asked: &Range<usize>,
+    asked: &Asked<'_>,
     out: &Range<usize>,
     answer: Answer,
 ) -> u32 {
     let now = Instant::now();
     let mut written = 0;
-    let mut clocks = scratch.clocks.iter();
-    for (index, at) in asked.clone().step_by(SUBSCRIPTION).enumerate() {
-        let subscription = &guest[at..at + SUBSCRIPTION];
+    for index in 0..out.len() / EVENT {
+        let subscription = match asked {
+            Asked::There(asked) => &guest[asked.start + index * SUBSCRIPTION..][..SUBSCRIPTION],
+            Asked::Copied(copy) => &copy[index * SUBSCRIPTION..][..SUBSCRIPTION],
+        };
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
         let told = match decode(subscription) {
-            Asks::Clock { .. } => match clocks.as_slice().first() {
-                Some(&(of, when)) if of as usize == index => {
-                    clocks.next();
-                    (when <= now).then_some(Told::default())
-                }
-                _ => Some(Told::error(Errno::INVAL)),
+            Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
+                Ok(when) => (when <= now).then_some(Told::default()),
+                Err(errno) => Some(Told::error(errno)),
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
                 Owner::Socket(socket) => match socket.is_ready(side) {

@@ -1,5 +1,6 @@
 //! Files and directories beside sockets.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -114,7 +115,7 @@ fn files_and_sockets_are_polled_together() {
 }
 
 #[test]
-fn a_file_takes_another_files_number_and_no_sockets() {
+fn a_file_takes_the_number_of_a_file_or_of_a_socket() {
     let (mut guest, _) = guest("renumbered");
     let one = open(&mut guest, 5, "f").unwrap();
     let other = open(&mut guest, 5, "f").unwrap();
@@ -122,12 +123,158 @@ fn a_file_takes_another_files_number_and_no_sockets() {
     assert_eq!(guest.call("fd_renumber", &[one, other]), 0);
     assert_eq!(read(&mut guest, other), b"file");
     assert_eq!(guest.call("fd_close", &[one]), BADF);
-    for (from, to) in [(3, other), (other, 3), (3, 4)] {
-        assert_eq!(guest.call("fd_renumber", &[from, to]), NOTSUP);
+    // A socket's number, too, and a socket a file's: the one that had it is closed.
+    assert_eq!(guest.call("fd_renumber", &[other, 3]), 0);
+    assert_eq!((guest.accept(3, 0), guest.accept(other as u32, 0)), (Err(NOTSOCK), Err(BADF)));
+    assert_eq!(guest.call("fd_seek", &[3, 0, 0, 0]), 0);
+    assert_eq!(read(&mut guest, 3), b"of the file");
+    assert_eq!(guest.call("fd_renumber", &[4, 0]), 0);
+    assert_eq!(guest.accept(0, 0), Err(AGAIN), "the listener");
+    assert_eq!(guest.call("fd_renumber", &[3, 4]), BADF);
+}
+
+#[test]
+fn a_file_has_the_number_of_a_closed_stream_and_is_nothing_else() {
+    let (mut guest, dir) = guest("standard");
+    assert_eq!(guest.close(0), 0);
+    let file = open(&mut guest, 5, "f").unwrap();
+    assert_eq!(file, 0, "the lowest that is closed");
+    assert_eq!(read(&mut guest, file), b"of the file");
+    assert_eq!(guest.accept(3, NONBLOCK), Err(AGAIN), "the listener has its own");
+    assert_eq!(guest.poll(&[Sub::Write(0), Sub::Read(3), NEVER]), fired(&[0]));
+    assert_eq!((guest.close(3), guest.close(1), guest.close(0)), (0, 0, 0));
+    let files = [(); 3].map(|()| open(&mut guest, 5, "f").unwrap());
+    assert_eq!(files, [0, 1, 7], "a listener's number stays closed");
+    guest.write(BUFFER, b"to 1");
+    guest.buffers(&[4]);
+    assert_eq!(guest.call("fd_write", &[1, 256, 1, 0]), 0);
+    assert_eq!(fs::read(dir.join("f")).unwrap(), b"to 1he file");
+}
+
+/// What a number is, to the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Is {
+    Listener,
+    Connection(u8),
+    /// With an offset by which it is told from the others.
+    File(i64),
+    Stream,
+    Directory,
+}
+
+/// Random sequences of opening, accepting, closing and renumbering: each number is what a map says it is.
+#[test]
+fn a_number_is_one_descriptor() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    let (_, dir) = guest("model");
+    for _ in 0..20 {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.preopened_dir(&dir, "/a", FsPerms::ReadWrite).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut guest = Guest::new(&mut wasi, |p1| assert_eq!(p1.listener(listener).unwrap(), 3));
+        let mut model: BTreeMap<i64, Is> =
+            [(0, Is::Stream), (1, Is::Stream), (2, Is::Stream), (3, Is::Listener), (4, Is::Directory)].into();
+        let (mut peers, mut made) = (Vec::new(), 0);
+        for _ in 0..60 {
+            let of = |model: &BTreeMap<i64, Is>, is| model.iter().find(|(_, what)| **what == is).map(|(fd, _)| *fd);
+            let mut any = || *model.keys().nth(random(model.len().max(1))).unwrap_or(&77);
+            let (one, other) = (any(), any());
+            made += 1;
+            match random(6) {
+                0 | 1 => {
+                    let Some(directory) = of(&model, Is::Directory) else { continue };
+                    let fd = open(&mut guest, directory, "f").unwrap();
+                    assert_eq!(guest.call("fd_seek", &[fd, made, 0, 0]), 0);
+                    assert_eq!(model.insert(fd, Is::File(made)), None, "{fd} is another's");
+                }
+                2 | 3 => {
+                    let Some(listener) = of(&model, Is::Listener) else { continue };
+                    let peer = TcpStream::connect(addr).unwrap();
+                    say(&peer, &[made as u8]);
+                    peers.push(peer);
+                    let fd = guest.accept(listener as u32, NONBLOCK).unwrap();
+                    assert_eq!(model.insert(fd.into(), Is::Connection(made as u8)), None, "{fd} is another's");
+                }
+                4 => {
+                    assert_eq!(guest.close(one as u32), if model.remove(&one).is_some() { 0 } else { BADF });
+                }
+                _ => {
+                    let both = model.contains_key(&one) && model.contains_key(&other);
+                    assert_eq!(guest.call("fd_renumber", &[one, other]), if both { 0 } else { BADF });
+                    if both && one != other {
+                        let moved = model.remove(&one).unwrap();
+                        model.insert(other, moved);
+                        assert_eq!(guest.close(one as u32), BADF);
+                    }
+                }
+            }
+            for (&fd, &is) in &model {
+                let seen = match guest.call("fd_seek", &[fd, 0, 1, 0]) {
+                    0 => Is::File(guest.word(0).into()),
+                    SPIPE => match guest.recv_as(fd as u32, &[1], PEEK) {
+                        Ok(bytes) => Is::Connection(bytes[0]),
+                        Err(NOTSOCK) => Is::Stream,
+                        errno => {
+                            assert_eq!(errno, Err(NOTCONN));
+                            Is::Listener
+                        }
+                    },
+                    _ => Is::Directory,
+                };
+                assert_eq!(seen, is, "{fd}");
+            }
+        }
     }
-    assert_eq!(guest.close(3), 0);
-    assert_eq!(guest.call("fd_renumber", &[other, 3]), BADF);
-    assert_eq!(guest.call("fd_close", &[other]), 0, "it is where it was");
+}
+
+#[test]
+fn files_are_bounded() {
+    let (_, dir) = guest("bounded");
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.preopened_dir(&dir, "/a", FsPerms::ReadWrite).unwrap();
+    let mut guest = Guest::new(&mut wasi, |p1| p1.max_files(2));
+    let one = open(&mut guest, 3, "f").unwrap();
+    open(&mut guest, 3, "f").unwrap();
+    assert_eq!(open(&mut guest, 3, "f"), Err(NFILE));
+    assert_eq!(guest.close(one as u32), 0);
+    assert_eq!(open(&mut guest, 3, "f"), Ok(one));
+    // A path that nothing has is not copied.
+    assert_eq!(guest.call("path_unlink_file", &[3, 0, (1 << 16) + 1]), 37);
+}
+
+#[test]
+fn standard_streams_have_flags() {
+    let (mut guest, _) = Guest::listening();
+    for fd in [0, 1, 2] {
+        assert_eq!(guest.flags(fd), 0);
+        for flags in [NONBLOCK, NONBLOCK | 1, 1, 0] {
+            assert_eq!(guest.set_flags(fd, flags), 0);
+            assert_eq!(guest.flags(fd), flags);
+        }
+        for flags in [2, 8, 16, 32, -1] {
+            assert_eq!(guest.set_flags(fd, flags), INVAL);
+        }
+    }
+    assert_eq!(guest.set_flags(9, NONBLOCK), BADF);
+    assert_eq!((guest.set_flags(3, -1), guest.set_flags(3, 16)), (INVAL, INVAL));
+}
+
+#[test]
+fn random_bytes_are_of_any_length() {
+    let (mut guest, _) = Guest::listening();
+    let len = 10 << 20;
+    assert_eq!(guest.call("random_get", &[BUFFER.into(), len]), 0);
+    let bytes = guest.read(BUFFER, len as usize);
+    assert!(bytes[bytes.len() - 64..].iter().any(|&byte| byte != 0));
+    assert_eq!(guest.call("random_get", &[BUFFER.into(), 0xffff_ffff]), FAULT);
+    assert_eq!(guest.call("random_get", &[BUFFER.into(), 0]), 0);
 }
 
 #[test]

@@ -22,7 +22,6 @@ pub const NOMEM: i32 = 48;
 pub const NOTCONN: i32 = 53;
 pub const NOTDIR: i32 = 54;
 pub const NOTSOCK: i32 = 57;
-pub const NOTSUP: i32 = 58;
 pub const PIPE: i32 = 64;
 pub const SPIPE: i32 = 70;
 pub const CONNRESET: i32 = 15;
@@ -75,6 +74,7 @@ const CALLS: &[(&str, &str)] = &[
     ("fd_allocate", "iII"),
     ("fd_pwrite", "iiiIi"),
     ("clock_time_get", "iIi"),
+    ("random_get", "ii"),
 ];
 
 /// The text of a module that imports every call and exports a function of the same name that makes it.
