@@ -27,6 +27,7 @@ fn wasm(body: &str) -> Vec<u8> {
           (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ-sizes (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_fdstat_set_flags" (func $set-flags (param i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
           (memory (export "memory") 1)
           (data (i32.const 1032) "\01") (data (i32.const 1040) "\03")
@@ -202,6 +203,39 @@ fn the_exit_code_of_the_program_is_the_exit_code() {
         let app = file("beyond", &wasm(&format!("(call $exit (i32.const {code}))")));
         assert_eq!(ended(dormouse(&[], app).output().unwrap()), (Some(shown), String::new()));
     }
+}
+
+#[test]
+fn a_reader_of_standard_output_that_has_gone_is_epipe() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let app = file("broken", &wasm("(call $print (i32.const 1024) (i32.const 4))"));
+    let mut child = dormouse(&[], app).stdout(writer).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(crate::guest::PIPE));
+}
+
+#[test]
+fn standard_input_that_does_not_block_says_so_and_is_waited_for() {
+    let read = "(i32.store (i32.const 32) (i32.const 3000)) (i32.store (i32.const 36) (i32.const 8))
+        (call $read (i32.const 0) (i32.const 32) (i32.const 1) (i32.const 40))";
+    let body = format!(
+        "(call $no (call $set-flags (i32.const 0) (i32.const 4)))
+         (call $no (i32.ne ({read_call}) (i32.const 6)))
+         (call $print (i32.const 1032) (i32.const 1))
+         (call $no (call $poll (i32.const 1072) (i32.const 2048) (i32.const 1) (i32.const 28)))
+         (call $no ({read_call}))
+         (call $print (i32.const 3000) (i32.load (i32.const 40)))",
+        read_call = format!("block (result i32) {read}"),
+    );
+    let mut child = dormouse(&[], file("nonblocking", &wasm(&body))).stdin(Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut one = [0];
+    out.read_exact(&mut one).unwrap();
+    assert_eq!(one, [1], "it was EAGAIN");
+    child.stdin.as_ref().unwrap().write_all(b"come").unwrap();
+    let mut rest = Vec::new();
+    out.read_to_end(&mut rest).unwrap();
+    assert_eq!((child.wait().unwrap().code(), rest), (Some(0), b"come".to_vec()));
 }
 
 #[test]
