@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     Goroot(GorootArgs),
 }
 
@@ -362,7 +362,7 @@ mod tests {
     fn run(args: &[&str]) -> RunArgs {
         let all = ["dormouse", "run"].iter().chain(args);
         match parse_from(all) {
-            Ok(Command::Run(args)) => args,
+            Ok(Command::Run(args)) => *args,
             other => panic!("{other:?}"),
         }
     }

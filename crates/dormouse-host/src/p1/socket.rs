@@ -327,7 +327,7 @@ fn is_at_mark(stream: &TcpStream) -> bool {
     const AT_MARK: Opcode = rustix::ioctl::opcode::read::<i32>(b's', 7);
     // SAFETY: the request writes one int, for which there is room, and keeps no pointer.
     let asked = unsafe { ioctl(stream, Getter::<AT_MARK, i32>::new()) };
-    asked.map_or(true, |at_mark| at_mark != 0)
+    asked != Ok(0)
 }
 
 fn stream_of(inner: &Inner) -> io::Result<&TcpStream> {
