@@ -280,7 +280,10 @@ pub async fn by_number() {
     assert_eq!(near.read(&mut [0; 1]).await.unwrap(), 0, "it was closed, once");
     assert_eq!(TcpStream::from_fd(ACCEPTED).unwrap_err().kind(), expected(ErrorKind::NotFound));
     let (mut near, far) = pair().await;
-    assert_eq!(TcpStream::from_fd(ACCEPTED).unwrap_err().kind(), expected(ErrorKind::InvalidInput));
+    // Our runner gives no number again at once.
+    for (fd, kind) in [(ACCEPTED, ErrorKind::NotFound), (ACCEPTED + 1, ErrorKind::InvalidInput)] {
+        assert_eq!(TcpStream::from_fd(fd).unwrap_err().kind(), expected(kind), "{fd}");
+    }
     far.write(b"its own").await.unwrap();
     let mut heard = [0; 7];
     near.read_exact(&mut heard).await.unwrap();
