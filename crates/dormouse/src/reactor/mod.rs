@@ -168,6 +168,11 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// The operation for which [`poll_budget`](Self::poll_budget) was ready parks: it has done nothing.
+    pub(crate) fn give_back(&self) {
+        self.budget.give_back();
+    }
+
     /// An operation of the running task has moved so many bytes.
     pub(crate) fn spend(&self, bytes: usize) {
         self.budget.spend(bytes);
