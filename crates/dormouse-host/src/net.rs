@@ -114,6 +114,26 @@ impl Refusals {
 
     fn line(&self, text: &str) {
         // A refusal that cannot be said is still a refusal.
-        let _ = self.stderr.write_all(format!("dormouse: {text}\n").as_bytes());
+        self.stderr.say(&format!("dormouse: {text}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write as _};
+
+    use super::*;
+    use crate::stdio::Output;
+
+    #[test]
+    fn a_refusal_waits_for_no_reader() {
+        let (_reader, mut writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while writer.write(&[b'x'; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(&writer, false).unwrap();
+        let stderr = Sink::new(Output::Inherit, &writer).unwrap();
+        let net = Net::new(Policy::default(), 1, stderr);
+        assert_eq!(net.open_tcp(), Err(NoSocket::Denied));
+        net.say_full();
     }
 }

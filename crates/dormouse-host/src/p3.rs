@@ -167,8 +167,11 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         state.count("wasi:sockets/types.[resource-drop]tcp-socket");
         let mut sockets = state.sockets();
         let listened = HostTcpSocket::get_is_listening(&mut sockets, Resource::new_borrow(rep))?;
+        // An error of accept is a socket without a descriptor, which was never counted (wasmtime-wasi 48.0.8, sockets/tcp.rs,
+        // `poll_accept`); so is one whose connect has failed, which was. Each call about the descriptor fails then.
+        let has_descriptor = sockets.get_keep_alive_enabled(Resource::new_borrow(rep)).is_ok();
         HostTcpSocket::drop(&mut sockets, Resource::new_own(rep))?;
-        state.closed_socket(listened);
+        state.closed_socket(listened || !has_descriptor);
         Ok(())
     })?;
     types.resource("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {

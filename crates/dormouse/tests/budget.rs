@@ -112,6 +112,35 @@ fn the_future_that_is_polled_last_gets_its_part() {
     });
 }
 
+/// What parks has done nothing: a task that polls more such operations than it has units sleeps all the same.
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+#[test]
+fn a_task_sleeps_however_many_operations_it_waits_for() {
+    for futures in [1, 128, 129, 1000] {
+        let polls = block_on(async {
+            let socket = Rc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+            let receives = (0..futures).map(|_| {
+                let socket = Rc::clone(&socket);
+                let receive = async move { drop(socket.recv(&mut [0; 9]).await) };
+                Box::pin(receive) as Pin<Box<dyn Future<Output = ()>>>
+            });
+            let mut all = Box::pin(join_all(receives.collect()));
+            let polls = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&polls);
+            let waits = spawn(poll_fn(move |cx| {
+                counted.set(counted.get() + 1);
+                all.as_mut().poll(cx)
+            }));
+            for _ in 0..100 {
+                dormouse::task::yield_now().await;
+            }
+            waits.abort();
+            polls.get()
+        });
+        assert_eq!(polls, 1, "of a task that waits for {futures}");
+    }
+}
+
 /// One that moves much is more than one.
 #[cfg(not(target_family = "wasm"))] // where the host says how much one moves
 #[test]

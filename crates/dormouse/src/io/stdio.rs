@@ -166,13 +166,15 @@ impl Lines {
             return Poll::Ready(Err(error));
         }
         // A reader that is always fast enough must not keep this task running for ever.
+        let is_full = self.lines.get() >= FULL;
         if let Some(reactor) = Reactor::running() {
             ready!(reactor.poll_budget(cx));
-            if self.lines.get() < FULL {
-                reactor.spend(buf.len().min(FULL));
+            match is_full {
+                true => reactor.give_back(),
+                false => reactor.spend(buf.len().min(FULL)),
             }
         }
-        if self.lines.get() >= FULL {
+        if is_full {
             return self.wait(cx);
         }
         let taken = &buf[..buf.len().min(FULL)];

@@ -1,6 +1,7 @@
 //! The budget of a poll: how much a task may do until it has to let others run, and how much is done until the host has its turn.
 //!
-//! An operation is one unit, and one more for each [`BYTES_PER_UNIT`] that it has moved. The budget is the task's: however many futures
+//! An operation is one unit, and one more for each [`BYTES_PER_UNIT`] that it has moved. One that parks has done nothing and costs nothing:
+//! a task that polls more of them than there are units would be woken at once, for ever. The budget is the task's: however many futures
 //! it polls, and whatever polls them, it has [`UNITS_PER_POLL`] until the scheduler polls it again. What asks for more is *refused*:
 //! woken at once, and pending.
 //!
@@ -95,6 +96,11 @@ impl Budget {
             self.used.set(used + 1);
         }
         granted
+    }
+
+    /// The operation that took a unit parks.
+    pub(super) fn give_back(&self) {
+        self.used.set(self.used.get().saturating_sub(1));
     }
 
     /// An operation is refused.

@@ -212,7 +212,7 @@ impl Handle {
         loop {
             match self.reactor.next(self.key, side, *id) {
                 Next::Try => {}
-                Next::Park => return self.park(side, id, cx),
+                Next::Park => break,
                 Next::Expired => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             }
             let error = match self.with(&mut *op) {
@@ -224,10 +224,12 @@ impl Handle {
             };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => return self.park(side, id, cx),
+                io::ErrorKind::WouldBlock => break,
                 _ => return Poll::Ready(Err(error)),
             }
         }
+        self.reactor.give_back();
+        self.park(side, id, cx)
     }
 
     /// Ready only with an error.

@@ -168,6 +168,11 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// The operation for which [`poll_budget`](Self::poll_budget) was ready parks: it has done nothing.
+    pub(crate) fn give_back(&self) {
+        self.budget.give_back();
+    }
+
     /// An operation of the running task has moved so many bytes.
     pub(crate) fn spend(&self, bytes: usize) {
         self.budget.spend(bytes);
@@ -248,10 +253,7 @@ impl Reactor {
     fn remove_slot(&self, key: Key) -> Option<Slot> {
         let inner = &mut *self.inner.borrow_mut();
         inner.poller.remove(key);
-        // What was missing may be there again.
-        if let Some((until, _)) = &mut inner.pause {
-            *until = Instant::from_nanos(0);
-        }
+        inner.end_pause();
         match inner.slots.remove(key) {
             Some(Place::Handle(slot)) => {
                 inner.timers.cancel(slot.timer());
@@ -451,6 +453,8 @@ impl Reactor {
         inner.chores -= 1;
         inner.poller.remove(key);
         inner.slots.remove(key);
+        // It may have been a socket that could not be closed at once.
+        inner.end_pause();
     }
 
     /// Whether bytes that were written are still on their way.
@@ -462,6 +466,13 @@ impl Reactor {
 impl Inner {
     fn new(poller: Poller) -> Self {
         Inner { poller, slots: Arena::new(), timers: Timers::new(), on_due: None, chores: 0, pause: None }
+    }
+
+    /// What was missing may be there again.
+    fn end_pause(&mut self) {
+        if let Some((until, _)) = &mut self.pause {
+            *until = Instant::from_nanos(0);
+        }
     }
 
     /// Looks at the deadlines of a slot, and keeps its one timer at the next of them.

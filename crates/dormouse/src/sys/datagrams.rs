@@ -6,6 +6,10 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
+/// Datagrams that one call sends or receives, at the most: a task's budget. Somebody who sends for ever, or a list of a million, must
+/// not keep the task from its end.
+const MOST_AT_ONCE: usize = 128;
+
 /// What a backend keeps of a UDP socket beside the host's own socket.
 #[derive(Default)]
 pub(super) struct Datagrams {
@@ -46,8 +50,9 @@ impl Datagrams {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Receives up to `limit` datagrams, and returns how many. An error after the first one is kept.
+    /// Receives up to `limit` datagrams, or [`MOST_AT_ONCE`], and returns how many. An error after the first one is kept.
     pub(super) fn receive_many(&self, limit: usize, mut receive: impl FnMut() -> io::Result<()>) -> io::Result<usize> {
+        let limit = limit.min(MOST_AT_ONCE);
         for count in 0..limit {
             if let Err(error) = receive() {
                 if count == 0 {
@@ -70,7 +75,7 @@ impl Datagrams {
         mut send: impl FnMut(D) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut sent = 0;
-        for datagram in datagrams {
+        for datagram in datagrams.take(MOST_AT_ONCE) {
             if let Err(error) = send(datagram) {
                 if sent == 0 {
                     return Err(error);
@@ -115,6 +120,13 @@ mod tests {
         assert_eq!(datagrams.receive_many(9, || host.next().unwrap()).unwrap(), 1);
         assert_eq!(datagrams.failed().unwrap_err().kind(), ErrorKind::ConnectionRefused);
         datagrams.failed().unwrap();
+    }
+
+    #[test]
+    fn a_batch_ends_though_there_is_always_more() {
+        let datagrams = Datagrams::default();
+        assert_eq!(datagrams.receive_many(usize::MAX, || Ok(())).unwrap(), MOST_AT_ONCE);
+        assert_eq!(datagrams.send_many(0.., |_| Ok(1)).unwrap(), MOST_AT_ONCE);
     }
 
     #[test]
