@@ -456,3 +456,18 @@ pub async fn datagrams_deadlines_and_closing() {
     // Its port is free again.
     UdpSocket::bind(addr).await.unwrap();
 }
+
+/// Opens sockets until there are no descriptors, and again when one has been closed.
+pub async fn datagrams_until_exhausted() {
+    let mut sockets = Vec::new();
+    let error = loop {
+        match UdpSocket::bind("127.0.0.1:0").await {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => break error,
+        }
+    };
+    println!("{:?}: {error}", error.kind());
+    assert!(sockets.pop().is_some());
+    bind().await.unwrap();
+    println!("opened again");
+}

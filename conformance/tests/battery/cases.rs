@@ -26,7 +26,8 @@ use crate::differences::{
 };
 use crate::drivers::{Backend, Subject};
 use crate::exhausted::{
-    a_server_without_descriptors_serves_those_it_has_and_then_the_others, an_accept_without_descriptors_says_so,
+    a_server_without_descriptors_serves_those_it_has_and_then_the_others, a_udp_socket_without_descriptors_says_so,
+    an_accept_without_descriptors_says_so,
 };
 use crate::{echo, pattern};
 
@@ -128,6 +129,7 @@ battery! {
         connections_that_are_all_busy_are_served_evenly with clients,
         a_server_without_descriptors_serves_those_it_has_and_then_the_others with clients,
         an_accept_without_descriptors_says_so with clients,
+        a_udp_socket_without_descriptors_says_so with clients,
         five_thousand_connections_leave_nothing_behind with clients,
         what_was_written_arrives_though_the_program_ends with clients,
         busy_tasks_starve_neither_sockets_nor_timers with clients,
