@@ -21,7 +21,7 @@ const MUTANTS: [Mutant; 6] = [
         bug: "an operation keeps the deadline that it found when it began",
         file: "crates/dormouse/src/reactor/slot.rs",
         edits: &[
-            ("    waker: Waker,\n}", "    waker: Waker,\n    until: Option<Instant>,\n}"),
+            ("    waker: SafeWaker,\n}", "    waker: SafeWaker,\n    until: Option<Instant>,\n}"),
             ("Waiter { id, waker: new }", "Waiter { id, waker: new, until: self.deadline }"),
             (
                 "            self.take(wakers);",

@@ -155,6 +155,8 @@ cases! {
     udp::datagrams_in_batches,
     udp::datagrams_that_fail,
     udp::datagrams_that_fail_in_batches,
+    udp::datagrams_to_oneself,
+    udp::datagrams_until_exhausted,
     udp::datagrams_beside_connects,
     udp::addresses_of_peers,
     udp_programs::datagram_programs,

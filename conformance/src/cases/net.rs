@@ -362,6 +362,7 @@ pub async fn long_slices() {
             assert!(socket.send_to(&long[..len], to).await.is_err(), "a datagram of {len} bytes");
         }
         assert_eq!(socket.send_to(b"it lives on", to).await.unwrap(), 11);
+        assert_eq!(socket.recv_from(&mut long[..16]).await.unwrap(), (11, to));
         long.fill(b'a');
         let name = String::from_utf8(long).unwrap();
         assert!(lookup_host((&name[..LONG], 80)).await.is_err());

@@ -160,6 +160,51 @@ pub async fn datagrams_that_fail() {
     assert_eq!(refused.await.expect("the refusal is told").kind(), ErrorKind::ConnectionRefused);
 }
 
+/// One socket that talks to itself: a send that is refused leaves nothing behind that keeps the next datagram from being received,
+/// whether the receive begins before the send, after it, or while the send is on its way.
+pub async fn datagrams_to_oneself() {
+    let Some(socket) = bind().await else { return };
+    let addr = socket.local_addr().unwrap();
+    let too_long = vec![0; 70_000];
+    let mut buf = [0; 16];
+    for refused in [0, 1, 2, 3] {
+        for _ in 0..refused {
+            socket.send_to(&too_long, addr).await.unwrap_err();
+        }
+        assert_eq!(socket.send_to(b"eleven more", addr).await.unwrap(), 11);
+        assert_eq!(socket.recv_from(&mut buf).await.unwrap(), (11, addr), "after {refused} that were refused");
+    }
+    // A receive that is parked meanwhile.
+    let receive = async {
+        let mut buf = [0; 16];
+        socket.recv_from(&mut buf).await.unwrap()
+    };
+    let send = async {
+        yield_now().await;
+        socket.send_to(&too_long, addr).await.unwrap_err();
+        socket.send_to(&too_long, addr).await.unwrap_err();
+        socket.send_to(b"three", addr).await.unwrap()
+    };
+    assert_eq!(zip(receive, send).await, ((5, addr), 5));
+    // One that is given up, and its datagram comes later.
+    assert!(timeout(Duration::from_millis(1), socket.recv_from(&mut buf)).await.is_err());
+    socket.send_to(&too_long, addr).await.unwrap_err();
+    socket.send_to(b"four", addr).await.unwrap();
+    assert_eq!(socket.recv_from(&mut buf).await.unwrap(), (4, addr));
+    // Several sends, the later ones while the earlier are on their way.
+    for n in 0..8 {
+        assert_eq!(socket.send_to(&[n], addr).await.unwrap(), 1);
+        if n % 3 == 0 {
+            socket.send_to(&too_long, addr).await.unwrap_err();
+        }
+    }
+    for n in 0..8 {
+        assert_eq!(socket.peek_from(&mut buf).await.unwrap(), (1, addr));
+        assert_eq!(socket.recv_from(&mut buf).await.unwrap(), (1, addr));
+        assert_eq!(buf[0], n);
+    }
+}
+
 /// Nothing is there.
 const NOBODY: &str = "127.0.0.1:1";
 
@@ -410,4 +455,19 @@ pub async fn datagrams_deadlines_and_closing() {
     }
     // Its port is free again.
     UdpSocket::bind(addr).await.unwrap();
+}
+
+/// Opens sockets until there are no descriptors, and again when one has been closed.
+pub async fn datagrams_until_exhausted() {
+    let mut sockets = Vec::new();
+    let error = loop {
+        match UdpSocket::bind("127.0.0.1:0").await {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => break error,
+        }
+    };
+    println!("{:?}: {error}", error.kind());
+    assert!(sockets.pop().is_some());
+    bind().await.unwrap();
+    println!("opened again");
 }

@@ -13,10 +13,11 @@ use socket2::{Domain, Socket, Type};
 use crate::differences::{
     a_connection_attempt_is_bounded_by_a_timeout, a_listener_of_the_hosts_is_found_by_its_name,
     a_second_listener_on_an_address_is_refused, a_udp_echo_serves_clients_outside,
-    a_udp_socket_connects_beside_parked_receives, a_udp_socket_with_a_peer_hears_nobody_else,
-    addresses_of_udp_peers_mean_the_same, an_odd_name_is_listed_or_told, connect_to_a_closed_port_is_refused,
-    datagrams_are_whole_and_know_where_they_come_from, datagrams_come_in_batches_and_in_order,
-    datagrams_over_ipv6_are_those_over_ipv4, datagrams_that_fail_in_batches_say_so, datagrams_that_fail_say_why,
+    a_udp_socket_connects_beside_parked_receives, a_udp_socket_hears_itself_after_sends_that_were_refused,
+    a_udp_socket_with_a_peer_hears_nobody_else, addresses_of_udp_peers_mean_the_same, an_odd_name_is_listed_or_told,
+    connect_to_a_closed_port_is_refused, datagrams_are_whole_and_know_where_they_come_from,
+    datagrams_come_in_batches_and_in_order, datagrams_over_ipv6_are_those_over_ipv4,
+    datagrams_that_fail_in_batches_say_so, datagrams_that_fail_say_why,
     deadlines_and_closing_of_udp_sockets_are_those_of_streams, ipv6_works_like_ipv4, names_are_looked_up,
     options_of_listeners_are_handed_on, options_of_streams_are_what_was_set, peek_works_or_says_unsupported,
     random_programs_on_udp_sockets_run_as_natively, reading_and_writing_allocate_nothing,
@@ -25,7 +26,8 @@ use crate::differences::{
 };
 use crate::drivers::{Backend, Subject};
 use crate::exhausted::{
-    a_server_without_descriptors_serves_those_it_has_and_then_the_others, an_accept_without_descriptors_says_so,
+    a_server_without_descriptors_serves_those_it_has_and_then_the_others, a_udp_socket_without_descriptors_says_so,
+    an_accept_without_descriptors_says_so,
 };
 use crate::{echo, pattern};
 
@@ -114,6 +116,7 @@ battery! {
         datagrams_come_in_batches_and_in_order,
         datagrams_that_fail_say_why,
         datagrams_that_fail_in_batches_say_so,
+        a_udp_socket_hears_itself_after_sends_that_were_refused,
         a_udp_socket_connects_beside_parked_receives,
         random_programs_on_udp_sockets_run_as_natively,
         addresses_of_udp_peers_mean_the_same,
@@ -126,6 +129,7 @@ battery! {
         connections_that_are_all_busy_are_served_evenly with clients,
         a_server_without_descriptors_serves_those_it_has_and_then_the_others with clients,
         an_accept_without_descriptors_says_so with clients,
+        a_udp_socket_without_descriptors_says_so with clients,
         five_thousand_connections_leave_nothing_behind with clients,
         what_was_written_arrives_though_the_program_ends with clients,
         busy_tasks_starve_neither_sockets_nor_timers with clients,

@@ -91,6 +91,10 @@ pub fn datagrams_that_fail_in_batches_say_so(on: Backend) -> &'static str {
     with_names_and_datagrams(on, "datagrams_that_fail_in_batches")
 }
 
+pub fn a_udp_socket_hears_itself_after_sends_that_were_refused(on: Backend) -> &'static str {
+    with_names_and_datagrams(on, "datagrams_to_oneself")
+}
+
 pub fn a_udp_socket_connects_beside_parked_receives(on: Backend) -> &'static str {
     with_names_and_datagrams(on, "datagrams_beside_connects")
 }

@@ -112,6 +112,26 @@ pub fn an_accept_without_descriptors_says_so(on: Backend) -> String {
     "✓".into()
 }
 
+pub fn a_udp_socket_without_descriptors_says_so(on: Backend) -> String {
+    // wasip1 has no datagrams to run out of.
+    if on == Backend::P1 {
+        return "says `Unsupported`".into();
+    }
+    let battery = || Command::new(env!("CARGO_BIN_EXE_battery"));
+    let Some(mut command) = command(on, battery, Wasi::battery) else { return AS_THE_OTHER.into() };
+    command.arg("datagrams_until_exhausted");
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--nofile={DESCRIPTORS}")).arg(command.get_program()).args(command.get_args());
+    let lines = native::spawn(limited).ends_well();
+    let [said, again] = &lines[..] else { panic!("{lines:?}") };
+    assert!(
+        said.starts_with("QuotaExceeded: ") && said.contains("no more sockets: the limit of descriptors is reached"),
+        "{said}"
+    );
+    assert_eq!(again, "opened again");
+    "✓".into()
+}
+
 /// Programs of which a README says that they serve.
 #[test]
 fn an_example_survives_a_client_that_takes_all_descriptors() {

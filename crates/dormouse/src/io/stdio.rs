@@ -48,18 +48,18 @@ thread_local! {
 /// A line that is written with one call stays together, up to 64 KiB, if what was written before it ended its line.
 /// Output of `println!` may overtake it.
 pub fn stdout() -> Stdout {
-    Stdout { lines: Lines::shared(&STDOUT, Source::stdout, "standard output"), flushing: None }
+    Stdout { lines: Waits::new(Lines::shared(&STDOUT, Source::stdout, "standard output")), flushing: None }
 }
 
 /// Standard error; see [`stdout`].
 pub fn stderr() -> Stderr {
-    Stderr { lines: Lines::shared(&STDERR, Source::stderr, "standard error"), flushing: None }
+    Stderr { lines: Waits::new(Lines::shared(&STDERR, Source::stderr, "standard error")), flushing: None }
 }
 
 /// A handle to standard output; made by [`stdout`].
 #[derive(Clone)]
 pub struct Stdout {
-    lines: Rc<Lines>,
+    lines: Waits,
     /// Up to where the flush that goes on has to come, in bytes since the beginning.
     flushing: Option<u64>,
 }
@@ -67,7 +67,7 @@ pub struct Stdout {
 /// A handle to standard error; made by [`stderr`].
 #[derive(Clone)]
 pub struct Stderr {
-    lines: Rc<Lines>,
+    lines: Waits,
     /// Up to where the flush that goes on has to come, in bytes since the beginning.
     flushing: Option<u64>,
 }
@@ -77,13 +77,13 @@ macro_rules! write_lines {
         impl AsyncWrite for $handle {
             fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 self.flushing = None;
-                self.lines.poll_write(cx, buf)
+                self.lines.lines.poll_write(cx, buf, self.lines.id)
             }
 
             /// Waits for what was written before, not for what other tasks write meanwhile.
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let this = &mut *self;
-                this.lines.poll_flush(cx, &mut this.flushing)
+                this.lines.lines.poll_flush(cx, &mut this.flushing, this.lines.id)
             }
 
             /// Flushes; a standard stream stays open.
@@ -102,6 +102,32 @@ macro_rules! write_lines {
 
 write_lines!(Stdout);
 write_lines!(Stderr);
+
+/// A handle's place among those that wait: it has one waker there at most, and none when it has gone.
+struct Waits {
+    lines: Rc<Lines>,
+    id: u64,
+}
+
+impl Waits {
+    fn new(lines: Rc<Lines>) -> Waits {
+        let id = lines.handles.get();
+        lines.handles.set(id + 1);
+        Waits { lines, id }
+    }
+}
+
+impl Clone for Waits {
+    fn clone(&self) -> Waits {
+        Waits::new(Rc::clone(&self.lines))
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        drop(self.lines.unpark(self.id));
+    }
+}
 
 /// The buffer of one stream.
 ///
@@ -126,8 +152,10 @@ struct Lines {
     failed: RefCell<Option<io::Error>>,
     /// What the host refused last, in bytes since the beginning, and why: told to each flush that waits for some of it.
     lost: RefCell<(Range<u64>, Option<io::ErrorKind>, String)>,
-    /// Writers that wait for room, and flushers.
-    waiting: RefCell<Vec<SafeWaker>>,
+    /// Writers that wait for room, and flushers, by the number of their handle.
+    waiting: RefCell<Vec<(u64, SafeWaker)>>,
+    /// The number of the next handle.
+    handles: Cell<u64>,
 }
 
 impl Lines {
@@ -144,6 +172,7 @@ impl Lines {
             failed: RefCell::default(),
             lost: RefCell::default(),
             waiting: RefCell::default(),
+            handles: Cell::new(0),
         }
     }
 
@@ -161,7 +190,7 @@ impl Lines {
         })
     }
 
-    fn poll_write(self: &Rc<Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: &Rc<Self>, cx: &mut Context<'_>, buf: &[u8], id: u64) -> Poll<io::Result<usize>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
@@ -175,7 +204,7 @@ impl Lines {
             }
         }
         if is_full {
-            return self.wait(cx);
+            return self.wait(cx, id);
         }
         let taken = &buf[..buf.len().min(FULL)];
         {
@@ -192,7 +221,7 @@ impl Lines {
         Poll::Ready(Ok(taken.len()))
     }
 
-    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>, flushing: &mut Option<u64>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>, flushing: &mut Option<u64>, id: u64) -> Poll<io::Result<()>> {
         let waited = flushing.is_some();
         let end = *flushing.get_or_insert_with(|| self.end());
         if self.out.get() < end {
@@ -201,23 +230,36 @@ impl Lines {
         }
         let error = self.failed.take().or_else(|| if waited { self.loss_before(end) } else { None });
         if error.is_none() && self.out.get() < end {
-            return self.wait(cx);
+            return self.wait(cx, id);
         }
         *flushing = None;
         Poll::Ready(error.map_or(Ok(()), Err))
     }
 
-    fn wait<T>(&self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn wait<T>(&self, cx: &mut Context<'_>, id: u64) -> Poll<io::Result<T>> {
         if Reactor::running().is_none() {
             return Poll::Ready(Err(reactor::no_runtime()));
         }
         // A clone is code of others, and may write.
         let waker = SafeWaker::new(cx.waker());
         let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.is_same(&waker)) {
-            waiting.push(waker);
-        }
+        let old = match waiting.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, old)) => Some(std::mem::replace(old, waker)),
+            None => {
+                waiting.push((id, waker));
+                None
+            }
+        };
+        drop(waiting);
+        drop(old);
         Poll::Pending
+    }
+
+    /// Takes the waker of a handle out. To be dropped when nothing is borrowed: that is code of others, too.
+    fn unpark(&self, id: u64) -> Option<SafeWaker> {
+        let mut waiting = self.waiting.borrow_mut();
+        let at = waiting.iter().position(|(other, _)| *other == id)?;
+        Some(waiting.remove(at).1)
     }
 
     /// How much has been written since the beginning.
@@ -274,7 +316,7 @@ impl Lines {
         drop(buffer);
         let is_news = lines - sent < FULL || self.out.get() > out;
         let waiting = if is_news { self.waiting.take() } else { Vec::new() };
-        waiting.into_iter().for_each(SafeWaker::wake);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
         // Who was woken may have written.
         self.lines.get() == 0 && self.wanted.get().is_none()
     }
@@ -326,7 +368,7 @@ impl Chore for Draining {
         lines.buffer.borrow_mut().drain(..lost);
         lines.gone.set(begin + lost as u64);
         lines.refused(&error, begin..begin + lost as u64);
-        lines.waiting.take().into_iter().for_each(SafeWaker::wake);
+        lines.waiting.take().into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 
@@ -367,12 +409,26 @@ mod tests {
     }
 
     async fn write(lines: &Rc<Lines>) -> io::Result<usize> {
-        poll_fn(|cx| lines.poll_write(cx, b"y")).await
+        let handle = Waits::new(Rc::clone(lines));
+        poll_fn(|cx| lines.poll_write(cx, b"y", handle.id)).await
     }
 
     async fn flush(lines: &Rc<Lines>) -> io::Result<()> {
-        let mut flushing = None;
-        poll_fn(|cx| lines.poll_flush(cx, &mut flushing)).await
+        let (mut flushing, handle) = (None, Waits::new(Rc::clone(lines)));
+        poll_fn(|cx| lines.poll_flush(cx, &mut flushing, handle.id)).await
+    }
+
+    #[test]
+    fn a_write_that_is_given_up_leaves_no_waker() {
+        crate::block_on(async {
+            let lines = full();
+            let mut stays = pin!(write(&lines));
+            for _ in 0..100 {
+                assert!(poll_once(&mut stays).await.is_none());
+                assert!(poll_once(pin!(write(&lines))).await.is_none());
+            }
+            assert_eq!(lines.waiting.borrow().len(), 1, "that of the one that stays");
+        });
     }
 
     #[test]

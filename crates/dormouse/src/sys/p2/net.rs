@@ -14,9 +14,7 @@ use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 use super::{Source, abi, budget, poller};
-
-/// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer cost more than a copy.
-const GATHER: usize = 16 * 1024;
+use crate::sys::wasi::{GATHER, gathered};
 
 /// What wasmtime reads at once, at the most (wasmtime-wasi 48.0.8, `MAX_READ_SIZE_ALLOC`).
 const MOST_READ: usize = 64 * 1024;
@@ -177,14 +175,7 @@ impl Source {
         if rest.peek().is_none() || first.len() >= GATHER {
             return self.try_write(first);
         }
-        let mut gathered = [0; GATHER];
-        let mut len = 0;
-        for buf in std::iter::once(first).chain(rest) {
-            let n = buf.len().min(GATHER - len);
-            gathered[len..len + n].copy_from_slice(&buf[..n]);
-            len += n;
-        }
-        self.try_write(&gathered[..len])
+        gathered(std::iter::once(first).chain(rest), |all| self.try_write(all))
     }
 
     /// Whether all that was written has left the host's hands; `WouldBlock` if not. A standard stream is only asked to hold nothing
@@ -318,7 +309,7 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
 
 /// Why a socket could not be made, by opening one or by accepting. wasmtime takes EMFILE and ENFILE for `other` and so says
 /// `unknown` (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here it is the only one without a code.
-fn opening(code: ErrorCode) -> io::Error {
+pub(super) fn opening(code: ErrorCode) -> io::Error {
     match code {
         ErrorCode::Unknown => crate::io::exhausted(),
         code => error(code),

@@ -16,7 +16,7 @@ use wasip2::sockets::udp::{
 };
 use wasip2::sockets::udp_create_socket::create_udp_socket;
 
-use super::net::{self, from_wasi, to_wasi, with_network};
+use super::net::{self, from_wasi, opening, to_wasi, with_network};
 use super::{Other, Source, abi, budget};
 use crate::sys::Side;
 use crate::sys::datagrams::{self, Datagrams};
@@ -221,7 +221,7 @@ impl Udp {
 }
 
 fn create(v6: bool) -> io::Result<UdpSocket> {
-    create_udp_socket(if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 }).map_err(error)
+    create_udp_socket(if v6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 }).map_err(opening)
 }
 
 /// wasmtime has nothing to wait for here.

@@ -13,9 +13,7 @@ use super::abi::{self, SocketEnd};
 use super::stream::{self, Reader, Writer};
 use super::{Half, Source, State};
 use crate::sys::Side;
-
-/// Bytes gathered into one write. The host takes no list of buffers, and a call a buffer costs more than a copy.
-const GATHER: usize = 16 * 1024;
+use crate::sys::wasi::{GATHER, gathered};
 
 /// Connections that one accept passes over, because their peers have gone, before others have a turn.
 const MOST_GONE: usize = 16;
@@ -171,14 +169,7 @@ impl Source {
         if rest.peek().is_none() || first.len() >= GATHER {
             return self.try_write(first);
         }
-        let mut gathered = [0; GATHER];
-        let mut len = 0;
-        for buf in std::iter::once(first).chain(rest) {
-            let n = buf.len().min(GATHER - len);
-            gathered[len..len + n].copy_from_slice(&buf[..n]);
-            len += n;
-        }
-        self.try_write(&gathered[..len])
+        gathered(std::iter::once(first).chain(rest), |all| self.try_write(all))
     }
 
     /// Whether all that was written has left the host's hands; `WouldBlock` if not. What goes to a socket has, when the write
@@ -316,7 +307,7 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
 
 /// Why a socket could not be made, by opening one or by accepting. WASI 0.3 has no code for EMFILE and ENFILE: wasmtime says `other`, without
 /// a word (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here they are the only ones without a code.
-fn opening(code: ErrorCode) -> io::Error {
+pub(super) fn opening(code: ErrorCode) -> io::Error {
     match code {
         ErrorCode::Other(_) => crate::io::exhausted(),
         code => error(code),

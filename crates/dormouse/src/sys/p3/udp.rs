@@ -10,7 +10,7 @@ use wasip3::sockets::types::{IpSocketAddress, UdpSocket};
 
 use super::abi::Waitable;
 use super::call::Call;
-use super::net::{error, family, from_wasi, to_wasi};
+use super::net::{error, family, from_wasi, opening, to_wasi};
 use super::{Other, Source, State, TOO_LARGE};
 use crate::sys::Side;
 use crate::sys::datagrams::{self, Datagrams};
@@ -118,7 +118,7 @@ impl Udp {
         if datagrams::cannot_fail(local.ip(), peer.ip()) {
             return Ok(());
         }
-        let socket = UdpSocket::create(family(local.is_ipv6())).map_err(error)?;
+        let socket = UdpSocket::create(family(local.is_ipv6())).map_err(opening)?;
         // Of a host that allows that address with one port only nothing is learnt.
         match socket.bind(to_wasi(SocketAddr::new(local.ip(), 0))) {
             Ok(()) => socket.connect(to_wasi(peer)).map_err(error),
@@ -129,7 +129,7 @@ impl Udp {
 
 impl Source {
     pub(crate) fn udp(v6: bool) -> io::Result<Self> {
-        let socket = Rc::new(UdpSocket::create(family(v6)).map_err(error)?);
+        let socket = Rc::new(UdpSocket::create(family(v6)).map_err(opening)?);
         let udp = Udp { socket, sending: None, receiving: None, received: None, datagrams: Rc::default() };
         Ok(Source::new(State::Other(Box::new(udp))))
     }

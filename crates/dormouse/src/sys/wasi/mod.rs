@@ -12,6 +12,34 @@ pub(crate) use abi::spawn_local;
 
 pub(crate) const THREADS: bool = false;
 
+/// Bytes gathered into one write. The host takes no list of buffers, and two calls a buffer (on WASI 0.3 one) cost more than a copy.
+#[cfg(not(target_env = "p1"))]
+pub(super) const GATHER: usize = 16 * 1024;
+
+/// Writes the first [`GATHER`] bytes of several buffers at once.
+#[cfg(not(target_env = "p1"))]
+pub(super) fn gathered<'a>(
+    bufs: impl Iterator<Item = &'a std::io::IoSlice<'a>>,
+    write: impl FnOnce(&[u8]) -> std::io::Result<usize>,
+) -> std::io::Result<usize> {
+    use std::cell::Cell;
+    use std::mem::ManuallyDrop;
+
+    thread_local! {
+        /// Kept by the thread, so that a write neither allocates nor zeroes. Never dropped: there is one thread.
+        static ROOM: ManuallyDrop<Cell<Vec<u8>>> = const { ManuallyDrop::new(Cell::new(Vec::new())) };
+    }
+    let mut all = ROOM.with(|room| room.take());
+    all.clear();
+    all.reserve_exact(GATHER);
+    for buf in bufs {
+        all.extend_from_slice(&buf[..buf.len().min(GATHER - all.len())]);
+    }
+    let result = write(&all);
+    ROOM.with(|room| room.set(all));
+    result
+}
+
 /// Refuses the name of an interface after an address (`fe80::1%eth0`): there is no call that knows it.
 #[cfg(not(target_env = "p1"))]
 pub(super) fn check_zone(host: &str) -> std::io::Result<()> {

@@ -40,6 +40,10 @@ struct Vtable {
     spawn: Option<Spawn>,
 }
 
+// The definitions as they were read; `tests/targets.rs` says when the version of wit-bindgen is another one.
+const _: () = assert!(size_of::<Task>() == 5 * size_of::<usize>() && align_of::<Task>() == align_of::<usize>());
+const _: () = assert!(size_of::<Vtable>() == 5 * size_of::<usize>() && align_of::<Vtable>() == align_of::<usize>());
+
 // SAFETY: nothing in it changes, and its pointer is null.
 unsafe impl Sync for Task {}
 
