@@ -1,7 +1,7 @@
 //! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it. What
 //! `dormouse goroot` does is the crate `dormouse_goroot`'s, exit codes too.
 //!
-//! Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
+//! Exit codes: the program's own, in the low eight bits; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
 //! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 mod cli;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{bind_is_denied, guest, p3, print, runs};
+use support::{assemble, bind_is_denied, guest, p3, print, runs};
 
 /// Writes a guest to a file of that name.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -36,10 +36,32 @@ fn the_exit_code_of_the_program_is_the_exit_code() {
         ("ok", "i32.const 0", 0),
         ("err", "i32.const 1", 1),
         ("code", "(call $exit-with-code (i32.const 42)) unreachable", 42),
+        // No code of the runner's, and none that other hosts keep for themselves.
+        ("high", "(call $exit-with-code (i32.const 126)) unreachable", 126),
+        ("highest", "(call $exit-with-code (i32.const 255)) unreachable", 255),
     ] {
         let output = run(name, &runs(body), &[]);
         assert_eq!(output.status.code(), Some(code), "{name}");
         assert_eq!((stderr(&output).as_str(), &output.stdout[..]), ("", &b""[..]));
+    }
+}
+
+#[test]
+fn the_exit_code_of_wasi_0_3_and_of_wasip1_is_the_exit_code_too() {
+    for code in [0, 1, 126, 255] {
+        let bytes = p3::runs(&format!("(call $exit-with-code (i32.const {code})) unreachable"));
+        let output = run(&format!("code-03-{code}"), &bytes, &[]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""));
+    }
+    // Of a number that is longer the low eight bits.
+    for (given, code) in [(0, 0), (1, 1), (126, 126), (134, 134), (255, 255), (256, 0), (300, 44), (-1, 255)] {
+        let bytes = assemble(&format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (func (export "_start") (call $exit (i32.const {given}))))"#
+        ));
+        let output = run(&format!("code-01-{given}"), &bytes, &[]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""), "{given}");
     }
 }
 
