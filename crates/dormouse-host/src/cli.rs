@@ -101,7 +101,7 @@ pub(crate) struct RunArgs {
 
     /// End it after that long, waiting or computing: 30s, 500ms, 5m, 1h; compiling is not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 
     /// Count its host calls; print the table at the end and on SIGUSR1
     #[arg(long)]

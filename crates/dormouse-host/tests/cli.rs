@@ -159,6 +159,28 @@ fn a_timeout_is_124() {
 }
 
 #[test]
+fn a_timeout_ends_a_program_whose_call_blocks_the_thread() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-fifo");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    assert!(Command::new("mkfifo").arg(dir.join("f")).status().unwrap().success());
+    // Opens it for reading, which waits until something opens it for writing.
+    let bytes = assemble(
+        r#"(module
+          (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 64) "f")
+          (func (export "_start")
+            (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 0)
+              (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 0)))))"#,
+    );
+    let output = run("fifo", &bytes, &["--dir", &format!("{}::/", dir.display()), "--timeout", "1ms"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(stderr(&output), "dormouse: the program was ended after 1ms, as --timeout says\n");
+}
+
+#[test]
 fn a_full_standard_error_does_not_keep_it_from_ending() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
