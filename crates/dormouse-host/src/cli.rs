@@ -35,8 +35,9 @@ pub(crate) struct GorootArgs {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the
-command line; 124 if --timeout ended it; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
+Exit codes: the program's own, of which the low eight bits are shown (a wasip1 program may give any
+32); 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if --timeout
+ended it; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 SIGINT and SIGTERM end the input of a program that reads standard input, which then has 5 seconds to
 end by itself. A second one, or one to a program that does not read it, ends it at once.";
@@ -100,7 +101,7 @@ pub(crate) struct RunArgs {
 
     /// End it after that long, waiting or computing: 30s, 500ms, 5m, 1h; compiling is not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 
     /// Count its host calls; print the table at the end and on SIGUSR1
     #[arg(long)]

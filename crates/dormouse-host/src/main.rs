@@ -1,7 +1,7 @@
 //! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it. What
 //! `dormouse goroot` does is the crate `dormouse_goroot`'s, exit codes too.
 //!
-//! Exit codes: the program's own; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
+//! Exit codes: the program's own, in the low eight bits; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
 //! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 mod cli;
@@ -10,6 +10,7 @@ mod signals;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::exit;
+use std::time::Duration;
 
 use dormouse_host::{Error, Exit, Interrupt, Program, Trace};
 
@@ -53,11 +54,14 @@ fn run(args: &RunArgs) {
     }
     let ended = Program::load(args.app()).and_then(|program| {
         let run = args.run(&program, complain)?.interrupt(interrupt.clone());
-        match &trace {
+        let run = match &trace {
             Some(trace) => run.trace(trace.clone()),
             None => run,
+        };
+        if let Some(after) = args.timeout {
+            end_if_stuck(after, trace.clone());
         }
-        .start()
+        run.start()
     });
     let code = match ended {
         Ok(Exit { code }) => code,
@@ -71,6 +75,19 @@ fn run(args: &RunArgs) {
         }
     };
     signals::finish(trace.as_ref(), code);
+}
+
+/// How long after the timeout the process ends, if the run has not: the call that the program is in may keep the thread.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// Ends the process when the timeout has passed and [`STUCK`] more. A run cannot be ended in a call that blocks its thread: the opening
+/// of a FIFO that has no other end, a file system that does not answer. Without a thread to be had, only that is not bounded.
+fn end_if_stuck(after: Duration, trace: Option<Trace>) {
+    let _ = std::thread::Builder::new().name("stuck".to_owned()).spawn(move || {
+        std::thread::sleep(after.saturating_add(STUCK));
+        complain(Error::TimedOut { after });
+        signals::finish(trace.as_ref(), TIMED_OUT);
+    });
 }
 
 /// A connection is a descriptor, and many systems start a process with 1024 for the sake of select(2), which nothing

@@ -39,7 +39,13 @@ use crate::trap;
 /// How a program ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// 0 if its main returned well, 1 if it failed, or what it gave to `exit`.
+    /// 0 if its main returned well, 1 if it failed, or what it gave to the call that ends it:
+    ///
+    /// * WASI 0.2 and 0.3: `exit` gives 0 or 1, and `exit-with-code` 0 to 255.
+    /// * wasip1: `proc_exit` gives any `u32`; it is this number's bits.
+    ///
+    /// A process that ends with it, as the `dormouse` command does, shows the low eight bits. The command's codes for
+    /// a trap (134) and a timeout (124) are none of these: [`start`](Run::start) returns an [`Error`] then.
     pub code: i32,
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{bind_is_denied, guest, p3, print, runs};
+use support::{assemble, bind_is_denied, guest, p3, print, runs};
 
 /// Writes a guest to a file of that name.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -36,10 +36,32 @@ fn the_exit_code_of_the_program_is_the_exit_code() {
         ("ok", "i32.const 0", 0),
         ("err", "i32.const 1", 1),
         ("code", "(call $exit-with-code (i32.const 42)) unreachable", 42),
+        // No code of the runner's, and none that other hosts keep for themselves.
+        ("high", "(call $exit-with-code (i32.const 126)) unreachable", 126),
+        ("highest", "(call $exit-with-code (i32.const 255)) unreachable", 255),
     ] {
         let output = run(name, &runs(body), &[]);
         assert_eq!(output.status.code(), Some(code), "{name}");
         assert_eq!((stderr(&output).as_str(), &output.stdout[..]), ("", &b""[..]));
+    }
+}
+
+#[test]
+fn the_exit_code_of_wasi_0_3_and_of_wasip1_is_the_exit_code_too() {
+    for code in [0, 1, 126, 255] {
+        let bytes = p3::runs(&format!("(call $exit-with-code (i32.const {code})) unreachable"));
+        let output = run(&format!("code-03-{code}"), &bytes, &[]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""));
+    }
+    // Of a number that is longer the low eight bits.
+    for (given, code) in [(0, 0), (1, 1), (126, 126), (134, 134), (255, 255), (256, 0), (300, 44), (-1, 255)] {
+        let bytes = assemble(&format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (func (export "_start") (call $exit (i32.const {given}))))"#
+        ));
+        let output = run(&format!("code-01-{given}"), &bytes, &[]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(code), ""), "{given}");
     }
 }
 
@@ -132,6 +154,28 @@ fn sigint_and_sigterm_end_a_program_that_never_calls_the_host() {
 #[test]
 fn a_timeout_is_124() {
     let output = run("timeout", &runs("(loop $again (br $again)) unreachable"), &["--timeout", "1ms"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(stderr(&output), "dormouse: the program was ended after 1ms, as --timeout says\n");
+}
+
+#[test]
+fn a_timeout_ends_a_program_whose_call_blocks_the_thread() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-fifo");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    assert!(Command::new("mkfifo").arg(dir.join("f")).status().unwrap().success());
+    // Opens it for reading, which waits until something opens it for writing.
+    let bytes = assemble(
+        r#"(module
+          (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 64) "f")
+          (func (export "_start")
+            (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 0)
+              (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 0)))))"#,
+    );
+    let output = run("fifo", &bytes, &["--dir", &format!("{}::/", dir.display()), "--timeout", "1ms"]);
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(stderr(&output), "dormouse: the program was ended after 1ms, as --timeout says\n");
 }
