@@ -36,8 +36,9 @@ pub(crate) struct GorootArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes: the program's own, of which the low eight bits are shown (a wasip1 program may give any
-32); 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if --timeout
-ended it; 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
+32, and a component built with Rust's std has only 0 and 1); 1 if it could not be loaded or set up;
+2 for a mistake on the command line; 124 if --timeout ended it; 134 for a trap; 130 and 143 for
+SIGINT and SIGTERM.
 
 SIGINT and SIGTERM end the input of a program that reads standard input, which then has 5 seconds to
 end by itself. A second one, or one to a program that does not read it, ends it at once.";
@@ -84,7 +85,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env)]
     env: Vec<(String, String)>,
 
-    /// Bound its memories and tables together, and to scale what the host keeps for it: bytes, or with KiB, MiB or GiB
+    /// Bound its memories and tables together, in bytes or with KiB, MiB or GiB; what the host keeps for it is scaled to this
     /// [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<usize>,
@@ -99,7 +100,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     max_sockets: Option<usize>,
 
-    /// End it after that long, waiting or computing: 30s, 500ms, 5m, 1h; compiling is not counted
+    /// End it after that long, waiting or computing: 30s (or 30), 500ms, 5m, 1h; compiling is not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -258,16 +259,18 @@ fn parse_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Re
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Refused::Usage("what to do is missing; try `dormouse run APP.wasm` or `dormouse --help`".to_owned())
             }
-            _ => Refused::Usage(sentence(&error.to_string())),
+            ErrorKind::InvalidSubcommand => Refused::Usage(sentence(&error.to_string(), "dormouse --help")),
+            _ => Refused::Usage(sentence(&error.to_string(), "dormouse run --help")),
         }),
     }
 }
 
-/// Clap's message is a paragraph with a title, tips and the usage; this is its first statement as a sentence.
-fn sentence(message: &str) -> String {
+/// Clap's message is a paragraph with a title, tips and the usage; this is its first statement as a sentence, and the
+/// command that has the rest.
+fn sentence(message: &str, help: &str) -> String {
     let statement = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<&str> = statement.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}; see `dormouse run --help`", words.join(" "))
+    format!("{}; see `{help}`", words.join(" "))
 }
 
 fn parse_listen(text: &str) -> Result<Listen, String> {
@@ -275,7 +278,7 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
     // By the syntax of --allow-listen, which for a component it is.
     addr.parse::<ListenAddr>().map_err(|error| error.to_string())?;
     let addr = addr.parse().map_err(|_| {
-        format!("`{addr}` is no address to listen on: write IP:PORT, for example 127.0.0.1:8080 or [::1]:0")
+        format!("`{addr}` is not an address to listen on: write IP:PORT, for example 127.0.0.1:8080 or [::1]:0")
     })?;
     if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
         return Err("a listener's name is not empty and has no colon in it: colons separate LISTEN_FDNAMES".to_owned());
@@ -310,7 +313,7 @@ fn parse_dir(text: &str) -> Result<Dir, String> {
 /// Digits, without a sign.
 fn parse_count(text: &str) -> Result<usize, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or_else(|| format!("`{text}` is no number, like 1000"))
+    text.parse().ok().filter(|_| digits).ok_or_else(|| format!("`{text}` is not a number; write one like 1000"))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -328,13 +331,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     match duration {
         Some(0) => Err("a timeout of nothing would end every program; leave it out for none".to_owned()),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-        None => Err(format!("`{text}` is no time: write 30s, 500ms, 5m or 1h")),
+        None => Err(format!("`{text}` is not a duration: write 30s, 500ms, 5m or 1h")),
     }
 }
 
 fn parse_env(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("the name of the variable is missing before `=`".to_owned()),
+        None if text.is_empty() => Err("the name of the variable is missing".to_owned()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => match std::env::var(text) {
             Ok(value) => Ok((text.to_owned(), value)),
@@ -477,6 +481,7 @@ mod tests {
         assert_eq!(parse_env("A="), Ok(("A".to_owned(), String::new())));
         assert_eq!(parse_env("PATH").unwrap().1, std::env::var("PATH").unwrap());
         assert!(parse_env("=b").is_err());
+        assert_eq!(parse_env("").unwrap_err(), "the name of the variable is missing");
         assert!(parse_env("NO_SUCH_VARIABLE_IS_SET").unwrap_err().contains("NO_SUCH_VARIABLE_IS_SET=VALUE"));
     }
 

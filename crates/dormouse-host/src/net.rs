@@ -72,7 +72,7 @@ impl Net {
         if self.sockets.first_full() {
             let most = self.sockets.most();
             self.refusals
-                .line(&format!("refused: the program wants more than {most} sockets at a time; --max-sockets"));
+                .line(&format!("refused: the program wants more sockets at a time than {most}; raise --max-sockets"));
         }
     }
 

@@ -261,7 +261,7 @@ impl Port {
 
 /// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned, which tells whether there were some.
 fn split(text: &str) -> Result<(&str, bool, Port), AddrError> {
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| AddrError::new(text, "the port is missing"))?;
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| AddrError::new(text, "write IP:PORT, like 127.0.0.1:80"))?;
     let (host, bracketed) = match host.strip_prefix('[') {
         Some(inner) => match inner.strip_suffix(']') {
             Some(inner) => (inner, true),
@@ -270,13 +270,19 @@ fn split(text: &str) -> Result<(&str, bool, Port), AddrError> {
         None if host.contains(':') => {
             return Err(AddrError::new(text, "an IPv6 address is written in brackets, like [::1]:80"));
         }
+        None if host.is_empty() => {
+            return Err(AddrError::new(text, "the IP address before the port is missing, like 127.0.0.1:80"));
+        }
         None => (host, false),
     };
     let port = match port {
         "*" => Port::Any,
         port => match number(port) {
             Some(port) => Port::Only(port),
-            None => return Err(AddrError::new(text, "the port is a number from 0 to 65535, or `*` for any")),
+            None => {
+                let why = "the port is a number from 0 to 65535, without a sign or leading zeros (`*` allows any)";
+                return Err(AddrError::new(text, why));
+            }
         },
     };
     Ok((host, bracketed, port))
@@ -449,13 +455,14 @@ mod tests {
     #[test]
     fn bad_addresses_say_what_is_wrong() {
         let cases = [
-            ("127.0.0.1", "the port is missing"),
+            ("127.0.0.1", "write IP:PORT, like 127.0.0.1:80"),
+            ("+80", "write IP:PORT, like 127.0.0.1:80"),
+            (":80", "the IP address before the port is missing"),
             ("[::1]", "the port is missing after `]`"),
             ("::1:80", "brackets"),
             ("127.0.0.1:http", "number from 0 to 65535"),
             ("127.0.0.1:65536", "number from 0 to 65535"),
             ("localhost:80", "names are not looked up"),
-            (":80", "not an IP address"),
             ("10.0.0.0/8:80", "not a range"),
             ("127.0.0.1:+80", "number from 0 to 65535"),
             ("127.0.0.1:080", "number from 0 to 65535"),

@@ -458,7 +458,7 @@ fn beyond_max_sockets_a_component_hears_new_socket_limit() {
     let (stderr, said) = keep();
     let exit = Run::new(&program).policy(Policy::allow_all()).max_sockets(3).stderr(stderr).start().unwrap();
     assert_eq!(exit.code, 10);
-    assert!(said.lock().unwrap().contains("more than 3 sockets at a time; --max-sockets"), "{said:?}");
+    assert!(said.lock().unwrap().contains("more sockets at a time than 3; raise --max-sockets"), "{said:?}");
 }
 
 #[test]
