@@ -1,4 +1,5 @@
 //! What a task may do in one poll, whatever asks for it: 128 operations, of which one that moves much counts as more.
+#![cfg(not(all(target_os = "wasi", target_env = "p1")))] // which has no call to bind
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -6,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use dormouse::net::{TcpListener, TcpStream, UdpSocket};
+use dormouse::net::UdpSocket;
 use dormouse::{block_on, spawn};
 
 dormouse::export_main!();
@@ -26,7 +27,6 @@ async fn join_all(futures: Vec<Pin<Box<dyn Future<Output = ()>>>>) {
 }
 
 /// How many operations a task of `futures` futures does between two polls of another task, at most.
-#[cfg(not(all(target_os = "wasi", target_env = "p1")))] // which has no call to bind
 fn most_in_a_turn(futures: usize, each: usize) -> usize {
     block_on(async {
         let socket = Rc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -59,7 +59,6 @@ fn most_in_a_turn(futures: usize, each: usize) -> usize {
     })
 }
 
-#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 #[test]
 fn a_task_does_128_operations_in_a_turn_however_many_futures_it_joins() {
     for (futures, each) in [(1, 500), (2, 500), (10, 100), (1000, 3)] {
@@ -88,7 +87,6 @@ fn an_executor_inside_of_a_task_goes_on() {
 }
 
 /// Two directions that are always ready, of which the first is polled first: each gets on.
-#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 #[test]
 fn the_future_that_is_polled_last_gets_its_part() {
     block_on(async {
@@ -113,7 +111,6 @@ fn the_future_that_is_polled_last_gets_its_part() {
 }
 
 /// What parks has done nothing: a task that polls more such operations than it has units sleeps all the same.
-#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 #[test]
 fn a_task_sleeps_however_many_operations_it_waits_for() {
     for futures in [1, 128, 129, 1000] {
@@ -145,6 +142,8 @@ fn a_task_sleeps_however_many_operations_it_waits_for() {
 #[cfg(not(target_family = "wasm"))] // where the host says how much one moves
 #[test]
 fn bytes_count() {
+    use dormouse::net::{TcpListener, TcpStream};
+
     block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
