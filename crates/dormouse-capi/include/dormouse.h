@@ -145,7 +145,7 @@ int dm_poll(dm_event *events, size_t count, uint64_t until);
 // called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 // on its way. Returns 0, or what `dm_stop` was given.
 //
-// A callback may do 128 operations, of which one that moves much counts as one more for each 8 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
+// A callback may do 128 operations, of which one that moves much counts as one more for each 2 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
 // starves nobody.
 //
 // Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.

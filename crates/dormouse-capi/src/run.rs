@@ -9,7 +9,7 @@ use crate::state::{self, Due, Mode};
 use crate::wait::Call;
 use crate::{DM_FOREVER, call, dm_call, dm_handle};
 
-/// Operations that a callback may do until it is told `-EAGAIN`, so that others get their turn. 8 KiB that are moved count as one.
+/// Operations that a callback may do until it is told `-EAGAIN`, so that others get their turn. 2 KiB that are moved count as one.
 const OPERATIONS_PER_CALL: u32 = 128;
 /// After so much work the host has its turn, even if there is more to call. A call is one piece of it, and so are eight
 /// operations.
@@ -22,7 +22,7 @@ const WORK_PER_LOOK_IN_BATCH: u32 = 8 * WORK_PER_LOOK;
 /// called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 /// on its way. Returns 0, or what `dm_stop` was given.
 ///
-/// A callback may do 128 operations, of which one that moves much counts as one more for each 8 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
+/// A callback may do 128 operations, of which one that moves much counts as one more for each 2 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
 /// starves nobody.
 ///
 /// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.

@@ -43,7 +43,7 @@ pub(crate) struct State {
 pub(crate) const UNLIMITED: u32 = u32::MAX;
 
 /// An operation counts as one more for each so many bytes.
-const BYTES_PER_OPERATION: usize = 8 * 1024;
+const BYTES_PER_OPERATION: usize = 2 * 1024;
 
 /// Whose loop it is.
 #[derive(Clone, Copy, PartialEq, Eq)]

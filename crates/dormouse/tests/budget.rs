@@ -169,7 +169,7 @@ fn bytes_count() {
         }
         writer.await.unwrap();
         drain.await.unwrap();
-        // 128 units of 8 KiB, and the operation with which they end.
-        assert!(most.get() <= 128 * (8 << 10) + (64 << 10), "{} bytes in a turn", most.get());
+        // 128 units of 2 KiB, and the operation with which they end.
+        assert!(most.get() <= 128 * (2 << 10) + (64 << 10), "{} bytes in a turn", most.get());
     });
 }

@@ -12,16 +12,25 @@
 //! Futures of one task are mostly polled in the same order, so that the first would have all of each budget. So the polls of a task
 //! that had to refuse several begin in turns: each passes over one more of those that were refused.
 //!
-//! A newcomer's worst wait for 64 bytes, natively, side by side (`cargo xtask bench --only newcomer --peers native`, medians of 3 rounds on a busy
-//! machine, of two runs): among 400 clients that ask for 100 MB and never read, 0.15 s and 0.84 s, and 1.3 s and 5.1 s on tokio's current-thread
-//! runtime; among 100 that read, 0.11 s and 0.23 s, and 0.43 s and 0.36 s.
+//! A newcomer's wait for 64 bytes, median and worst in ms, side by side on a quiet machine (`cargo xtask bench --only newcomer --peers
+//! dormouse,tokio`, 3 rounds), and the same with units of 8 KiB, of one round before:
+//!
+//! ```text
+//!                                  tokio, natively   natively     wasip1       wasip2       WASI 0.3
+//!   among 400 that do not read     2395 / 2395       0.1 / 123    27 / 447     33 / 311     28 / 383
+//!   with 8 KiB                     1811 / 1811       0.1 / 175    93 / 705     100 / 698    90 / 655
+//!   among 100 that read            68 / 276          14 / 28      13 / 24      19 / 34      16 / 29
+//!   with 8 KiB                     25 / 173          49 / 71      45 / 72      57 / 80      49 / 102
+//! ```
+//!
+//! What is moved in bulk takes no longer with the smaller units (`--only sink`).
 
 use std::cell::Cell;
 
 /// Units of a poll.
 const UNITS_PER_POLL: u32 = 128;
-/// 64 KiB, which is what hosts move at most in a call, are about as much work as eight small operations.
-pub(crate) const BYTES_PER_UNIT: usize = 8 * 1024;
+/// A poll moves 256 KiB at most, and one call of a host's (64 KiB) counts as 32 small operations. Smaller units would move bulk more slowly.
+pub(crate) const BYTES_PER_UNIT: usize = 2 * 1024;
 
 /// Work after which sockets, timers and the host get a look, if a task is always runnable. A look costs host calls, so
 /// not after each batch: two tasks that talk through a channel make many small batches.
