@@ -42,6 +42,16 @@ impl Input {
     }
 }
 
+/// Which of these: most often one that a call makes sense for.
+pub fn choose<T>(input: &mut Input, of: &[T], suits: impl Fn(&T) -> bool) -> usize {
+    let suited: Vec<usize> = (0..of.len()).filter(|at| suits(&of[*at])).collect();
+    if suited.is_empty() || input.once_in(8) {
+        return input.below(of.len());
+    }
+    // The newest come first.
+    suited[suited.len() - 1 - input.below(suited.len())]
+}
+
 pub fn run() {
     let input = stdin::get_stdin();
     let mut bytes = Vec::new();
@@ -116,7 +126,7 @@ pub fn any(v6: bool, port: u16) -> IpSocketAddress {
 
 /// An address that this machine does not have: those are for documentation.
 pub fn foreign(v6: bool) -> IpSocketAddress {
-    if v6 { of_v6((0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 0) } else { of_v4((192, 0, 2, 1), 0) }
+    if v6 { of_v6((0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 0) } else { of_v4((203, 0, 113, 1), 0) }
 }
 
 /// An address that is not of one host.

@@ -14,6 +14,8 @@ use crate::choice::{self, Input, Net, done, kind, now, say, show, soon};
 const MOST: usize = 12;
 /// Bytes on their way to one end: they fit into any buffer, so that no write waits.
 const UNREAD: usize = 16 << 10;
+/// How often a stream may be ready for nothing in one read.
+const SPURIOUS: usize = 100;
 /// Connections that a listener has not accepted.
 const WAITING: usize = 2;
 
@@ -51,7 +53,9 @@ struct Socket {
     socket: TcpSocket,
     port: Option<u16>,
     listens: bool,
+    /// Connections that are to be accepted, and the socket that is about to connect.
     waiting: VecDeque<usize>,
+    coming: Option<usize>,
     connecting: Option<Target>,
     link: Option<(usize, usize)>,
     reads: bool,
@@ -63,6 +67,13 @@ enum Of {
     Socket,
     Input,
     Output,
+}
+
+impl Socket {
+    /// Whether it may become a listener or a client.
+    fn is_new(&self) -> bool {
+        !self.listens && self.connecting.is_none() && self.link.is_none()
+    }
 }
 
 /// All sockets.
@@ -87,26 +98,27 @@ impl World {
             let v6 = input.once_in(4);
             return self.pair(v6);
         }
-        let at = self.sockets.len() - 1 - input.below(self.sockets.len());
-        match input.below(24) {
-            0 => self.start_bind(at, input),
-            1 => self.finish_bind(at),
-            2 => self.start_listen(at),
-            3 => say(self.name(at), "finish-listen", done(self.sockets[at].socket.finish_listen()), None),
-            4 | 5 => self.start_connect(at, input),
-            6 | 7 => self.finish_connect(at),
-            8 | 9 => self.accept(at),
-            10 => self.shutdown(at, input),
-            11 => self.getters(at),
-            12 => self.options(at, input),
-            13..=15 => self.read(at, input),
-            16..=18 => self.write(at, input),
-            19 => self.flush(at),
-            20 => self.subscribe(at, input),
-            21 => self.ready(at, input),
-            22 => self.drop_child(at, input),
-            _ => self.close(at),
-        }
+        let (call, suits): (fn(&mut Self, usize, &mut Input), fn(&Socket) -> bool) = match input.below(32) {
+            0 | 1 => (Self::start_bind, |of| of.is_new() && of.port.is_none()),
+            2 => (|world, at, _| world.finish_bind(at), |of| of.port.is_none()),
+            3 => (|world, at, _| world.start_listen(at), |of| of.is_new() && of.port.is_some()),
+            4 => (|world, at, _| world.finish_listen(at), |of| of.listens),
+            5 | 6 => (Self::start_connect, Socket::is_new),
+            7 | 8 => (|world, at, _| world.finish_connect(at), |of| of.connecting.is_some()),
+            9 | 10 => (|world, at, _| world.accept(at), |of| of.listens),
+            11 => (Self::shutdown, |of| of.link.is_some()),
+            12 => (|world, at, _| world.getters(at), |_| true),
+            13 => (Self::options, |_| true),
+            14..=18 => (Self::read, |of| of.input.is_some()),
+            19..=24 => (Self::write, |of| of.output.is_some()),
+            25 => (|world, at, _| world.flush(at), |of| of.output.is_some()),
+            26 => (Self::subscribe, |of| of.link.is_some() || of.listens),
+            27 | 28 => (Self::ready, |of| !of.pollables.is_empty()),
+            29 => (Self::drop_child, |of| of.link.is_some()),
+            _ => (|world, at, _| world.close(at), |_| true),
+        };
+        let at = choice::choose(input, &self.sockets, suits);
+        call(self, at, input);
     }
 
     /// Drops all of it, in the order of creation.
@@ -140,6 +152,7 @@ impl World {
             port: None,
             listens: false,
             waiting: VecDeque::new(),
+            coming: None,
             connecting: None,
             link: None,
             reads: true,
@@ -163,7 +176,7 @@ impl World {
         );
         self.finish_bind(server);
         self.start_listen(server);
-        say(self.name(server), "finish-listen", done(self.sockets[server].socket.finish_listen()), None);
+        self.finish_listen(server);
         let client = server + 1;
         self.connect_to(client, server);
         self.finish_connect(client);
@@ -192,9 +205,13 @@ impl World {
         }
     }
 
+    fn finish_listen(&mut self, at: usize) {
+        say(self.name(at), "finish-listen", done(self.sockets[at].socket.finish_listen()), None);
+    }
+
     fn start_connect(&mut self, at: usize, input: &mut Input) {
         let v6 = self.sockets[at].v6;
-        let server = input.below(self.sockets.len());
+        let server = choice::choose(input, &self.sockets, |of| of.listens && of.v6 == v6);
         let (what, address) = match input.below(12) {
             0 => ("port 0", choice::loopback(v6, 0)),
             1 => ("closed", choice::loopback(v6, 1)),
@@ -206,15 +223,19 @@ impl World {
         self.begin_connect(at, what, address, Target::Nobody);
     }
 
-    /// Connects to another socket, if it listens and few wait there.
+    /// Connects to another socket, if it listens, few wait there and no other is about to connect to it.
     fn connect_to(&mut self, at: usize, server: usize) {
         let of = &self.sockets[server];
-        let Some(port) = of.port.filter(|_| of.listens && of.waiting.len() < WAITING && at != server) else { return };
+        let Some(port) =
+            of.port.filter(|_| of.listens && of.waiting.len() < WAITING && of.coming.is_none() && at != server)
+        else {
+            return;
+        };
         let address = choice::loopback(of.v6, port);
         self.begin_connect(at, "a listener", address, Target::Link(self.links.len()));
         if self.sockets[at].connecting == Some(Target::Link(self.links.len())) {
             self.links.push(Link::default());
-            self.sockets[server].waiting.push_back(self.links.len() - 1);
+            self.sockets[server].coming = Some(self.sockets[at].id);
         }
     }
 
@@ -231,13 +252,15 @@ impl World {
         if target.is_some() && !soon(&self.sockets[at].socket.subscribe()) {
             say(self.name(at), "finish-connect", "late", None);
         }
-        let doubt = match target {
-            Some(Target::Link(link)) => self.links[link].0[0].doubt,
-            _ => None,
-        };
+        let id = self.sockets[at].id;
+        let server = self.sockets.iter_mut().find(|of| of.coming == Some(id));
+        let waiting = server.and_then(|server| server.coming.take().map(|_| &mut server.waiting));
+        if let (Some(waiting), Some(Target::Link(link))) = (waiting, target) {
+            waiting.push_back(link);
+        }
         match self.sockets[at].socket.finish_connect() {
             Ok((input, output)) => {
-                say(self.name(at), "finish-connect", "ok", doubt);
+                say(self.name(at), "finish-connect", "ok", None);
                 let socket = &mut self.sockets[at];
                 (socket.input, socket.output, socket.connecting) = (Some(input), Some(output), None);
                 if let Some(Target::Link(link)) = target {
@@ -245,13 +268,22 @@ impl World {
                 }
             }
             Err(error) => {
-                say(self.name(at), "finish-connect", error.name(), doubt);
+                say(self.name(at), "finish-connect", error.name(), None);
                 self.sockets[at].connecting = None;
             }
         }
     }
 
+    /// Lets the socket connect that is about to: whether `start-connect` has done that yet is each host's own affair.
+    fn settle(&mut self, at: usize) {
+        let coming = self.sockets[at].coming;
+        if let Some(client) = self.sockets.iter().position(|of| coming == Some(of.id)) {
+            self.finish_connect(client);
+        }
+    }
+
     fn accept(&mut self, at: usize) {
+        self.settle(at);
         let expected = self.sockets[at].waiting.front().copied();
         if expected.is_some() && !soon(&self.sockets[at].socket.subscribe()) {
             say(self.name(at), "accept", "late", None);
@@ -395,7 +427,7 @@ impl World {
             false => stream.read(most as u64).map(|bytes| bytes.len()),
         };
         let expected = most.min(unread);
-        let mut got = 0;
+        let (mut got, mut empty) = (0, 0);
         let last = loop {
             // What has to come may come in several parts.
             let comes = got < expected || unread == 0 && finished;
@@ -405,12 +437,12 @@ impl World {
             match take(most - got) {
                 Ok(more) => {
                     got += more;
-                    if more == 0 && got < expected && doubt.is_none() && socket.reads && got > 0 {
-                        continue;
-                    }
-                    if got >= expected || more == 0 {
+                    let enough = got >= expected && !(comes && got == 0 && most > 0) || doubt.is_some();
+                    if enough || empty == SPURIOUS {
                         break "ok".to_owned();
                     }
+                    // A stream that was ready for nothing is asked again.
+                    empty += usize::from(more == 0);
                 }
                 Err(error) => break ended(error),
             }
@@ -517,10 +549,11 @@ impl World {
 
     fn close(&mut self, at: usize) {
         let name = self.name(at);
-        let mut socket = self.sockets.remove(at);
-        if let Some(Target::Link(link)) = socket.connecting {
-            socket.link = Some((link, 0));
+        self.settle(at);
+        if matches!(self.sockets[at].connecting, Some(Target::Link(_))) {
+            self.finish_connect(at);
         }
+        let mut socket = self.sockets.remove(at);
         if let Some((link, side)) = socket.link {
             let ends = &mut self.links[link].0;
             // What it has not read asks for a reset, by RFC 2525, 2.17.

@@ -13,6 +13,8 @@ use crate::choice::{self, Input, Net, done, kind, now, say, show, soon};
 const MOST: usize = 6;
 /// Datagrams on their way to one socket: they fit into any buffer.
 const PENDING: usize = 8;
+/// How often a stream may be ready for nothing in one call.
+const SPURIOUS: usize = 100;
 
 struct Socket {
     id: usize,
@@ -52,22 +54,23 @@ impl World {
         if self.sockets.is_empty() || self.sockets.len() < MOST && input.once_in(10) {
             return self.create(input);
         }
-        let at = self.sockets.len() - 1 - input.below(self.sockets.len());
-        match input.below(20) {
-            0 => self.start_bind(at, input),
-            1 => self.finish_bind(at),
-            2 | 3 => self.bind(at),
-            4..=6 => self.stream(at, input),
-            7..=10 => self.send(at, input),
-            11..=13 => self.receive(at, input),
-            14 => self.getters(at),
-            15 => self.options(at, input),
-            16 => self.subscribe(at, input),
-            17 => self.ready(at, input),
-            18 => self.drop_child(at, input),
-            _ if input.once_in(2) => self.close(at),
-            _ => {}
-        }
+        let (call, suits): (fn(&mut Self, usize, &mut Input), fn(&Socket) -> bool) = match input.below(24) {
+            0 => (Self::start_bind, |of| of.port.is_none()),
+            1 => (|world, at, _| world.finish_bind(at), |of| of.port.is_none()),
+            2 | 3 => (|world, at, _| world.bind(at), |of| of.port.is_none()),
+            4 | 5 => (Self::stream, |of| of.port.is_some() && of.outgoing.is_none()),
+            6 => (Self::stream, |of| of.port.is_some() && of.doubt.is_none()),
+            7..=12 => (Self::send, |of| of.outgoing.is_some() && of.doubt.is_none()),
+            13..=16 => (Self::receive, |of| of.incoming.is_some() && !of.pending.is_empty()),
+            17 => (|world, at, _| world.getters(at), |_| true),
+            18 => (Self::options, |_| true),
+            19 => (Self::subscribe, |of| of.incoming.is_some()),
+            20 => (Self::ready, |of| !of.pollables.is_empty()),
+            21 => (Self::drop_child, |of| of.incoming.is_some() && of.pending.is_empty()),
+            _ => (|world, at, _| world.close(at), |of| of.doubt.is_some()),
+        };
+        let at = choice::choose(input, &self.sockets, suits);
+        call(self, at, input);
     }
 
     /// Drops all of it, in the order of creation.
@@ -100,6 +103,9 @@ impl World {
             doubt: None,
         });
         self.made += 1;
+        if !input.once_in(4) {
+            self.bind(self.sockets.len() - 1);
+        }
     }
 
     fn start_bind(&mut self, at: usize, input: &mut Input) {
@@ -125,8 +131,8 @@ impl World {
 
     /// An address to send to, and which socket has it.
     fn remote(&self, input: &mut Input, v6: bool) -> (&'static str, IpSocketAddress, Option<usize>) {
-        let to = input.below(self.sockets.len());
-        match input.below(16) {
+        let to = choice::choose(input, &self.sockets, |of| of.v6 == v6 && of.port.is_some());
+        match input.below(24) {
             0 => ("port 0", choice::loopback(v6, 0), None),
             1 => ("closed", choice::loopback(v6, 1), None),
             2 => ("any", choice::any(v6, 9), None),
@@ -224,7 +230,7 @@ impl World {
         let peer = socket.peer;
         socket.pending.retain(|(_, from)| peer.is_none_or(|peer| peer == *from));
         let expected = most.min(socket.pending.len());
-        let (mut got, mut same) = (0, true);
+        let (mut got, mut empty, mut same) = (0, 0, true);
         let last = loop {
             if got < expected && doubt.is_none() && !soon(&incoming.subscribe()) {
                 break "late";
@@ -236,9 +242,11 @@ impl World {
                         same &= sent == Some((datagram.data.len(), choice::port(&datagram.remote_address)));
                     }
                     got += datagrams.len();
-                    if got >= expected || datagrams.is_empty() {
+                    if got >= expected || empty == SPURIOUS || doubt.is_some() {
                         break "ok";
                     }
+                    // A stream that was ready for nothing is asked again.
+                    empty += usize::from(datagrams.is_empty());
                 }
                 Err(error) => break error.name(),
             }
