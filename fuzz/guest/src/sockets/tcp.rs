@@ -454,15 +454,14 @@ impl World {
     }
 
     fn write(&mut self, at: usize, input: &mut Input) {
-        let (name, doubt) = (self.name(at), self.doubt(at));
+        let (name, mut doubt) = (self.name(at), self.doubt(at));
         let socket = &self.sockets[at];
         let Some(stream) = &socket.output else { return };
         let len = input.one_of(&[0, 1, 100, 4096]);
         let zeroes = input.once_in(4);
-        let mut doubt = doubt;
         if let Some((link, side)) = socket.link {
             let ends = &mut self.links[link].0;
-            if ends[1 - side].unread + len > UNREAD {
+            if doubt.is_none() && ends[1 - side].unread + len > UNREAD {
                 return;
             }
             // The other end answers with a reset, and when this one learns of it is a matter of time.
@@ -472,24 +471,24 @@ impl World {
                 doubt = ends[side].doubt;
             }
         }
-        if doubt.is_none() && socket.writes && !soon(&stream.subscribe()) {
-            say(&name, "check-write", "late", None);
-        }
-        let room = match stream.check_write() {
-            Ok(room) => room,
-            Err(error) => return say(name, "check-write", ended(error), doubt),
-        };
-        say(&name, "check-write", if room > 0 { "room" } else { "no room" }, doubt);
-        if room < len as u64 || room == 0 {
-            return;
-        }
-        let result = match zeroes {
-            true => stream.write_zeroes(len as u64),
-            false => stream.write(&vec![7; len]),
+        let late = doubt.is_none() && socket.writes && !soon(&stream.subscribe());
+        // One line, whatever it answers: where hosts may differ the next line is another call's.
+        let mut written = false;
+        let answer = match stream.check_write() {
+            Err(error) => format!("no room, {}", ended(error)),
+            Ok(0) => "no room".to_owned(),
+            Ok(room) if room < len as u64 => "little room".to_owned(),
+            Ok(_) => {
+                let result = match zeroes {
+                    true => stream.write_zeroes(len as u64),
+                    false => stream.write(&vec![7; len]),
+                };
+                written = result.is_ok();
+                result.map_or_else(ended, |()| "ok".to_owned())
+            }
         };
         let call = format!("{} {len}", if zeroes { "write-zeroes" } else { "write" });
-        let written = result.is_ok();
-        say(name, &call, result.map_or_else(ended, |()| "ok".to_owned()), doubt);
+        say(name, &call, format!("{answer}{}", if late { ", late" } else { "" }), doubt);
         if let Some((link, side)) = socket.link.filter(|_| written) {
             self.links[link].0[1 - side].unread += len;
         }

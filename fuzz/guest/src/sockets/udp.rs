@@ -61,12 +61,12 @@ impl World {
             4 | 5 => (Self::stream, |of| of.port.is_some() && of.outgoing.is_none()),
             6 => (Self::stream, |of| of.port.is_some() && of.doubt.is_none()),
             7..=12 => (Self::send, |of| of.outgoing.is_some() && of.doubt.is_none()),
-            13..=16 => (Self::receive, |of| of.incoming.is_some() && !of.pending.is_empty()),
+            13..=16 => (Self::receive, |of| of.incoming.is_some() && of.doubt.is_none() && !of.pending.is_empty()),
             17 => (|world, at, _| world.getters(at), |_| true),
             18 => (Self::options, |_| true),
             19 => (Self::subscribe, |of| of.incoming.is_some()),
             20 => (Self::ready, |of| !of.pollables.is_empty()),
-            21 => (Self::drop_child, |of| of.incoming.is_some() && of.pending.is_empty()),
+            21 => (Self::drop_child, |of| of.incoming.is_some() && of.doubt.is_none() && of.pending.is_empty()),
             _ => (|world, at, _| world.close(at), |of| of.doubt.is_some()),
         };
         let at = choice::choose(input, &self.sockets, suits);
@@ -167,6 +167,10 @@ impl World {
                 say(name, &call, "ok", None);
                 let socket = &mut self.sockets[at];
                 (socket.incoming, socket.outgoing) = (Some(incoming), Some(outgoing));
+                if socket.peer.is_some() && remote.is_none() {
+                    // Linux forgets the port that it has assigned (`__udp_disconnect`), unless the host binds it again.
+                    socket.doubt.get_or_insert("disconnected");
+                }
                 socket.peer = remote.map(|(_, address, _)| choice::port(&address));
             }
             Err(error) => {
@@ -187,37 +191,45 @@ impl World {
             Some((_, _, to)) => *to,
             None => self.sockets.iter().position(|of| of.v6 == v6 && of.port.is_some() && of.port == peer),
         };
-        if to.is_some_and(|to| self.sockets[to].pending.len() + count > PENDING) {
+        if self.sockets[at].outgoing.is_none() {
             return;
+        }
+        if let Some(to) = to {
+            let (sender, receiver) = (self.sockets[at].doubt, self.sockets[to].doubt);
+            // What comes of one in doubt would put the other in doubt too.
+            let spreads = sender.is_some() && receiver.is_none();
+            if spreads || receiver.is_none() && self.sockets[to].pending.len() + count > PENDING {
+                return;
+            }
+            if receiver.is_some() && peer.is_some() {
+                self.sockets[at].doubt.get_or_insert("peer in doubt");
+            }
+        } else if count > 0 && peer.is_some() {
+            // The refusal comes with a later call; with which is a matter of time.
+            self.sockets[at].doubt.get_or_insert("peer is gone");
         }
         let (name, doubt) = (self.name(at), self.sockets[at].doubt);
         let Some(outgoing) = &self.sockets[at].outgoing else { return };
-        if doubt.is_none() && !soon(&outgoing.subscribe()) {
-            say(&name, "check-send", "late", None);
-        }
-        let room = match outgoing.check_send() {
-            Ok(room) => room,
-            Err(error) => return say(name, "check-send", error.name(), doubt),
-        };
-        say(&name, "check-send", if room > 0 { "room" } else { "no room" }, doubt);
-        if room < count as u64 {
-            return;
-        }
+        let late = doubt.is_none() && !soon(&outgoing.subscribe());
         let datagram = |_| OutgoingDatagram { data: vec![7; size], remote_address: remote.as_ref().map(|it| it.1) };
-        let result = outgoing.send(&(0..count).map(datagram).collect::<Vec<_>>());
+        // One line, whatever it answers: where hosts may differ the next line is another call's.
+        let mut sent = 0;
+        let answer = match outgoing.check_send() {
+            Err(error) => format!("no room, {}", error.name()),
+            Ok(room) if room < count as u64 || room == 0 => "no room".to_owned(),
+            Ok(_) => {
+                let result = outgoing.send(&(0..count).map(datagram).collect::<Vec<_>>());
+                sent = result.unwrap_or(0) as usize;
+                show(result)
+            }
+        };
         let what = remote.as_ref().map_or("its peer", |(what, ..)| what);
-        say(name, &format!("send {count} of {size} to {what}"), show(result), doubt);
-        let sent = result.unwrap_or(0) as usize;
+        let call = format!("send {count} of {size} to {what}");
+        say(name, &call, format!("{answer}{}", if late { ", late" } else { "" }), doubt);
         let from = self.sockets[at].port.unwrap_or(0);
         if let Some(to) = to {
             let heard = self.sockets[to].peer.is_none_or(|peer| peer == from);
             self.sockets[to].pending.extend((0..sent).filter(|_| heard).map(|_| (size, from)));
-            if doubt.is_some() {
-                self.sockets[to].doubt.get_or_insert("of one in doubt");
-            }
-        } else if peer.is_some() && count > 0 {
-            // The refusal comes with a later call; with which is a matter of time.
-            self.sockets[at].doubt.get_or_insert("peer is gone");
         }
     }
 
