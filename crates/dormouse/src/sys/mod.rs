@@ -41,8 +41,7 @@
 
 use std::io;
 
-use crate::reactor::Key;
-use crate::time::Instant;
+use crate::base::{Instant, Key};
 
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagrams;

@@ -2,7 +2,7 @@
 
 pub mod p3;
 
-use crate::reactor::Key;
+use crate::base::Key;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use crate::reactor::Key;
+use crate::base::Key;
 use review::{Host, LONG, Reviewed, SHARE, SHORTEST};
 use watched::{PART, SOCKETS, Watched};
 

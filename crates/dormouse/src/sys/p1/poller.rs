@@ -10,8 +10,8 @@ use std::io;
 
 use super::abi::{self, Due, Errno, Event, Subscription};
 use super::{Kind, Notifier, Source, clock, descriptor};
-use crate::io::error;
-use crate::reactor::Key;
+use crate::base::error;
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{SOCKETS, Watched};

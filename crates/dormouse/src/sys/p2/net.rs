@@ -101,7 +101,8 @@ impl Source {
                 Err(code) => return Err(opening(code)),
             };
             let peer = socket.remote_address();
-            let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
+            let source =
+                Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
             match peer {
                 Ok(peer) => {
                     return Ok((source, from_wasi(peer)));
@@ -140,7 +141,8 @@ impl Source {
     }
 
     pub(crate) fn try_peek(&self, _buf: &mut [u8]) -> io::Result<usize> {
-        Err(crate::io::error(io::ErrorKind::Unsupported,
+        Err(crate::base::error(
+            io::ErrorKind::Unsupported,
             "peek: wasm32-wasip2 has no such call (wasi:io/streams reads take what they return); \
              read into a buffer and look at that",
         ))
@@ -263,8 +265,7 @@ fn write_error(error: StreamError) -> io::Error {
 /// hosts keep shut (`network-error-code`, wasi:sockets 0.2 network.wit); so the kind is found in the host's words.
 fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
     let text = cause.to_debug_string();
-    let says =
-        |word: &str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    let says = |word: &str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     let kinds = [
         ("reset", io::ErrorKind::ConnectionReset),
         ("abort", io::ErrorKind::ConnectionAborted),
@@ -274,7 +275,7 @@ fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
         ("no space", io::ErrorKind::StorageFull),
     ];
     let kind = kinds.iter().find(|(word, _)| says(word)).map_or(io::ErrorKind::Other, |&(_, kind)| kind);
-    crate::io::error(kind, text)
+    crate::base::error(kind, text)
 }
 
 /// The error of a stream, which is in the wrong state when its peer has gone.
@@ -301,8 +302,8 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
         ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
-        ErrorCode::NewSocketLimit => return crate::io::exhausted(),
-        _ => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
+        ErrorCode::NewSocketLimit => return crate::base::exhausted(),
+        _ => return crate::base::error(io::ErrorKind::Other, "the host does not say why"),
     };
     kind.into()
 }
@@ -311,7 +312,7 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
 /// `unknown` (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here it is the only one without a code.
 pub(super) fn opening(code: ErrorCode) -> io::Error {
     match code {
-        ErrorCode::Unknown => crate::io::exhausted(),
+        ErrorCode::Unknown => crate::base::exhausted(),
         code => error(code),
     }
 }

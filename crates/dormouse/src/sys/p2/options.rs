@@ -69,5 +69,5 @@ impl Source {
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "WASI 0.2 has no such option for this kind of socket"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "WASI 0.2 has no such option for this kind of socket"))
 }

@@ -12,12 +12,12 @@ use wasip2::io::poll::Pollable;
 
 use super::abi::{self, RawPollable};
 use super::{Notifier, Source, budget, clock};
-use crate::reactor::Key;
+use crate::base::Instant;
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{CLOCK, REVIEW, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
-use crate::time::Instant;
 
 /// So many that a wait has told of are a crowd.
 const CROWD: usize = 3;
@@ -90,13 +90,7 @@ impl Host for Wasi {
         self.fired.contains(&(REVIEW as u32))
     }
 
-    fn report(
-        &mut self,
-        from: usize,
-        alarm: bool,
-        watched: &mut Watched<RawPollable>,
-        ready: &mut Vec<Ready>,
-    ) -> bool {
+    fn report(&mut self, from: usize, alarm: bool, watched: &mut Watched<RawPollable>, ready: &mut Vec<Ready>) -> bool {
         let mut clock_fired = false;
         let first = ready.len();
         for &index in &self.fired {

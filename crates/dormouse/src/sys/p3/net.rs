@@ -8,8 +8,8 @@ use wasip3::sockets::types::{
     ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, TcpSocket,
 };
 
-use super::call::Call;
 use super::abi::{self, SocketEnd};
+use super::call::Call;
 use super::stream::{self, Reader, Writer};
 use super::{Half, Source, State};
 use crate::sys::Side;
@@ -92,7 +92,7 @@ impl Source {
             let Some(moved) = moved else { return Err(io::ErrorKind::WouldBlock.into()) };
             let Some(socket) = connections.take() else {
                 if moved.ended {
-                    return Err(crate::io::error(io::ErrorKind::Other, "the host has closed the listener"));
+                    return Err(crate::base::error(io::ErrorKind::Other, "the host has closed the listener"));
                 }
                 continue;
             };
@@ -144,7 +144,7 @@ impl Source {
     }
 
     pub(crate) fn try_peek(&self, _buf: &mut [u8]) -> io::Result<usize> {
-        Err(crate::io::error(
+        Err(crate::base::error(
             io::ErrorKind::Unsupported,
             "peek: WASI 0.3 has no such call (a read takes what it returns); read into a buffer and look at that",
         ))
@@ -299,8 +299,8 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
         ErrorCode::DatagramTooLarge => return io::Error::from_raw_os_error(super::TOO_LARGE),
-        ErrorCode::Other(Some(why)) => return crate::io::error(io::ErrorKind::Other, why),
-        ErrorCode::Other(None) => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
+        ErrorCode::Other(Some(why)) => return crate::base::error(io::ErrorKind::Other, why),
+        ErrorCode::Other(None) => return crate::base::error(io::ErrorKind::Other, "the host does not say why"),
     };
     kind.into()
 }
@@ -309,7 +309,7 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
 /// a word (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here they are the only ones without a code.
 pub(super) fn opening(code: ErrorCode) -> io::Error {
     match code {
-        ErrorCode::Other(_) => crate::io::exhausted(),
+        ErrorCode::Other(_) => crate::base::exhausted(),
         code => error(code),
     }
 }

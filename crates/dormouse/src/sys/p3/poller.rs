@@ -4,10 +4,10 @@ use std::io;
 
 use super::abi::{Timer, Waitable};
 use super::{Notifier, Source, set};
-use crate::reactor::Key;
+use crate::base::Instant;
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
-use crate::time::Instant;
 
 /// How many timers are kept. Each is earlier than those before it.
 const TIMERS: usize = 4;

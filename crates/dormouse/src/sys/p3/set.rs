@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::abi::{self, Listener, Waitable, WaitableSet};
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sys::{Ready, Side};
 
 /// So many that a wait has told of are a crowd.

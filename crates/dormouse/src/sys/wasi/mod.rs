@@ -44,7 +44,7 @@ pub(super) fn gathered<'a>(
 #[cfg(not(target_env = "p1"))]
 pub(super) fn check_zone(host: &str) -> std::io::Result<()> {
     match host.contains('%') {
-        true => Err(crate::io::error(
+        true => Err(crate::base::error(
             std::io::ErrorKind::InvalidInput,
             "WASI does not know interfaces by name; give the number, as in fe80::1%2",
         )),
@@ -74,7 +74,7 @@ pub(crate) fn file_error(error: std::io::Error) -> std::io::Error {
         Some(76) => ErrorKind::PermissionDenied, // a right that the host did not give
         _ => return error,
     };
-    crate::io::error(kind, error.to_string())
+    crate::base::error(kind, error.to_string())
 }
 
 /// Ends a wait of another thread; there is none.

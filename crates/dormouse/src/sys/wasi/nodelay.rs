@@ -7,7 +7,7 @@ use std::io;
 pub(in crate::sys) fn set(nodelay: bool) -> io::Result<()> {
     match (get()?, nodelay) {
         (true, true) => Ok(()),
-        _ => Err(crate::io::error(io::ErrorKind::Unsupported, "the runner's sockets always send at once")),
+        _ => Err(crate::base::error(io::ErrorKind::Unsupported, "the runner's sockets always send at once")),
     }
 }
 
@@ -16,6 +16,6 @@ pub(in crate::sys) fn get() -> io::Result<bool> {
     let name = std::hint::black_box("DORMOUSE_TCP_NODELAY");
     match std::env::var_os(name).is_some_and(|value| value == "1") {
         true => Ok(true),
-        false => Err(crate::io::error(io::ErrorKind::Unsupported, "WASI has no such option for sockets")),
+        false => Err(crate::base::error(io::ErrorKind::Unsupported, "WASI has no such option for sockets")),
     }
 }

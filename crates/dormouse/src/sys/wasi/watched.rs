@@ -10,7 +10,7 @@
 //! list from the review's place or the clock's, or from the first socket's, to the end of some busy ones, of all of them or of the
 //! list.
 
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sys::{Ready, Side};
 
 /// Where the clock of the next review is.

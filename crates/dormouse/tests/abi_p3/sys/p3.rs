@@ -15,8 +15,8 @@ use abi::{Bytes, Connections, Mailbox, Outbox, SocketEnd};
 use wasip3::sockets::types::{ErrorCode, TcpSocket};
 
 use super::Side;
+use crate::base::Key;
 use crate::host;
-use crate::reactor::Key;
 
 /// A socket that the host does not look at. Never dropped: `wasip3` has no host here.
 fn with_socket<T>(call: impl FnOnce(&TcpSocket) -> T) -> T {
