@@ -60,3 +60,12 @@ fn the_ground_floor_names_nothing_of_the_crate_but_itself() {
     names_only("base", "crate::", &[]);
     names_only("base", "super::", &["", "exhausted"]);
 }
+
+#[test]
+fn the_unsafe_code_of_wasi_0_3_names_nothing_of_its_backend_but_itself() {
+    names_only("sys/p3/abi", "crate::sys::p3::", &["abi"]);
+    for (path, text) in sources("sys/p3/abi") {
+        let names_parent = path.ends_with("mod.rs") && named(&text, "super::").next().is_some();
+        assert!(!names_parent, "{} names what is above it", path.display());
+    }
+}

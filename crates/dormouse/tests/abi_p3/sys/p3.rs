@@ -152,7 +152,7 @@ fn a_number_that_is_used_again_is_another() {
     let (mut second, end) = incoming();
     assert_eq!(second.waitable(), number);
     assert!(second.start().is_none());
-    assert!(!set::has_event(number), "that was the first's");
+    assert!(!abi::has_event(number), "that was the first's");
     host::feed(number, b"y");
     assert!(!wait(), "nobody is armed");
     second.try_finish().unwrap();
