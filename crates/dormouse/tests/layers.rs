@@ -50,7 +50,7 @@ fn what_is_named_is_found_in_code_and_not_in_comments() {
 
 #[test]
 fn a_backend_names_the_seam_and_the_ground_floor_and_nothing_above() {
-    for backend in ["native", "p1", "p2", "p3", "wasi"] {
+    for backend in ["native", "p1", "p2", "p3", "wasi", "quirks"] {
         names_only(&format!("sys/{backend}"), "crate::", &["sys", "base"]);
     }
 }

@@ -47,6 +47,8 @@ use crate::base::{Instant, Key};
 mod datagrams;
 mod drained;
 #[cfg(target_os = "wasi")]
+mod quirks;
+#[cfg(target_os = "wasi")]
 mod wasi;
 
 cfg_select! {

@@ -13,6 +13,7 @@ use super::{Kind, Notifier, Source, clock, descriptor};
 use crate::base::error;
 use crate::base::Key;
 use crate::sys::drained::next_turn;
+use crate::sys::wasi::facts;
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{SOCKETS, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
@@ -122,7 +123,7 @@ impl Wait for Poller {
         }
         let fd = source.raw()?;
         if source.kind == Kind::Socket && self.waits_for_sockets.is_none() {
-            self.waits_for_sockets = Some(can_wait_for(fd));
+            self.waits_for_sockets = Some(facts::is_told(facts::EXACT) || can_wait_for(fd));
         }
         self.list.watched.push(side, key, abi::readiness(fd, side, userdata(side, key)));
         Ok(())

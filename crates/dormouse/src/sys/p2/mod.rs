@@ -4,7 +4,6 @@
 //! stream's child. A child must go before its parent, or the host traps; [`Source`] keeps them in that order.
 
 mod abi;
-mod budget;
 pub(crate) mod clock;
 mod file;
 mod lookup;

@@ -13,7 +13,9 @@ use wasip2::sockets::network::{
 use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use super::{Source, abi, budget, poller};
+use super::clock::has_budget_again;
+use super::{Source, abi};
+use crate::sys::quirks::{budget, short_read, slow_close};
 use crate::sys::wasi::{GATHER, gathered};
 
 /// What wasmtime reads at once, at the most (wasmtime-wasi 48.0.8, `MAX_READ_SIZE_ALLOC`).
@@ -66,7 +68,7 @@ impl Source {
         let (input, output) = loop {
             match self.socket()?.finish_connect() {
                 Ok(streams) => break streams,
-                Err(ErrorCode::WouldBlock) if budget::renewed() => {}
+                Err(ErrorCode::WouldBlock) if has_budget_again() => {}
                 Err(code) => return Err(error(code)),
             }
         };
@@ -97,7 +99,7 @@ impl Source {
             budget::spend(budget::ACCEPT);
             let (socket, input, output) = match self.socket()?.accept() {
                 Ok(accepted) => accepted,
-                Err(ErrorCode::WouldBlock) if budget::renewed() => continue,
+                Err(ErrorCode::WouldBlock) if has_budget_again() => continue,
                 Err(code) => return Err(opening(code)),
             };
             let peer = socket.remote_address();
@@ -124,7 +126,7 @@ impl Source {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
         budget::spend(budget::READ);
         let when_empty = self.when_empty.get();
-        let is_believed = poller::is_crowded() && when_empty.is_none();
+        let is_believed = short_read::is_believed() && when_empty.is_none();
         self.drained.read(buf.len().min(MOST_READ), is_believed, || match abi::read(input, buf) {
             Ok(0) => when_empty.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |end| end(self)),
             Ok(n) => Ok(n),
@@ -211,7 +213,7 @@ impl Source {
 
     /// Reading is shut down, and nothing more has come.
     fn end_reading(&self) -> io::Result<usize> {
-        if budget::renewed() {
+        if has_budget_again() {
             // Asked again: this may have been for want of budget.
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -232,7 +234,9 @@ impl Source {
         if let Some(other) = &self.other {
             return other.is_pending();
         }
-        self.wrote.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        (self.socket.is_none() || slow_close::may_wait())
+            && self.wrote.get()
+            && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     pub(super) fn socket(&self) -> io::Result<&tcp::TcpSocket> {
@@ -246,7 +250,7 @@ impl Source {
         loop {
             budget::spend(budget::CHECK_WRITE);
             match output.check_write().map_err(write_error)? {
-                0 if budget::renewed() => {}
+                0 if has_budget_again() => {}
                 0 => return Err(io::ErrorKind::WouldBlock.into()),
                 permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
             }

@@ -6,7 +6,7 @@ use wasip2::sockets::network::ErrorCode;
 
 use super::{Source, net};
 use crate::sys::Setting;
-use crate::sys::wasi::nodelay;
+use crate::sys::wasi::facts;
 
 impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
@@ -59,12 +59,12 @@ impl Source {
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket()?;
-        nodelay::set(nodelay)
+        facts::set_nodelay(nodelay)
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         self.socket()?;
-        nodelay::get()
+        facts::nodelay()
     }
 }
 

@@ -3,7 +3,6 @@
 //! The clock pollable stays while the earliest deadline does. When the earliest deadline moves later it stays too: it
 //! fires early once, and the next wait gets a new one.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 
@@ -11,29 +10,15 @@ use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
 use wasip2::io::poll::Pollable;
 
 use super::abi::{self, RawPollable};
-use super::{Notifier, Source, budget, clock};
+use super::clock::{self, has_budget_again};
+use super::{Notifier, Source};
 use crate::base::Instant;
 use crate::base::Key;
 use crate::sys::drained::next_turn;
+use crate::sys::quirks::{budget, short_read};
 use crate::sys::wasi::review::{Host, Reviewed};
 use crate::sys::wasi::watched::{CLOCK, REVIEW, Watched};
 use crate::sys::{Ready, Side, Until, Wait};
-
-/// So many that a wait has told of are a crowd.
-const CROWD: usize = 3;
-
-thread_local! {
-    static CROWDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the last wait has told of many. Then a short read is believed to have taken all there was, and its task parks without another.
-///
-/// wasmtime calls a stream ready until a read has found nothing (wasmtime-wasi 48.0.8, sockets/tcp.rs, `try_read`), so the next wait tells of that
-/// task once more. If it is alone it makes the read that finds nothing then, after a wait more. But while a crowd is served, the peers of
-/// the first of it answer, and that read finds something: an echo is three calls and not four.
-pub(super) fn is_crowded() -> bool {
-    CROWDED.get()
-}
 
 pub(crate) struct Poller {
     list: Reviewed<Wasi>,
@@ -57,7 +42,7 @@ impl Host for Wasi {
 
     /// Without budget nobody would look ready.
     fn refresh(&mut self) {
-        budget::renewed();
+        has_budget_again();
     }
 
     fn before_all(&mut self) {
@@ -109,15 +94,14 @@ impl Host for Wasi {
 impl Poller {
     fn wait_with(&mut self, clock: Option<RawPollable>, ready: &mut Vec<Ready>) -> bool {
         next_turn();
-        if is_crowded() {
+        if short_read::is_crowded() {
             // Somebody is always ready then, and a host that is never waited for learns of nobody else.
-            budget::renewed();
+            has_budget_again();
         }
         let first = ready.len();
         self.host.asked_all = false;
         let Ok(fired) = self.list.wait(&mut self.host, clock, ready);
-        // A list that was quiet does not get busy by what is told of twice.
-        CROWDED.set(ready.len() - first >= CROWD && !self.host.asked_all);
+        short_read::note(ready.len() - first, self.host.asked_all);
         fired
     }
 }

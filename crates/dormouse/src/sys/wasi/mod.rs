@@ -1,8 +1,7 @@
 //! What WASI backends have in common: one thread, and, up to 0.2, a list that they hand to the host at each wait.
 
 mod abi;
-#[cfg(not(target_env = "p1"))]
-pub(super) mod nodelay;
+pub(super) mod facts;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(super) mod review;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
