@@ -1,6 +1,12 @@
 //! What the files find around them.
 
+#[path = "../../src/sys/quirks/lowest_first.rs"]
+mod lowest_first;
 pub mod p3;
+
+pub mod quirks {
+    pub use super::lowest_first;
+}
 
 use crate::base::Key;
 

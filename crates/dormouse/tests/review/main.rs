@@ -1,4 +1,4 @@
-//! The long list of wasip1 and wasip2, on a host of the test's and in its time: the very text of `sys/wasi/review.rs` and `watched.rs`.
+//! The long list of wasip1 and wasip2, on a host of the test's and in its time: the very text of `sys/wasi/long`.
 #![cfg(not(target_family = "wasm"))]
 
 mod sys;

@@ -6,6 +6,7 @@
 mod abi;
 pub(crate) mod clock;
 mod file;
+mod list;
 mod lookup;
 mod net;
 mod options;

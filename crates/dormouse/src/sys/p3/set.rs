@@ -5,15 +5,11 @@ use std::cell::{Cell, RefCell};
 
 use super::abi::{self, Listener, Waitable};
 use crate::base::Key;
+use crate::sys::quirks::lowest_first;
 use crate::sys::{Ready, Side};
 
 /// So many that a wait has told of are a crowd.
 const CROWD: usize = 3;
-
-/// Without a crowd one event is taken at a time, and at every so many waits it is looked whether there are more. wasmtime tells of the
-/// waitable with the lowest number first (wasmtime 48.0.8, concurrent.rs: `ready` is ordered, and the first is taken), whoever has been
-/// ready for longer: with one event a turn, those with low numbers would have all turns while they are busy.
-const UNTIL_LOOK: u32 = 64;
 
 thread_local! {
     static SET: Set = const {
@@ -22,7 +18,6 @@ thread_local! {
             reports: Cell::new(1),
             armed: Cell::new(0),
             untold: Cell::new(None),
-            waits: Cell::new(0),
             is_crowded: Cell::new(false),
         }
     };
@@ -37,7 +32,6 @@ struct Set {
     armed: Cell<usize>,
     /// A future of others that is to be told, and what.
     untold: Cell<Option<(Listener, u32)>>,
-    waits: Cell<u32>,
     /// The last wait has told of many.
     is_crowded: Cell<bool>,
 }
@@ -49,8 +43,8 @@ impl Set {
 
     /// Whether it is looked for more than one event.
     fn is_looked_at(&self) -> bool {
-        self.waits.set(self.waits.get().wrapping_add(1));
-        self.is_crowded.get() || self.waits.get().is_multiple_of(UNTIL_LOOK)
+        let is_due = lowest_first::is_look_due();
+        self.is_crowded.get() || is_due
     }
 }
 
@@ -127,17 +121,15 @@ pub(super) fn look(ready: &mut Vec<Ready>) {
     look_further(ready);
 }
 
-/// The host has its turn. In one wasmtime sees one thing to its end (wasmtime 48.0.8, concurrent.rs, `poll_until`), so it has as many as
-/// end something; with one, those who wait for an event would starve beside those who are due, or always runnable.
+/// The host has its turn, as often as that brings an event; otherwise what waits for one would starve beside what is due, or always
+/// runnable.
 fn look_further(ready: &mut Vec<Ready>) {
-    loop {
+    lowest_first::drain(|| {
         let before = ready.len();
         abi::thread_yield();
         take_events(ready);
-        if ready.len() == before {
-            break;
-        }
-    }
+        ready.len() > before
+    });
     note_crowd(ready);
 }
 

@@ -3,9 +3,7 @@
 mod abi;
 pub(super) mod facts;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(super) mod review;
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(super) mod watched;
+pub(super) mod long;
 
 pub(crate) use abi::spawn_local;
 
