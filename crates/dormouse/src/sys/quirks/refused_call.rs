@@ -1,6 +1,6 @@
 //! A host that refuses the whole call for one bad descriptor.
 //!
-//! * **Host**: wasi-common, which wasmtime had up to 16, and hosts that are built on it.
+//! * **Host**: wasi-common and hosts that are built on it (wasmi 2.0.0, `sync/sched/unix.rs`).
 //! * **What it does**: `poll_oneoff` fails, and says neither which subscription is to blame nor what else is ready. The specification has an
 //!   error in the event of the descriptor.
 //! * **What is done**: the host is asked about each by itself. Those that it refuses are reported, and the operation gets the error;

@@ -1,6 +1,7 @@
 //! A host that knows no absolute time.
 //!
-//! * **Host**: wazero up to 1.12 (imports/wasi_snapshot_preview1/poll.go, ENOTSUP for `subscription_clock_abstime`).
+//! * **Host**: wazero up to 1.12 (imports/wasi_snapshot_preview1/poll.go).
+//! * **What it does**: it refuses a clock's subscription with `subscription_clock_abstime`.
 //! * **What is done**: after the first refusal, time is told relative to now. There are no reviews of long lists.
 //! * **Cost**: nothing elsewhere. There, a reading of the clock for each wait with a deadline.
 //! * **Can go** with wazero 1.12.
