@@ -178,7 +178,10 @@ pub(crate) trait Wait: Sized {
     fn disarm(&mut self, side: Side, key: Key);
 
     /// Disarm both sides and forget the source. Called before a source that was armed goes away.
-    fn remove(&mut self, key: Key);
+    fn remove(&mut self, key: Key) {
+        self.disarm(Side::Read, key);
+        self.disarm(Side::Write, key);
+    }
 
     /// Sleep until something armed is ready or `until` passes; push what is ready. True if the clock says that `until`
     /// may have passed (early is fine: the caller looks at the clock).

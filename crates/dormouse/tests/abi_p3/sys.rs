@@ -1,7 +1,7 @@
 //! What the files find around them.
 
 #[path = "../../src/sys/quirks/lowest_first.rs"]
-mod lowest_first;
+pub mod lowest_first;
 pub mod p3;
 
 pub mod quirks {

@@ -42,11 +42,6 @@ impl Wait for Poller {
         self.list.watched.take_out(side, key);
     }
 
-    fn remove(&mut self, key: Key) {
-        self.list.watched.take_out(Side::Read, key);
-        self.list.watched.take_out(Side::Write, key);
-    }
-
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
         next_turn();
         match until {

@@ -15,6 +15,7 @@
 mod abi;
 mod call;
 pub(crate) mod clock;
+mod convert;
 mod file;
 mod lookup;
 mod net;
@@ -90,9 +91,6 @@ impl<T> Half<T> {
         }
     }
 }
-
-/// EMSGSIZE of WASI, which std has no kind for.
-const TOO_LARGE: i32 = 35;
 
 /// Something to wait for that is no stream of bytes.
 trait Other: Any {

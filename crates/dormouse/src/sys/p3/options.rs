@@ -4,7 +4,7 @@ use std::io;
 
 use wasip3::sockets::types::ErrorCode;
 
-use super::{Source, net};
+use super::{Source, convert};
 use crate::sys::Setting;
 use crate::sys::wasi::facts;
 
@@ -31,7 +31,7 @@ impl Source {
                 Setting::SendBuffer => tcp.set_send_buffer_size(value),
             }
         };
-        result.map_err(net::error)
+        result.map_err(convert::error)
     }
 
     pub(crate) fn get(&self, setting: Setting) -> io::Result<u64> {
@@ -54,7 +54,7 @@ impl Source {
                 Setting::SendBuffer => tcp.get_send_buffer_size(),
             }
         };
-        result.map_err(net::error)
+        result.map_err(convert::error)
     }
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {

@@ -73,11 +73,6 @@ impl Wait for Poller {
         set::disarm(waitable, armed_at, key, side);
     }
 
-    fn remove(&mut self, key: Key) {
-        self.disarm(Side::Read, key);
-        self.disarm(Side::Write, key);
-    }
-
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
         next_turn();
         let passed = matches!(until, Until::At(when) if !self.set_timer(when));

@@ -5,7 +5,7 @@ use std::io;
 use wasip3::sockets::types::ErrorCode;
 
 use super::abi::{Bytes, Incoming, MOST, Mailbox, Moved, Outbox, Outgoing, Readable, SocketEnd, StdioEnd, Waitable};
-use super::net::error;
+use super::convert::error;
 use super::set;
 use crate::sys::drained::Drained;
 
