@@ -30,6 +30,7 @@ compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix
 
 mod built_ins;
 mod error;
+mod facts;
 mod interrupt;
 mod limits;
 mod net;

@@ -1,9 +1,6 @@
-//! No delay. WASI has no TCP_NODELAY, so the runner sets it on every TCP socket that a component opens, and tells the program
-//! so with the environment variable [`VARIABLE`], if it asks: a program that reads the variable has its name among its data, and to one that
-//! has not, a variable more would only be one that its user did not give. So the bytes of the component are searched for the name. It costs the
-//! program nothing, survives what rewrites programs (`wasm-opt`, `wasm-tools strip`), which custom sections do not, and works for every
-//! language. A name that is there by chance costs a variable. What a listener accepts inherits it on Linux, as a test asserts; elsewhere that
-//! is not known, and there nothing is set and nothing told.
+//! No delay. WASI has no TCP_NODELAY, so the runner sets it on every TCP socket that a component opens, and tells the program so
+//! (`facts.rs`). What a listener accepts inherits it on Linux, as a test asserts; elsewhere that is not known, and there nothing is set
+//! and nothing told.
 //!
 //! wasmtime-wasi keeps its descriptors to itself (48.0.8, p2/tcp.rs), so ours is looked for: first where the system puts the
 //! next one, then everywhere, since another thread may have opened or closed one at that moment. It is known by an option that
@@ -16,14 +13,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-
-/// `1` if every TCP socket of the program has TCP_NODELAY.
-pub(crate) const VARIABLE: &str = "DORMOUSE_TCP_NODELAY";
-
-/// Whether a program may read [`VARIABLE`]: its name is in there.
-pub(crate) fn is_asked_for_by(program: &[u8]) -> bool {
-    memchr::memmem::find(program, VARIABLE.as_bytes()).is_some()
-}
 
 /// Whether what is accepted is known to inherit TCP_NODELAY from the listener.
 const INHERITED: bool = cfg!(target_os = "linux");

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
 use crate::limits::cost_of_instances;
-use crate::{nodelay, p1, p2, p3};
+use crate::{p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
 /// 0.2 or 0.3, or a module of WASI 0.1.
@@ -25,8 +25,6 @@ pub struct Program {
     cost_of_instances: usize,
     /// There if something of it is of WASI 0.3.
     wasi03: Option<Arc<Wasi03>>,
-    /// It asks whether its sockets have TCP_NODELAY.
-    asks_for_nodelay: bool,
 }
 
 /// What it takes to count a component of WASI 0.3: another one, made of its bytes when it is first counted.
@@ -83,8 +81,7 @@ impl Program {
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
         let wasi03 = wasi03.then(|| Arc::new(Wasi03 { bytes: bytes.to_owned(), counted: OnceLock::new() }));
-        let asks_for_nodelay = nodelay::is_asked_for_by(bytes);
-        Ok(Program { name, engine, code, cost_of_instances: cost_of_instances(bytes), wasi03, asks_for_nodelay })
+        Ok(Program { name, engine, code, cost_of_instances: cost_of_instances(bytes), wasi03 })
     }
 
     /// The program's name: its argument 0.
@@ -103,10 +100,6 @@ impl Program {
 
     pub(crate) fn cost_of_instances(&self) -> usize {
         self.cost_of_instances
-    }
-
-    pub(crate) fn asks_for_nodelay(&self) -> bool {
-        self.asks_for_nodelay
     }
 
     pub(crate) fn code(&self) -> &Code {

@@ -18,12 +18,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, InstancePre, Store};
+use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::built_ins::BuiltIns;
 use crate::error::Error;
+use crate::facts;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
@@ -57,8 +59,8 @@ pub struct Exit {
 /// One run of a [`Program`]: what it is given, then [`start`](Run::start).
 ///
 /// A run that nothing was given to has inherited standard streams, no arguments after its name, no environment, no
-/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for. One
-/// that has the name `DORMOUSE_TCP_NODELAY` in its bytes is told so: in its environment is `DORMOUSE_TCP_NODELAY=1`.
+/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for. A program
+/// that exports the function `dormouse-host-facts` is told so, before it runs.
 #[must_use = "a run does nothing until it is started"]
 pub struct Run<'a> {
     program: &'a Program,
@@ -231,8 +233,8 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do, and the environment variable
-    /// `DORMOUSE_TCP_NODELAY` unset. For tests that a program lives with that.
+    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do. For tests that a program lives with
+    /// that.
     pub fn nagle(mut self, on: bool) -> Self {
         self.nagle = on;
         self
@@ -287,7 +289,7 @@ impl<'a> Run<'a> {
                     None => (plain.clone(), Arc::default()),
                 };
                 let mut store = self.component_store(built_ins)?;
-                let guest = run_component(&linked, &mut store);
+                let guest = run_component(&linked, &mut store, budgeted);
                 let ended = match budgeted {
                     true => runtime.block_on(stop.or(guest)),
                     false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
@@ -300,8 +302,9 @@ impl<'a> Run<'a> {
                 exit(ended, &stop, timeout, &store.data().limits)
             }
             Code::Module(linked) => {
+                let facts = facts::of_module(self.contrary_p1);
                 let mut store = self.module_store()?;
-                let guest = run_module(linked, &mut store);
+                let guest = run_module(linked, &mut store, facts);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
                 exit(ended, &stop, timeout, &store.data().limits)
@@ -315,15 +318,12 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(mut self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
+    fn component_store(self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let nodelay = !self.nagle && nodelay::works();
-        if nodelay && program.asks_for_nodelay() {
-            self.tell(nodelay::VARIABLE, "1".to_owned());
-        }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
         let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
         let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, built_ins };
@@ -453,14 +453,18 @@ fn interruptible<T: Send>(store: &mut Store<T>) {
 /// How a program ends: what its main returned, or with an error that carries its exit code.
 type Ended = wasmtime::Result<Result<(), ()>>;
 
-async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
+async fn run_component(linked: &Linked, store: &mut Store<p2::State>, is_budgeted: bool) -> Ended {
+    let facts = facts::of_component(store.data().nodelay, is_budgeted, matches!(linked, Linked::Wasi03(..)));
     match linked {
         Linked::Wasi02(linked) => {
-            let command = linked.instantiate_async(&mut *store).await?;
+            let instance = linked.instance_pre().instantiate_async(&mut *store).await?;
+            facts::tell_component(store, &instance, facts).await?;
+            let command = Command::new(&mut *store, &instance)?;
             command.wasi_cli_run().call_run(store).await
         }
         Linked::Wasi03(linked, run) => {
             let instance = linked.instantiate_async(&mut *store).await?;
+            facts::tell_component(store, &instance, facts).await?;
             let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
             // Not by `Store::run_concurrent`, as the `wasmtime` command does: a program that waits for nothing would hang there,
             // and here it traps.
@@ -469,8 +473,9 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
     }
 }
 
-async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
+async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>, facts: u32) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
+    facts::tell_module(store, &instance, facts).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await.map(Ok)
 }

@@ -118,42 +118,6 @@ fn nothing_of_the_environment_is_passed_by_default() {
     assert_eq!(Run::new(&program).env("A", "1").env("B", "").start().unwrap().code, 2);
 }
 
-/// The same program, with a name in its bytes that nothing reads.
-#[cfg(target_os = "linux")]
-fn with_name(mut bytes: Vec<u8>, name: &str) -> Vec<u8> {
-    // A custom section: 0, its length, and its name with the length of that.
-    bytes.extend([0, name.len() as u8 + 1, name.len() as u8]);
-    bytes.extend(name.as_bytes());
-    bytes
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_component_that_asks_is_told_that_its_sockets_have_nodelay() {
-    // Prints the last variable: pairs of (address, length) for name and value.
-    let bytes = runs(
-        "(local $last i32)
-         (call $get-environment (i32.const 8))
-         (local.set $last (i32.add (i32.load (i32.const 8)) (i32.mul (i32.const 16) (i32.sub (i32.load (i32.const 12)) (i32.const 1)))))
-         (call $write-and-flush (call $get-stdout)
-           (i32.load (local.get $last)) (i32.load offset=4 (local.get $last)) (i32.const 0))
-         (call $write-and-flush (call $get-stdout)
-           (i32.load offset=8 (local.get $last)) (i32.load offset=12 (local.get $last)) (i32.const 0))
-         i32.const 0",
-    );
-    let [program, others] =
-        ["DORMOUSE_TCP_NODELAY", "DORMOUSE_TCP_NODELA"].map(|name| program(&with_name(bytes.clone(), name)));
-    let last = |run: Run<'_>| {
-        let (stdout, chunks) = hand_over();
-        run.stdout(stdout).start().unwrap();
-        chunks.iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect::<Vec<_>>()
-    };
-    assert_eq!(last(Run::new(&program).env("A", "x")), ["DORMOUSE_TCP_NODELAY", "1"]);
-    assert_eq!(last(Run::new(&program).env("A", "x").nagle(true)), ["A", "x"]);
-    assert_eq!(last(Run::new(&others).env("A", "x")), ["A", "x"]);
-    assert_eq!(last(Run::new(&program).env("DORMOUSE_TCP_NODELAY", "0")), ["DORMOUSE_TCP_NODELAY", "0"]);
-}
-
 #[test]
 fn a_socket_is_opened_and_counted_once_with_and_without_nodelay() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

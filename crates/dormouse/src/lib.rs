@@ -38,6 +38,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod base;
 mod compat;
 mod contain;
 pub mod fs;

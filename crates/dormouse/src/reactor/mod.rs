@@ -9,9 +9,9 @@ mod budget;
 mod check;
 mod chore;
 mod handle;
-mod key;
 mod share;
 mod slot;
+mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -24,14 +24,15 @@ use budget::Budget;
 pub(crate) use chore::Chore;
 use chore::Closing;
 pub(crate) use handle::{Handle, Moved};
-pub(crate) use key::{Arena, Key};
 pub(crate) use share::Share;
 use slot::{Id, Slot, UNPARKED, is_operation};
+use timers::{Due, Timers};
 
+use crate::base::{Arena, Key};
 use crate::contain::{SafeWaker, contain};
 use crate::io::closed;
 use crate::sys::{self, Notifier, Poller, Ready, Side, Source, Until, Wait};
-use crate::time::{Due, Instant, Timers};
+use crate::time::Instant;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };

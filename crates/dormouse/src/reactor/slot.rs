@@ -18,10 +18,11 @@
 //!
 //! A closed handle has no slot any more.
 
-use super::Key;
+use super::timers::{Due, Timers};
+use crate::base::Key;
 use crate::contain::SafeWaker;
 use crate::sys::Side;
-use crate::time::{Due, Instant, Timers};
+use crate::time::Instant;
 
 /// Both sides of one handle.
 #[derive(Default)]

@@ -41,12 +41,13 @@
 
 use std::io;
 
-use crate::reactor::Key;
-use crate::time::Instant;
+use crate::base::{Instant, Key};
 
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagrams;
 mod drained;
+#[cfg(target_os = "wasi")]
+mod quirks;
 #[cfg(target_os = "wasi")]
 mod wasi;
 
@@ -177,7 +178,10 @@ pub(crate) trait Wait: Sized {
     fn disarm(&mut self, side: Side, key: Key);
 
     /// Disarm both sides and forget the source. Called before a source that was armed goes away.
-    fn remove(&mut self, key: Key);
+    fn remove(&mut self, key: Key) {
+        self.disarm(Side::Read, key);
+        self.disarm(Side::Write, key);
+    }
 
     /// Sleep until something armed is ready or `until` passes; push what is ready. True if the clock says that `until`
     /// may have passed (early is fine: the caller looks at the clock).

@@ -66,7 +66,7 @@ impl Source {
             "FD {fd}: only wasm32-wasip1 names sockets by number; here, listeners that systemd has opened are \
              TcpListener::bind_or_preopened's, and a socket of std is TcpStream::from's or TcpListener::from's"
         );
-        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+        Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
     }
 
     /// Listeners by socket activation, as systemd does it.

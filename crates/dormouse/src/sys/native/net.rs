@@ -13,7 +13,7 @@ use crate::sys::empty;
 impl Source {
     pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(crate::net::told)?;
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(crate::base::told)?;
         socket.set_nonblocking(true)?;
         Ok(Source::Socket(socket))
     }
@@ -90,7 +90,7 @@ fn is_in_progress(error: &io::Error) -> bool {
 }
 
 fn to_std(addr: &socket2::SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| crate::io::error(io::ErrorKind::InvalidData, "not an IP address"))
+    addr.as_socket().ok_or_else(|| crate::base::error(io::ErrorKind::InvalidData, "not an IP address"))
 }
 
 // ---- a listener ----

@@ -10,7 +10,7 @@ use polling::{Event, Events};
 use super::abi::{self, Descriptor};
 use super::lookup::Ended;
 use super::{Notifier, Source, clock};
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
 
