@@ -22,7 +22,7 @@ const COVERAGE: &str = "\
 const RUNS: &str = "-runs=20000";
 
 /// The targets of `fuzz/host`, and how many inputs each gets in the tests: a few seconds.
-const HOST: [(&str, &str); 3] = [("components", "300"), ("p1", "1500"), ("sockets", "300")];
+const HOST: [(&str, &str); 3] = [("components", "300"), ("p1", "1500"), ("sockets", "150")];
 
 /// A bounded run of each target, from nothing.
 pub fn all() -> Result {

@@ -38,6 +38,9 @@ enum Of {
     Outgoing,
 }
 
+/// A call, and which sockets it makes sense for.
+type Call = (fn(&mut World, usize, &mut Input), fn(&Socket) -> bool);
+
 /// All sockets.
 pub struct World {
     network: Net,
@@ -54,7 +57,7 @@ impl World {
         if self.sockets.is_empty() || self.sockets.len() < MOST && input.once_in(10) {
             return self.create(input);
         }
-        let (call, suits): (fn(&mut Self, usize, &mut Input), fn(&Socket) -> bool) = match input.below(24) {
+        let (call, suits): Call = match input.below(24) {
             0 => (Self::start_bind, |of| of.port.is_none()),
             1 => (|world, at, _| world.finish_bind(at), |of| of.port.is_none()),
             2 | 3 => (|world, at, _| world.bind(at), |of| of.port.is_none()),

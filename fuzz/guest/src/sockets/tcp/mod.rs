@@ -1,21 +1,20 @@
 //! TCP: sockets that connect to each other, and what is known of their connections.
 
+mod options;
+mod stream;
+
 use std::collections::VecDeque;
 
 use wasip2::io::poll::Pollable;
-use wasip2::io::streams::{InputStream, OutputStream, StreamError};
+use wasip2::io::streams::{InputStream, OutputStream};
 use wasip2::sockets::network::IpSocketAddress;
 use wasip2::sockets::tcp::{ShutdownType, TcpSocket};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use crate::choice::{self, Input, Net, done, kind, now, say, show, soon};
+use crate::choice::{self, Input, Net, done, say, soon};
 
 /// Sockets at a time.
 const MOST: usize = 12;
-/// Bytes on their way to one end: they fit into any buffer, so that no write waits.
-const UNREAD: usize = 16 << 10;
-/// How often a stream may be ready for nothing in one read.
-const SPURIOUS: usize = 100;
 /// Connections that a listener has not accepted.
 const WAITING: usize = 2;
 
@@ -76,6 +75,9 @@ impl Socket {
     }
 }
 
+/// A call, and which sockets it makes sense for.
+type Call = (fn(&mut World, usize, &mut Input), fn(&Socket) -> bool);
+
 /// All sockets.
 pub struct World {
     network: Net,
@@ -98,7 +100,7 @@ impl World {
             let v6 = input.once_in(4);
             return self.pair(v6);
         }
-        let (call, suits): (fn(&mut Self, usize, &mut Input), fn(&Socket) -> bool) = match input.below(32) {
+        let (call, suits): Call = match input.below(32) {
             0 | 1 => (Self::start_bind, |of| of.is_new() && of.port.is_none()),
             2 => (|world, at, _| world.finish_bind(at), |of| of.port.is_none()),
             3 => (|world, at, _| world.start_listen(at), |of| of.is_new() && of.port.is_some()),
@@ -330,222 +332,6 @@ impl World {
         self.sockets[at].link.and_then(|(link, side)| self.links[link].0[side].doubt)
     }
 
-    fn getters(&mut self, at: usize) {
-        let doubt = self.doubt(at);
-        let socket = &self.sockets[at].socket;
-        // How far it has got while it connects is a matter of time.
-        let pending = self.sockets[at].connecting.map(|_| "connecting");
-        say(self.name(at), "local-address", kind(socket.local_address()), doubt.or(pending));
-        say(self.name(at), "remote-address", kind(socket.remote_address()), doubt.or(pending));
-        say(self.name(at), "is-listening", socket.is_listening(), None);
-        say(self.name(at), "address-family", format!("{:?}", socket.address_family()), None);
-    }
-
-    fn options(&mut self, at: usize, input: &mut Input) {
-        let doubt = self.doubt(at).or(self.sockets[at].connecting.map(|_| "connecting"));
-        let name = self.name(at);
-        let socket = &self.sockets[at].socket;
-        let second = 1_000_000_000;
-        let time = input.one_of(&[0, 1, second, second + 1, 10 * second, u64::MAX]);
-        match input.below(8) {
-            0 => {
-                let size = input.one_of(&[0, 8, 128, u64::MAX]);
-                say(
-                    name,
-                    &format!("set-listen-backlog-size {size}"),
-                    done(socket.set_listen_backlog_size(size)),
-                    doubt,
-                );
-            }
-            1 => {
-                let on = input.once_in(2);
-                say(&name, &format!("set-keep-alive-enabled {on}"), done(socket.set_keep_alive_enabled(on)), doubt);
-                say(&name, "keep-alive-enabled", show(socket.keep_alive_enabled()), doubt);
-            }
-            2 => {
-                say(
-                    &name,
-                    &format!("set-keep-alive-idle-time {time}"),
-                    done(socket.set_keep_alive_idle_time(time)),
-                    doubt,
-                );
-                say(&name, "keep-alive-idle-time", show(socket.keep_alive_idle_time()), doubt);
-            }
-            3 => {
-                say(
-                    &name,
-                    &format!("set-keep-alive-interval {time}"),
-                    done(socket.set_keep_alive_interval(time)),
-                    doubt,
-                );
-                say(&name, "keep-alive-interval", show(socket.keep_alive_interval()), doubt);
-            }
-            4 => {
-                let count = input.one_of(&[0, 1, 9, 127, 128, u32::MAX]);
-                say(&name, &format!("set-keep-alive-count {count}"), done(socket.set_keep_alive_count(count)), doubt);
-                say(&name, "keep-alive-count", show(socket.keep_alive_count()), doubt);
-            }
-            5 => {
-                let hops = input.one_of(&[0, 1, 64, 255]);
-                // A datagram of loopback crosses no router: 1 is enough.
-                say(&name, &format!("set-hop-limit {hops}"), done(socket.set_hop_limit(hops)), doubt);
-                say(&name, "hop-limit", show(socket.hop_limit()), doubt);
-            }
-            // Large enough that nothing waits for room.
-            6 => {
-                let size = input.one_of(&[0, 1 << 16, 1 << 20, u64::MAX]);
-                say(
-                    &name,
-                    &format!("set-receive-buffer-size {size}"),
-                    done(socket.set_receive_buffer_size(size)),
-                    doubt,
-                );
-                // The system's own tuning changes it on a connection.
-                let tuned = self.sockets[at].link.map(|_| "tuned");
-                say(&name, "receive-buffer-size", show(socket.receive_buffer_size()), doubt.or(tuned));
-            }
-            _ => {
-                let size = input.one_of(&[0, 1 << 16, 1 << 20, u64::MAX]);
-                say(&name, &format!("set-send-buffer-size {size}"), done(socket.set_send_buffer_size(size)), doubt);
-                let tuned = self.sockets[at].link.map(|_| "tuned");
-                say(&name, "send-buffer-size", show(socket.send_buffer_size()), doubt.or(tuned));
-            }
-        }
-    }
-
-    fn read(&mut self, at: usize, input: &mut Input) {
-        let (name, doubt) = (self.name(at), self.doubt(at));
-        let socket = &self.sockets[at];
-        let Some(stream) = &socket.input else { return };
-        let most = input.one_of(&[0, 1, 100, 4096, 1 << 16]);
-        let end = socket.link.map(|(link, side)| &mut self.links[link].0[side]);
-        let (unread, finished) = end.as_ref().map_or((0, false), |end| (end.unread, end.finished));
-        let skips = input.once_in(4);
-        let call = format!("{} {most}", if skips { "skip" } else { "read" });
-        let take = |most: usize| match skips {
-            true => stream.skip(most as u64).map(|taken| taken as usize),
-            false => stream.read(most as u64).map(|bytes| bytes.len()),
-        };
-        let expected = most.min(unread);
-        let (mut got, mut empty) = (0, 0);
-        let last = loop {
-            // What has to come may come in several parts.
-            let comes = got < expected || unread == 0 && finished;
-            if doubt.is_none() && most > 0 && socket.reads && comes && !soon(&stream.subscribe()) {
-                break "late".to_owned();
-            }
-            match take(most - got) {
-                Ok(more) => {
-                    got += more;
-                    let enough = got >= expected && !(comes && got == 0 && most > 0) || doubt.is_some();
-                    if enough || empty == SPURIOUS {
-                        break "ok".to_owned();
-                    }
-                    // A stream that was ready for nothing is asked again.
-                    empty += usize::from(more == 0);
-                }
-                Err(error) => break ended(error),
-            }
-        };
-        say(name, &call, format!("{got} bytes, {last}"), doubt);
-        if let Some(end) = end {
-            end.unread -= got.min(end.unread);
-        }
-    }
-
-    fn write(&mut self, at: usize, input: &mut Input) {
-        let (name, mut doubt) = (self.name(at), self.doubt(at));
-        let socket = &self.sockets[at];
-        let Some(stream) = &socket.output else { return };
-        let len = input.one_of(&[0, 1, 100, 4096]);
-        let zeroes = input.once_in(4);
-        if let Some((link, side)) = socket.link {
-            let ends = &mut self.links[link].0;
-            if doubt.is_none() && ends[1 - side].unread + len > UNREAD {
-                return;
-            }
-            // The other end answers with a reset, and when this one learns of it is a matter of time.
-            if len > 0 && ends[1 - side].gone && socket.writes {
-                ends[side].doubt.get_or_insert("write after close");
-                ends[1 - side].doubt.get_or_insert("write after close");
-                doubt = ends[side].doubt;
-            }
-        }
-        let late = doubt.is_none() && socket.writes && !soon(&stream.subscribe());
-        // One line, whatever it answers: where hosts may differ the next line is another call's.
-        let mut written = false;
-        let answer = match stream.check_write() {
-            Err(error) => format!("no room, {}", ended(error)),
-            Ok(0) => "no room".to_owned(),
-            Ok(room) if room < len as u64 => "little room".to_owned(),
-            Ok(_) => {
-                let result = match zeroes {
-                    true => stream.write_zeroes(len as u64),
-                    false => stream.write(&vec![7; len]),
-                };
-                written = result.is_ok();
-                result.map_or_else(ended, |()| "ok".to_owned())
-            }
-        };
-        let call = format!("{} {len}", if zeroes { "write-zeroes" } else { "write" });
-        say(name, &call, format!("{answer}{}", if late { ", late" } else { "" }), doubt);
-        if let Some((link, side)) = socket.link.filter(|_| written) {
-            self.links[link].0[1 - side].unread += len;
-        }
-    }
-
-    fn flush(&mut self, at: usize) {
-        let (name, doubt) = (self.name(at), self.doubt(at));
-        let Some(stream) = &self.sockets[at].output else { return };
-        say(name, "flush", stream.flush().map_or_else(ended, |()| "ok".to_owned()), doubt);
-    }
-
-    fn subscribe(&mut self, at: usize, input: &mut Input) {
-        let socket = &mut self.sockets[at];
-        let of = input.one_of(&[Of::Socket, Of::Input, Of::Output]);
-        let pollable = match of {
-            Of::Socket => Some(socket.socket.subscribe()),
-            Of::Input => socket.input.as_ref().map(InputStream::subscribe),
-            Of::Output => socket.output.as_ref().map(OutputStream::subscribe),
-        };
-        socket.pollables.extend(pollable.map(|pollable| (of, pollable)));
-    }
-
-    fn ready(&mut self, at: usize, input: &mut Input) {
-        let (name, doubt) = (self.name(at), self.doubt(at));
-        let socket = &self.sockets[at];
-        if socket.pollables.is_empty() {
-            return;
-        }
-        let (of, pollable) = &socket.pollables[input.below(socket.pollables.len())];
-        let link = socket.link.map(|(link, side)| &self.links[link].0[side]);
-        let comes = match of {
-            Of::Socket => socket.connecting.is_some() || !socket.waiting.is_empty(),
-            Of::Input => link.is_some_and(|end| end.unread > 0 || end.finished),
-            Of::Output => true,
-        };
-        let call = format!("ready {of:?}");
-        if comes && doubt.is_none() {
-            return say(name, &call, if soon(pollable) { "yes" } else { "late" }, None);
-        }
-        // After it has been ready a host may find that out again.
-        let stale = (*of == Of::Input || socket.listens).then_some("stale");
-        say(name, &call, now(pollable), doubt.or(stale));
-    }
-
-    fn drop_child(&mut self, at: usize, input: &mut Input) {
-        let name = self.name(at);
-        let socket = &mut self.sockets[at];
-        let of = input.one_of(&[Of::Socket, Of::Input, Of::Output]);
-        socket.pollables.retain(|(other, _)| *other != of);
-        match of {
-            Of::Socket => return,
-            Of::Input => socket.input = None,
-            Of::Output => socket.output = None,
-        }
-        say(name, &format!("drop {of:?}"), "ok", None);
-    }
-
     fn close(&mut self, at: usize) {
         let name = self.name(at);
         self.settle(at);
@@ -569,12 +355,5 @@ impl World {
         socket.pollables.clear();
         drop(socket);
         say(name, "drop", "ok", None);
-    }
-}
-
-fn ended(error: StreamError) -> String {
-    match error {
-        StreamError::Closed => "closed".to_owned(),
-        StreamError::LastOperationFailed(_) => "failed".to_owned(),
     }
 }
