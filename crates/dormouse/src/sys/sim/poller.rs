@@ -53,6 +53,13 @@ impl Wait for Poller {
         }
     }
 
+    fn arm_untried(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
+        match (&mut *self, source) {
+            (Poller::Host(poller), Source::Host(source)) => poller.arm_untried(source, side, key),
+            _ => self.arm(source, side, key),
+        }
+    }
+
     fn disarm(&mut self, side: Side, key: Key) {
         match self {
             Poller::Host(poller) => poller.disarm(side, key),
