@@ -344,7 +344,7 @@ impl Reactor {
         let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
         let waiters = slot.side(side);
         if !waiters.armed && !waiters.paused {
-            match is_tried {
+            match is_tried || (Poller::EDGES && waiters.tried) {
                 true => inner.poller.arm(source, side, key)?,
                 false => inner.poller.arm_untried(source, side, key)?,
             }
@@ -352,6 +352,14 @@ impl Reactor {
         }
         waiters.park(id, waker, self.turns.get(), crowd);
         Ok(())
+    }
+
+    /// An operation that does not park has said `WouldBlock`.
+    fn tried(&self, key: Key, side: Side) {
+        let inner = &mut *self.inner.borrow_mut();
+        if let Some(slot) = slot(&mut inner.slots, key) {
+            slot.side(side).tried = true;
+        }
     }
 
     /// Takes a parked operation back. The poller stops watching when it was the last one.

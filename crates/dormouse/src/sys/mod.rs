@@ -166,6 +166,9 @@ pub(crate) trait Wait: Sized {
     type Source;
     type Notifier;
 
+    /// Whether [`arm_untried`](Self::arm_untried) costs more than [`arm`](Self::arm).
+    const EDGES: bool = false;
+
     fn new() -> io::Result<Self>;
 
     /// Report `key` once, as soon as `source` can make progress on `side`. The caller has tried since the last report, and was told

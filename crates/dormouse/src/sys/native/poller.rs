@@ -19,6 +19,8 @@
 mod epoll;
 #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
 mod oneshot;
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -116,6 +118,8 @@ const ALWAYS: u8 = u8::MAX;
 impl<S: System> Wait for Armed<S> {
     type Source = Source;
     type Notifier = Notifier;
+
+    const EDGES: bool = S::EDGES;
 
     fn new() -> io::Result<Self> {
         let system = S::new()?;
@@ -225,24 +229,28 @@ impl<S: System> Armed<S> {
         if known.generation != key.generation {
             *known = Known { generation: key.generation, ..Known::default() };
         }
-        if known.side(side).armed {
+        let mut sides = known.armed();
+        let watched = known.side(side);
+        if watched.armed {
             return Ok(());
         }
-        let mut wanted = *known;
-        *wanted.side(side) = Watched { asked: true, armed: true, ..*known.side(side) };
-        let sides = if S::EDGES { wanted.sides.map(|side| side.asked) } else { wanted.armed() };
-        match (source, known.descriptor) {
-            (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
-            (_, None) => wanted.descriptor = Some(self.system.add(source, key, sides)?),
-            (_, Some(_)) if S::EDGES && known.side(side).due > 0 => {
-                if !std::mem::replace(&mut wanted.side(side).listed, true) {
-                    self.due.push(Ready { key, side });
-                }
+        if S::EDGES && watched.due > 0 {
+            if !std::mem::replace(&mut watched.listed, true) {
+                self.due.push(Ready { key, side });
             }
-            (_, Some(_)) if S::EDGES && is_tried && known.side(side).asked => {}
-            (_, Some(descriptor)) => self.system.modify(descriptor, key, sides)?,
+        } else if !(S::EDGES && watched.asked && is_tried) {
+            if S::EDGES {
+                sides = known.sides.map(|side| side.asked);
+            }
+            sides[side as usize] = true;
+            match (source, known.descriptor) {
+                (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
+                (_, None) => known.descriptor = Some(self.system.add(source, key, sides)?),
+                (_, Some(descriptor)) => self.system.modify(descriptor, key, sides)?,
+            }
         }
-        *known = wanted;
+        let watched = known.side(side);
+        (watched.asked, watched.armed) = (!matches!(source, Source::Lookup(_)), true);
         self.armed += 1;
         Ok(())
     }

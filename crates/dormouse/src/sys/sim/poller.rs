@@ -31,6 +31,8 @@ impl Wait for Poller {
     type Source = Source;
     type Notifier = Notifier;
 
+    const EDGES: bool = <host::Poller as Wait>::EDGES;
+
     fn new() -> io::Result<Self> {
         match World::current() {
             Some(world) => Ok(Poller::Sim(world)),
