@@ -14,12 +14,12 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{self, HostPollable};
 
 use super::View;
-use super::table::{Own, Part, is_ours};
+use super::table::{Own, is_ours};
 
 impl Own {
     /// Whether a pollable of ours is ready. One that is not there is: the pass that tells fails for it.
     fn is_ready(&self, rep: u32) -> bool {
-        self.get(rep).map_or(true, |tcp| tcp.is_ready(Part::of(rep), &self.net))
+        self.part_is_ready(rep).unwrap_or(true)
     }
 
     fn any_ready(&self, list: &[Resource<DynPollable>]) -> bool {
@@ -28,7 +28,7 @@ impl Own {
 
     /// Waits until a part of a socket is ready.
     pub(super) async fn wait(&self, rep: u32) -> wasmtime::Result<()> {
-        self.get(rep)?;
+        self.part_is_ready(rep)?;
         let mut slept = false;
         poll_fn(|cx| {
             // Before the look: what is marked after it wakes us.
@@ -81,7 +81,7 @@ impl poll::Host for View<'_> {
             }
             let mut ready = Vec::new();
             for (index, pollable) in (0..).zip(&list).filter(|(_, pollable)| is_ours(pollable.rep())) {
-                if own.get(pollable.rep())?.is_ready(Part::of(pollable.rep()), &own.net) {
+                if own.part_is_ready(pollable.rep())? {
                     ready.push(index);
                 }
             }
@@ -109,8 +109,7 @@ impl HostPollable for View<'_> {
         if !is_ours(rep) {
             return HostPollable::ready(self.table, pollable).await;
         }
-        self.own.get(rep)?;
-        if self.own.is_ready(rep) {
+        if self.own.part_is_ready(rep)? {
             return Ok(true);
         }
         // A program that asks again and again gives tokio no turn otherwise.
