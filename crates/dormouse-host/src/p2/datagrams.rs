@@ -167,10 +167,7 @@ impl HostOutgoingDatagramStream for View<'_> {
             return Ok(0);
         }
         if !udp.begin_send(datagrams.len()) {
-            return Err(SocketError::trap(wasmtime::format_err!(
-                "not permitted to send {} datagrams",
-                datagrams.len()
-            )));
+            return Err(SocketError::trap(wasmtime::format_err!("unpermitted: argument exceeds permitted size")));
         }
         let datagrams = datagrams.iter().map(|one| (&one.data[..], one.remote_address.map(Into::into)));
         Ok(udp.send(datagrams, &net)?)

@@ -9,7 +9,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 
 use rustix::io::Errno;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -35,8 +37,11 @@ enum State {
     Bound(SocketAddr),
 }
 
+/// [`Socket::error`], of a socket with a peer that has been waited for.
+type Erring = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
 pub(super) struct Udp {
-    socket: Socket,
+    socket: Arc<Socket>,
     family: Family,
     state: State,
     /// By the system's word: that has the scope of an address which has none.
@@ -45,12 +50,14 @@ pub(super) struct Udp {
     permit: usize,
     /// An error that the system tells once, after a call had moved something: for the next call. By side.
     failed: [Option<ErrorCode>; 2],
+    erring: Mutex<Option<Erring>>,
 }
 
 impl Udp {
     pub(super) fn create(family: Family, hub: &Arc<Hub>, net: &Net) -> io::Result<Udp> {
-        let socket = Socket::new(udp::create(family)?, hub, &net.meter);
-        Ok(Udp { socket, family, state: State::Unbound, peer: None, permit: 0, failed: [None; 2] })
+        let socket = Arc::new(Socket::new(udp::create(family)?, hub, &net.meter));
+        let (state, erring) = (State::Unbound, Mutex::default());
+        Ok(Udp { socket, family, state, peer: None, permit: 0, failed: [None; 2], erring })
     }
 
     pub(super) fn family(&self) -> Family {
@@ -154,7 +161,21 @@ impl Udp {
             Part::Output => Side::Write,
         };
         // A call tells what is wrong with a socket whose readiness cannot be known.
-        self.failed[side as usize].is_some() || self.socket.is_ready(side).unwrap_or(true)
+        self.failed[side as usize].is_some()
+            || self.socket.is_ready(side).unwrap_or(true)
+            || (side == Side::Read && self.peer.is_some() && self.errs())
+    }
+
+    /// Whether the network has sent an error back. It does that to a socket with a peer.
+    fn errs(&self) -> bool {
+        let mut erring = self.erring.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = erring.get_or_insert_with(|| Box::pin(Arc::clone(&self.socket).error()));
+        let errs = waiting.as_mut().poll(&mut Context::from_waker(self.socket.waker(Side::Read))).is_ready();
+        if errs {
+            *erring = None;
+            self.socket.set_ready(Side::Read);
+        }
+        errs
     }
 
     /// Receives up to `most` datagrams, and none if there are none now. `room` has place for the longest.
