@@ -3,7 +3,7 @@
 //! ```text
 //!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
-//!                                                   meter.rs    what was done, in numbers
+//!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -13,6 +13,7 @@ pub(crate) mod meter;
 pub(crate) mod policy;
 pub(crate) mod socket;
 pub(crate) mod tcp;
+pub(crate) mod udp;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

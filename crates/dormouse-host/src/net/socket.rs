@@ -237,6 +237,26 @@ impl Socket {
         self.poll_ready(side, cx).map_ok(|_| ())
     }
 
+    /// Waits until the network has sent an error back, which the next operation may tell. tokio calls a socket with nothing but an error not
+    /// readable (tokio 1.54, io/ready.rs, `from_mio`).
+    pub(crate) async fn error(self: Arc<Self>) -> io::Result<()> {
+        self.register()?;
+        if let Some(registered) = self.registered.get() {
+            registered.ready(Interest::ERROR).await?.clear_ready();
+        }
+        Ok(())
+    }
+
+    /// What marks a side, if it is armed.
+    pub(crate) fn waker(&self, side: Side) -> &Waker {
+        &self.wakers[side as usize]
+    }
+
+    /// There is something to be found out on this side: it is ready until an operation finds nothing.
+    pub(crate) fn set_ready(&self, side: Side) {
+        self.state(side).store(READY, Ordering::Release);
+    }
+
     /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all
     /// there was; with an edge-triggered poller that means that the next thing to happen is reported (epoll(7), question 9).
     pub(crate) fn on<T>(

@@ -26,24 +26,30 @@ const MOST: usize = 1 << 30;
 
 /// A socket that is not bound, does not block and, if `nodelay`, has TCP_NODELAY. One of IPv6 is of IPv6 alone.
 pub(crate) fn create(family: Family, nodelay: bool) -> io::Result<OwnedFd> {
-    let domain = match family {
-        Family::V4 => AddressFamily::INET,
-        Family::V6 => AddressFamily::INET6,
-    };
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    let fd = net::socket_with(domain, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    let fd = unblocked(net::socket(domain, SocketType::STREAM, None)?)?;
-    if family == Family::V6 {
-        sockopt::set_ipv6_v6only(&fd, true)?;
-    }
+    let fd = open(family, SocketType::STREAM)?;
     if nodelay {
         set_nodelay(&fd)?;
     }
     Ok(fd)
 }
 
-/// What `create` and `accept` do in one call elsewhere.
+/// A socket of either kind that does not block. One of IPv6 is of IPv6 alone.
+pub(super) fn open(family: Family, kind: SocketType) -> io::Result<OwnedFd> {
+    let domain = match family {
+        Family::V4 => AddressFamily::INET,
+        Family::V6 => AddressFamily::INET6,
+    };
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    let fd = net::socket_with(domain, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let fd = unblocked(net::socket(domain, kind, None)?)?;
+    if family == Family::V6 {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    Ok(fd)
+}
+
+/// What `open` and `accept` do in one call elsewhere.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fioclex(&fd)?;

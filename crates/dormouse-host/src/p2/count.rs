@@ -73,10 +73,11 @@ fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "wasi:sockets/network" "network":
             network::Network, network::HostNetwork::drop, |s| &mut s.sockets();
         "wasi:sockets/tcp" "tcp-socket": tcp::TcpSocket, tcp::HostTcpSocket::drop, |s| &mut s.view();
+        "wasi:sockets/udp" "udp-socket": udp::UdpSocket, udp::HostUdpSocket::drop, |s| &mut s.view();
         "wasi:sockets/udp" "incoming-datagram-stream":
-            udp::IncomingDatagramStream, udp::HostIncomingDatagramStream::drop, |s| &mut s.sockets();
+            udp::IncomingDatagramStream, udp::HostIncomingDatagramStream::drop, |s| &mut s.view();
         "wasi:sockets/udp" "outgoing-datagram-stream":
-            udp::OutgoingDatagramStream, udp::HostOutgoingDatagramStream::drop, |s| &mut s.sockets(), await;
+            udp::OutgoingDatagramStream, udp::HostOutgoingDatagramStream::drop, |s| &mut s.view(), await;
         "wasi:sockets/ip-name-lookup" "resolve-address-stream":
             ip_name_lookup::ResolveAddressStream, ip_name_lookup::HostResolveAddressStream::drop,
             |s| &mut s.sockets();

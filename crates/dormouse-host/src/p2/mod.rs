@@ -1,13 +1,14 @@
 //! WASI 0.2: the linker, and what a store holds.
 //!
-//! TCP is ours, with the streams and pollables of connections; everything else is wasmtime-wasi's. A stream or pollable says by its number
+//! Sockets are ours, with the streams and pollables of these; everything else is wasmtime-wasi's. A stream or pollable says by its number
 //! whose it is (`table.rs`).
 //!
 //! ```text
 //!   table.rs    which socket has which number       sockets.rs   wasi:sockets/tcp, over it
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
-//!   udp.rs      how many there may be                count.rs     for a counted run
+//!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
+//!                                                    count.rs     for a counted run
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -18,6 +19,7 @@ macro_rules! versioned {
 }
 
 mod count;
+mod datagrams;
 mod flush;
 mod poll;
 mod sockets;
@@ -35,7 +37,7 @@ use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::p2::add_to_linker_with_options_async;
 use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket};
+use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket, udp as wasi_udp, udp_create_socket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
@@ -51,7 +53,7 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limits: Limits,
     pub(crate) net: Arc<Net>,
-    /// Its TCP sockets of WASI 0.2.
+    /// Its sockets of WASI 0.2.
     pub(crate) own: Own,
     /// Whether its TCP sockets get TCP_NODELAY.
     pub(crate) nodelay: bool,
@@ -89,11 +91,9 @@ impl State {
 
     /// Counts the sockets in the table.
     pub(crate) fn recount_sockets(&mut self) {
-        use wasmtime_wasi::p2::bindings::sockets as p2;
         use wasmtime_wasi::p3::bindings::sockets::types as p3;
-        let sockets = self.table.iter_mut().filter(|entry| {
-            entry.is::<p2::udp::UdpSocket>() || entry.is::<p3::TcpSocket>() || entry.is::<p3::UdpSocket>()
-        });
+        let sockets = self.table.iter_mut();
+        let sockets = sockets.filter(|entry| entry.is::<p3::TcpSocket>() || entry.is::<p3::UdpSocket>());
         self.net.sockets.recount(sockets.count() + self.own.sockets());
     }
 
@@ -160,7 +160,8 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     wasi_tcp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     tcp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     streams::write_without_copy(&mut linker)?;
-    udp::guard(&mut linker)?;
+    wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
+    udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     if counting {
         count::add_to_linker(&mut linker)?;
     }

@@ -438,6 +438,6 @@ fn closed(errno: Option<Errno>) -> StreamError {
 }
 
 /// `::a.b.c.d`, which is deprecated since 2006.
-fn is_compatible(ip: Ipv6Addr) -> bool {
+pub(super) fn is_compatible(ip: Ipv6Addr) -> bool {
     matches!(ip.segments(), [0, 0, 0, 0, 0, 0, _, _]) && !ip.is_unspecified() && !ip.is_loopback()
 }

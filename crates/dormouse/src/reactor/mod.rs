@@ -328,12 +328,13 @@ impl Reactor {
         self.last_id.get()
     }
 
-    /// Parks the waker until `source` is ready on `side`. What is to be dropped afterwards, outside of any borrow, is left
+    /// Parks the waker until `source` is ready on `side`; `is_tried` if an operation there has just said `WouldBlock`. What is to be dropped afterwards, outside of any borrow, is left
     /// in `waker`, and what is to be woken in `crowd`.
     fn park(
         &self,
         source: &Source,
         (key, side, id): (Key, Side, Id),
+        is_tried: bool,
         waker: &mut Option<SafeWaker>,
         crowd: &mut Vec<SafeWaker>,
     ) -> io::Result<()> {
@@ -344,11 +345,22 @@ impl Reactor {
         let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
         let waiters = slot.side(side);
         if !waiters.armed && !waiters.paused {
-            inner.poller.arm(source, side, key)?;
+            match is_tried || (Poller::EDGES && waiters.tried) {
+                true => inner.poller.arm(source, side, key)?,
+                false => inner.poller.arm_untried(source, side, key)?,
+            }
             waiters.armed = true;
         }
         waiters.park(id, waker, self.turns.get(), crowd);
         Ok(())
+    }
+
+    /// An operation that does not park has said `WouldBlock`.
+    fn tried(&self, key: Key, side: Side) {
+        let inner = &mut *self.inner.borrow_mut();
+        if let Some(slot) = slot(&mut inner.slots, key) {
+            slot.side(side).tried = true;
+        }
     }
 
     /// Takes a parked operation back. The poller stops watching when it was the last one.
@@ -441,7 +453,7 @@ impl Reactor {
     }
 
     fn watch(&self, key: Key, chore: &dyn Chore) {
-        let armed = self.inner.borrow_mut().poller.arm(chore.source(), Side::Write, key);
+        let armed = self.inner.borrow_mut().poller.arm_untried(chore.source(), Side::Write, key);
         if let Err(error) = armed {
             self.forget(key);
             chore.failed(error);

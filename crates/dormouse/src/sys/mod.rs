@@ -167,12 +167,20 @@ pub(crate) trait Wait: Sized {
     type Source;
     type Notifier;
 
+    /// Whether [`arm_untried`](Self::arm_untried) costs more than [`arm`](Self::arm).
+    const EDGES: bool = false;
+
     fn new() -> io::Result<Self>;
 
-    /// Report `key` once, as soon as `source` can make progress on `side`. One-shot and level: a source that is ready
-    /// already is reported by the next `wait`, and after the report the side is no longer armed. A side that is armed
-    /// stays so.
+    /// Report `key` once, as soon as `source` can make progress on `side`. The caller has tried since the last report, and was told
+    /// `WouldBlock`: what has become ready since is reported by the next `wait`. After the report the side is no longer armed.
+    /// A side that is armed stays so.
     fn arm(&mut self, source: &Self::Source, side: Side, key: Key) -> io::Result<()>;
+
+    /// The same for a caller that has not tried, or not to the end: whatever is ready is reported by the next `wait`.
+    fn arm_untried(&mut self, source: &Self::Source, side: Side, key: Key) -> io::Result<()> {
+        self.arm(source, side, key)
+    }
 
     /// Stop reporting this side. Never fails; a side that is not armed is fine.
     fn disarm(&mut self, side: Side, key: Key);

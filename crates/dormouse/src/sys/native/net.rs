@@ -8,6 +8,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{Source, stdio};
 use crate::sys::empty;
 
+/// How many buffers any system takes in a call; Linux takes 1024.
+const IOV_MAX: usize = 16;
+
 // ---- a socket that is not yet a listener or a stream ----
 
 impl Source {
@@ -122,7 +125,7 @@ impl Source {
         }
         match self {
             Source::Stdin(stdin) => stdio::try_read_stdin(stdin, buf),
-            _ => self.receive(buf.len(), |mut stream| stream.read(buf)),
+            _ => self.receive(buf.len(), true, |mut stream| stream.read(buf)),
         }
     }
 
@@ -132,7 +135,9 @@ impl Source {
             return Ok(0);
         }
         let first = empty(bufs);
-        self.receive(room, |mut stream| stream.read_vectored(&mut bufs[first..]))
+        let bufs = &mut bufs[first..];
+        // Of more than it takes in a call the system leaves the last empty, whatever there is.
+        self.receive(room, bufs.len() <= IOV_MAX, |mut stream| stream.read_vectored(bufs))
     }
 
     pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -177,9 +182,14 @@ impl Source {
         false
     }
 
-    fn receive(&self, room: usize, read: impl FnOnce(&net::TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    fn receive(
+        &self,
+        room: usize,
+        is_believed: bool,
+        read: impl FnOnce(&net::TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let Source::Stream(stream, drained) = self else { unreachable!("it is a stream") };
-        drained.read(room, true, || read(stream))
+        drained.read(room, is_believed, || read(stream))
     }
 
     fn stream(&self) -> &net::TcpStream {

@@ -31,6 +31,8 @@ impl Wait for Poller {
     type Source = Source;
     type Notifier = Notifier;
 
+    const EDGES: bool = <host::Poller as Wait>::EDGES;
+
     fn new() -> io::Result<Self> {
         match World::current() {
             Some(world) => Ok(Poller::Sim(world)),
@@ -50,6 +52,13 @@ impl Wait for Poller {
                 io::ErrorKind::InvalidInput,
                 "a simulation waits for its own sockets, and the host for its own",
             )),
+        }
+    }
+
+    fn arm_untried(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
+        match (&mut *self, source) {
+            (Poller::Host(poller), Source::Host(source)) => poller.arm_untried(source, side, key),
+            _ => self.arm(source, side, key),
         }
     }
 
