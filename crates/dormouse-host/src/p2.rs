@@ -1,24 +1,21 @@
 //! WASI 0.2: the linker, and what a store holds.
 //!
 //! The host functions are wasmtime-wasi's, but for those by which a program gets sockets and ports: they ask [`Net`] first, and
-//! a TCP socket is opened by [`nodelay`]. For a counted run, those that its spans do not show are replaced by ones
-//! that count and then do the same: `poll` and `block` (the spans do not have the length of the list, and this is
-//! the moment to measure the resource table) and the drop of every resource.
+//! a TCP socket is opened by [`nodelay`]; and but for `poll`, which counts what it is given.
 
 use std::sync::Arc;
 
 use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
 use wasmtime::{Engine, ResourceLimiter};
-use wasmtime_wasi::p2::bindings::{LinkOptions, cli, filesystem, sockets};
+use wasmtime_wasi::p2::bindings::{LinkOptions, sockets};
 use wasmtime_wasi::p2::{DynPollable, add_to_linker_with_options_async};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::limits::Limits;
 use crate::net::{Net, NoSocket, no_descriptors};
 use crate::nodelay;
-use crate::trace::{Trace, WAIT};
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
 macro_rules! versioned {
@@ -35,18 +32,14 @@ pub(crate) struct State {
     pub(crate) net: Arc<Net>,
     /// Whether its TCP sockets get TCP_NODELAY.
     pub(crate) nodelay: bool,
-    /// There if and only if the linker is a counting one.
+    /// There if and only if the run is counted.
     pub(crate) trace: Option<Trace>,
-    /// What the program tells about by itself.
-    pub(crate) built_ins: Arc<BuiltIns>,
+    /// Counts the calls that the program tells of.
+    pub(crate) counter: Option<Counter>,
 }
 
 impl State {
-    pub(crate) fn count(&self, name: &str) {
-        if let Some(trace) = &self.trace {
-            trace.count(name);
-        }
-    }
+    pub(crate) fn count(&self, _: &str) {}
 
     /// Counts a socket that is about to be opened, with `open` of [`Net`].
     pub(crate) fn open_socket(&mut self, open: impl Fn(&Net) -> Result<(), NoSocket>) -> Result<(), NoSocket> {
@@ -92,22 +85,31 @@ impl State {
     }
 }
 
-/// [`Limits`], and the way by which a program tells about the built-ins that it calls.
+/// [`Limits`], and the way by which a counted program tells of its calls.
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let Some(name) = self.built_ins.told(current, desired, maximum) else {
-            return self.limits.memory_growing(current, desired, maximum);
-        };
-        if name == WAIT {
-            // Before it is counted: who sees the count sees this number, too.
-            self.measure_resources();
+        let State { counter, table, .. } = self;
+        match counter {
+            // The table does not know its own size.
+            Some(counter) if counter.counts(current, desired, maximum, || table.iter_mut().count()) => Ok(false),
+            _ => self.limits.memory_growing(current, desired, maximum),
         }
-        self.count(name);
-        Ok(false)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
     }
 }
 
@@ -118,7 +120,7 @@ impl WasiView for State {
 }
 
 /// What WASI 0.2 offers.
-pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker<State>> {
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
@@ -126,10 +128,7 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     linker.allow_shadowing(true);
     open_without_delay(&mut linker)?;
     guard_sockets(&mut linker)?;
-    if counting {
-        count_waits(&mut linker)?;
-        count_drops(&mut linker)?;
-    }
+    count_poll_entries(&mut linker)?;
     Ok(linker)
 }
 
@@ -277,78 +276,16 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
-fn count_waits(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// A rewritten program tells that it polls, and not how long the list is.
+fn count_poll_entries(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut poll = linker.instance(versioned!("wasi:io/poll"))?;
     poll.func_wrap_async("poll", |mut store, (list,): (Vec<Resource<DynPollable>>,)| {
         Box::new(async move {
             let state = store.data_mut();
-            // Before it is counted: who sees the count sees this number, too.
-            state.measure_resources();
             if let Some(trace) = &state.trace {
-                trace.count_poll(list.len());
+                trace.count_poll_entries(list.len());
             }
             Ok((io::poll::Host::poll(&mut state.table, list).await?,))
         })
-    })?;
-    poll.func_wrap_async("[method]pollable.block", |mut store, (pollable,): (Resource<DynPollable>,)| {
-        Box::new(async move {
-            let state = store.data_mut();
-            state.count("wasi:io/poll.[method]pollable.block");
-            state.measure_resources();
-            io::poll::HostPollable::block(&mut state.table, pollable).await
-        })
     })
-}
-
-fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    use cli::{terminal_input, terminal_output};
-    use filesystem::types as files;
-    use io::{error, poll, streams};
-    use sockets::{ip_name_lookup, network, udp};
-    use wasmtime_wasi::cli::WasiCliView as _;
-    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
-    use wasmtime_wasi::sockets::WasiSocketsView as _;
-
-    /// interface, resource: Rust type, the host's own drop(view of the state) and whether it is awaited.
-    macro_rules! count_drops {
-        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr $(, $await:tt)?;)*) => {
-            $(linker.instance(versioned!($interface))?.resource_async(
-                $name,
-                ResourceType::host::<$ty>(),
-                |mut store, rep| {
-                    Box::new(async move {
-                        let $state = store.data_mut();
-                        $state.count(concat!($interface, ".[resource-drop]", $name));
-                        $drop($view, Resource::new_own(rep))$(.$await)?
-                    })
-                },
-            )?;)*
-        };
-    }
-    count_drops! {
-        "wasi:io/error" "error": error::Error, error::HostError::drop, |s| &mut s.table;
-        "wasi:io/poll" "pollable": poll::Pollable, poll::HostPollable::drop, |s| &mut s.table;
-        "wasi:io/streams" "input-stream":
-            streams::InputStream, streams::HostInputStream::drop, |s| &mut s.table, await;
-        "wasi:io/streams" "output-stream":
-            streams::OutputStream, streams::HostOutputStream::drop, |s| &mut s.table, await;
-        "wasi:sockets/network" "network":
-            network::Network, network::HostNetwork::drop, |s| &mut s.sockets();
-        "wasi:sockets/udp" "incoming-datagram-stream":
-            udp::IncomingDatagramStream, udp::HostIncomingDatagramStream::drop, |s| &mut s.sockets();
-        "wasi:sockets/udp" "outgoing-datagram-stream":
-            udp::OutgoingDatagramStream, udp::HostOutgoingDatagramStream::drop, |s| &mut s.sockets(), await;
-        "wasi:sockets/ip-name-lookup" "resolve-address-stream":
-            ip_name_lookup::ResolveAddressStream, ip_name_lookup::HostResolveAddressStream::drop,
-            |s| &mut s.sockets();
-        "wasi:filesystem/types" "descriptor":
-            files::Descriptor, files::HostDescriptor::drop, |s| &mut s.filesystem();
-        "wasi:filesystem/types" "directory-entry-stream":
-            files::DirectoryEntryStream, files::HostDirectoryEntryStream::drop, |s| &mut s.filesystem();
-        "wasi:cli/terminal-input" "terminal-input":
-            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| &mut s.cli();
-        "wasi:cli/terminal-output" "terminal-output":
-            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| &mut s.cli();
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Resource, ResourceType};
-use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
+use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
 
 use crate::net::{Net, NoSocket, no_descriptors};
 use crate::nodelay;
@@ -47,15 +47,11 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 }
 
 /// Adds what WASI 0.3 offers to what 0.2 does.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
     open_without_delay(linker)?;
-    guard_sockets(linker)?;
-    if counting {
-        count_drops(linker)?;
-    }
-    Ok(())
+    guard_sockets(linker)
 }
 
 fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -190,34 +186,4 @@ pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExp
     let interface = component.get_export_index(None, versioned!("wasi:cli/run"));
     let run = interface.and_then(|interface| component.get_export_index(Some(&interface), "run"));
     run.ok_or_else(|| wasmtime::format_err!("it exports no function `run`"))
-}
-
-fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    use cli::{terminal_input, terminal_output};
-    use filesystem::types as files;
-    use wasmtime_wasi::cli::WasiCliView as _;
-    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
-
-    /// interface, resource: Rust type, the host's own drop(view of the state).
-    macro_rules! count_drops {
-        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr;)*) => {
-            $(linker.instance(versioned!($interface))?.resource(
-                $name,
-                ResourceType::host::<$ty>(),
-                |mut store, rep| {
-                    let $state = store.data_mut();
-                    $state.count(concat!($interface, ".[resource-drop]", $name));
-                    $drop(&mut $view, Resource::new_own(rep))
-                },
-            )?;)*
-        };
-    }
-    count_drops! {
-        "wasi:filesystem/types" "descriptor": files::Descriptor, files::HostDescriptor::drop, |s| s.filesystem();
-        "wasi:cli/terminal-input" "terminal-input":
-            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| s.cli();
-        "wasi:cli/terminal-output" "terminal-output":
-            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| s.cli();
-    }
-    Ok(())
 }

@@ -22,7 +22,7 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
@@ -33,7 +33,6 @@ use crate::p2;
 use crate::policy::Policy;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
-use crate::trace::Trace;
 use crate::trap;
 
 /// How a program ended by itself.
@@ -255,7 +254,6 @@ impl<'a> Run<'a> {
             .enable_all()
             .build()
             .map_err(|error| setup("the reactor", &error))?;
-        let _counting = self.trace.as_ref().map(Trace::install);
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
@@ -264,17 +262,19 @@ impl<'a> Run<'a> {
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
         // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
-        let end = match self.program.code() {
-            Code::Component(component, plain) => {
+        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
+        let (code, calls) = match &counted {
+            Some(counted) => (&counted.code, Some(&*counted.calls)),
+            None => (self.program.code(), None),
+        };
+        let counter = calls.zip(self.trace.clone()).map(|(calls, trace)| Counter::new(calls, trace));
+        let end = match code {
+            Code::Component(linked) => {
                 if !(self.listeners.is_empty() && self.streams.is_empty()) {
                     return Err(Error::NotForComponents { name: self.program.name().to_owned() });
                 }
-                let (linked, built_ins) = match self.trace {
-                    Some(_) => self.program.counting(component)?,
-                    None => (plain.clone(), Arc::default()),
-                };
-                let mut store = self.component_store(built_ins)?;
-                let guest = run_component(&linked, &mut store);
+                let mut store = self.component_store(counter)?;
+                let guest = run_component(linked, &mut store);
                 let ended = match budgeted {
                     true => runtime.block_on(stop.or(guest)),
                     false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
                 exit(ended, &stop, timeout, &store.data().limits)
             }
             Code::Module(linked) => {
-                let mut store = self.module_store()?;
+                let mut store = self.module_store(counter)?;
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
@@ -298,7 +298,7 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(mut self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
+    fn component_store(mut self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
@@ -308,7 +308,7 @@ impl<'a> Run<'a> {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let state = p2::State { wasi: wasi.build(), table, limits, net, nodelay, trace, built_ins };
+        let state = p2::State { wasi: wasi.build(), table, limits, net, nodelay, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a module.
-    fn module_store(mut self) -> Result<Store<p1::State>, Error> {
+    fn module_store(mut self, counter: Option<Counter>) -> Result<Store<p1::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
@@ -347,9 +347,9 @@ impl<'a> Run<'a> {
         p1.set_own_stdin(own_stdin);
         p1.set_contrary(contrary);
         p1.set_trace(trace);
-        let mut store = Store::new(program.engine(), p1::State { p1, limits });
+        let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| state);
         interruptible(&mut store);
         Ok(store)
     }
@@ -374,7 +374,7 @@ impl<'a> Run<'a> {
         };
         let gone = match self.program.code() {
             Code::Module(_) => Gone::Error,
-            Code::Component(..) => Gone::Closed,
+            Code::Component(_) => Gone::Closed,
         };
         wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest, perms) in self.dirs {

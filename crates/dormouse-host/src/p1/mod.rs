@@ -48,7 +48,7 @@ use std::fmt;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 
-use wasmtime::{InstancePre, Linker, Module};
+use wasmtime::{InstancePre, Linker, Module, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::Clockid;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
@@ -56,8 +56,8 @@ use wiggle::{GuestMemory, GuestPtr};
 
 pub use link::add_to_linker;
 
+use crate::count::{Counter, Trace};
 use crate::limits::Limits;
-use crate::trace::Trace;
 use contrary::Contrary;
 use errno::Errno;
 use table::Table;
@@ -125,17 +125,13 @@ impl Wasip1 {
         self.own_stdin = own;
     }
 
-    /// Counts the calls that sockets answer; the others have spans.
+    /// Counts what polls are given.
     pub(crate) fn set_trace(&mut self, trace: Option<Trace>) {
         self.trace = trace;
     }
 
     /// One more call that a socket has answered.
-    fn count(&self, name: &str) {
-        if let Some(trace) = &self.trace {
-            trace.count_p1(name);
-        }
-    }
+    fn count(&self, _: &str) {}
 
     /// See [`Run::contrary_p1`](crate::Run::contrary_p1).
     pub(crate) fn set_contrary(&mut self, on: bool) {
@@ -201,6 +197,34 @@ impl Wasip1 {
 pub(crate) struct State {
     pub(crate) p1: Wasip1,
     pub(crate) limits: Limits,
+    /// Counts the calls that the program tells of.
+    pub(crate) counter: Option<Counter>,
+}
+
+/// [`Limits`], and the way by which a counted program tells of its calls.
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        match &self.counter {
+            Some(counter) if counter.counts(current, desired, maximum, || self.p1.table.open()) => Ok(false),
+            _ => self.limits.memory_growing(current, desired, maximum),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
 }
 
 /// Links a module against WASI 0.1.

@@ -167,9 +167,7 @@ async fn poll(
         }
     }
     if let Some(trace) = &p1.trace {
-        // Before it is counted: who sees the count sees this number, too.
-        trace.set_resources(p1.table.open());
-        trace.count_poll_oneoff(count as usize);
+        trace.count_poll_entries(count as usize);
     }
 
     let answer = match &mut p1.contrary {
