@@ -120,6 +120,11 @@ impl Wasip1 {
         self.table.set_most_files(most);
     }
 
+    /// How many sockets are open, listeners and what was accepted.
+    pub fn open_sockets(&self) -> usize {
+        self.table.open()
+    }
+
     /// Standard input is this process's own: what poll(2) says of that is true of the program's.
     pub(crate) fn set_own_stdin(&mut self, own: bool) {
         self.own_stdin = own;
