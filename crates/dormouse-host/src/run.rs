@@ -27,13 +27,18 @@ use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
+use crate::net::meter::Meter;
+use crate::net::policy::Policy;
 use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
-use crate::policy::Policy;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trap;
+
+/// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
+/// taken, as it does for a process that ends.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How a program ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,7 @@ pub struct Run<'a> {
     stdout: Output,
     stderr: Output,
     trace: Option<Trace>,
+    meter: Meter,
     tokio_budget: bool,
     nagle: bool,
     contrary_p1: bool,
@@ -92,6 +98,7 @@ impl<'a> Run<'a> {
             stdout: Output::default(),
             stderr: Output::default(),
             trace: None,
+            meter: Meter::new(),
             tokio_budget: false,
             nagle: false,
             contrary_p1: false,
@@ -210,6 +217,12 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Counts the connections in `meter`, on top of what it has.
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
+    }
+
     /// Leaves tokio's budget on the program, as the `wasmtime` command does up to version 48: after 128 ready operations
     /// every socket looks not ready until the program waits. For tests that a program lives with that.
     pub fn tokio_budget(mut self, on: bool) -> Self {
@@ -279,6 +292,10 @@ impl<'a> Run<'a> {
                     true => runtime.block_on(stop.or(guest)),
                     false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
                 };
+                if ended.is_some() {
+                    let flusher = store.data().own.flusher();
+                    runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
+                }
                 store.data_mut().measure_resources();
                 exit(ended, &stop, timeout, &store.data().limits)
             }
@@ -308,7 +325,8 @@ impl<'a> Run<'a> {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let state = p2::State { wasi: wasi.build(), table, limits, net, nodelay, trace, counter };
+        let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
+        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
@@ -334,8 +352,9 @@ impl<'a> Run<'a> {
             self.tell("LISTEN_FDS", listeners.len().to_string());
             self.tell("LISTEN_FDNAMES", names);
         }
-        let (mut wasi, _) = self.wasi(bounds.sockets())?;
+        let (mut wasi, net) = self.wasi(bounds.sockets())?;
         let mut p1 = Wasip1::new(wasi.build_p1());
+        p1.set_meter(net.meter.clone());
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }
@@ -383,7 +402,7 @@ impl<'a> Run<'a> {
         }
         // Beyond this a request traps; it is for one list of bytes.
         wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
-        let net = Net::new(self.policy, sockets, stderr);
+        let net = Net::new(self.policy, sockets, self.meter, stderr);
         // Where no address is allowed no socket is opened; where some are, it is the address that is refused, by its name.
         wasi.allow_tcp(net.policy().check_tcp().is_ok()).allow_udp(net.policy().check_udp().is_ok());
         wasi.allow_ip_name_lookup(net.policy().allows_dns());
