@@ -62,8 +62,6 @@ impl State {
         View { table: &mut self.table, own: &mut self.own, trace: self.trace.as_ref() }
     }
 
-    pub(crate) fn count(&self, _: &str) {}
-
     /// Counts a socket that is about to be opened, with `open` of [`Net`].
     pub(crate) fn open_socket(&mut self, open: impl Fn(&Net) -> Result<(), NoSocket>) -> Result<(), NoSocket> {
         let opened = open(&self.net);

@@ -27,7 +27,6 @@ pub(super) fn guard(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     create.func_wrap_async("create-udp-socket", |mut store, (family,): (IpAddressFamily,)| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/udp-create-socket.create-udp-socket");
             if let Err(no) = state.open_socket(Net::open_udp) {
                 return Ok((Err(refused(&state.net, no)),));
             }
@@ -46,7 +45,6 @@ pub(super) fn guard(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     udp.resource_async("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/udp.[resource-drop]udp-socket");
             HostUdpSocket::drop(&mut state.sockets(), Resource::new_own(rep))?;
             state.closed_socket(false);
             Ok(())
