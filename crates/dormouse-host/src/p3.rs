@@ -61,8 +61,6 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(versioned!("wasi:sockets/types"))?;
     types.func_wrap("[static]tcp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
         let state = store.data_mut();
-        // The span that counts is in the function which this one replaces.
-        state.count("wasi:sockets/types.[static]tcp-socket.create");
         if let Err(no) = state.open_socket(Net::open_tcp) {
             return Ok((Err(refused(no)),));
         }
@@ -127,7 +125,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[static]udp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/types.[static]udp-socket.create");
             if let Err(no) = state.open_socket(Net::open_udp) {
                 return Ok((Err(refused(no)),));
             }
@@ -146,7 +143,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]tcp-socket.bind", |mut store, (socket, addr): Bind| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/types.[method]tcp-socket.bind");
             let allowed = state.net.may_bind(addr.into());
             let mut sockets = state.sockets();
             if !allowed {
@@ -160,7 +156,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.resource("tcp-socket", ResourceType::host::<TcpSocket>(), |mut store, rep| {
         let state = store.data_mut();
-        state.count("wasi:sockets/types.[resource-drop]tcp-socket");
         let mut sockets = state.sockets();
         let listened = HostTcpSocket::get_is_listening(&mut sockets, Resource::new_borrow(rep))?;
         // An error of accept is a socket without a descriptor, which was never counted (wasmtime-wasi 48.0.8, sockets/tcp.rs,
@@ -172,7 +167,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.resource("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {
         let state = store.data_mut();
-        state.count("wasi:sockets/types.[resource-drop]udp-socket");
         HostUdpSocket::drop(&mut state.sockets(), Resource::new_own(rep))?;
         state.closed_socket(false);
         Ok(())
