@@ -139,9 +139,6 @@ impl Wasip1 {
         self.trace = trace;
     }
 
-    /// One more call that a socket has answered.
-    fn count(&self, _: &str) {}
-
     /// See [`Run::contrary_p1`](crate::Run::contrary_p1).
     pub(crate) fn set_contrary(&mut self, on: bool) {
         self.contrary = on.then(Contrary::default);
@@ -157,7 +154,6 @@ impl Wasip1 {
     /// Learns which descriptors wasmtime-wasi has.
     fn begin(&mut self) -> wasmtime::Result<()> {
         let mut directories = 0;
-        // The trait's functions here and below, not the ones of the program's calls: those would be counted as such.
         loop {
             match self.wasi.fd_prestat_get(&mut GuestMemory::Unshared(&mut []), (3 + directories).into()) {
                 Ok(_) => directories += 1,
@@ -196,7 +192,6 @@ impl Wasip1 {
 
     /// What the program would read from its clock, which wasmtime-wasi keeps.
     fn now(&mut self, clock: Clockid) -> wasmtime::Result<u64> {
-        // The trait's function, not the one of the program's call: that would be counted as one.
         let now = self.wasi.clock_time_get(&mut GuestMemory::Unshared(&mut []), clock, 0);
         now.or_else(|error| error.downcast().map(|_| 0))
     }
