@@ -74,9 +74,6 @@ pub struct Run<'a> {
     stderr: Output,
     trace: Option<Trace>,
     meter: Meter,
-    tokio_budget: bool,
-    nagle: bool,
-    contrary_p1: bool,
     interrupt: Interrupt,
     stop: Stop,
 }
@@ -99,9 +96,6 @@ impl<'a> Run<'a> {
             stderr: Output::default(),
             trace: None,
             meter: Meter::new(),
-            tokio_budget: false,
-            nagle: false,
-            contrary_p1: false,
             interrupt: Interrupt::default(),
             stop: Stop::of(program.engine()),
         }
@@ -223,28 +217,6 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Leaves tokio's budget on the program, as the `wasmtime` command does up to version 48: after 128 ready operations
-    /// every socket looks not ready until the program waits. For tests that a program lives with that.
-    pub fn tokio_budget(mut self, on: bool) -> Self {
-        self.tokio_budget = on;
-        self
-    }
-
-    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do, and the environment variable
-    /// `DORMOUSE_TCP_NODELAY` unset. For tests that a program lives with that.
-    pub fn nagle(mut self, on: bool) -> Self {
-        self.nagle = on;
-        self
-    }
-
-    /// Has `poll_oneoff` answer a wasip1 program as other hosts do: by turns all is ready, nothing has happened, and the call
-    /// is refused; there is no absolute time, and what is accepted is not non-blocking. For tests that a program lives with
-    /// that.
-    pub fn contrary_p1(mut self, on: bool) -> Self {
-        self.contrary_p1 = on;
-        self
-    }
-
     /// Has `interrupt` ask the program to end, by ending the standard input that it inherits.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
@@ -270,7 +242,7 @@ impl<'a> Run<'a> {
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
-        let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
+        let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
@@ -288,10 +260,7 @@ impl<'a> Run<'a> {
                 }
                 let mut store = self.component_store(counter)?;
                 let guest = run_component(linked, &mut store);
-                let ended = match budgeted {
-                    true => runtime.block_on(stop.or(guest)),
-                    false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
-                };
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
                     runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
@@ -320,7 +289,7 @@ impl<'a> Run<'a> {
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let nodelay = !self.nagle && nodelay::works();
+        let nodelay = nodelay::works();
         if nodelay && program.asks_for_nodelay() {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
@@ -344,7 +313,6 @@ impl<'a> Run<'a> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
-        let contrary = self.contrary_p1;
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
@@ -364,7 +332,6 @@ impl<'a> Run<'a> {
         p1.max_sockets(bounds.sockets());
         p1.max_files(bounds.handles());
         p1.set_own_stdin(own_stdin);
-        p1.set_contrary(contrary);
         p1.set_trace(trace);
         let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());

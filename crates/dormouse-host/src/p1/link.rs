@@ -465,9 +465,7 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
             accepted => break accepted?,
         }
     };
-    // WasmEdge 0.14 ignores the flag.
-    let nonblocking = flags & NONBLOCK != 0 && p1.contrary.is_none();
-    let accepted = p1.table.accept(stream, nonblocking)?;
+    let accepted = p1.table.accept(stream, flags & NONBLOCK != 0)?;
     memory::write(memory, out, accepted.to_le_bytes())
 }
 

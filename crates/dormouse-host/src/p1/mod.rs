@@ -28,11 +28,10 @@
 //! ```text
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   a socket whose calls may block
-//!   others.rs   what wasmtime-wasi waits for           contrary.rs what other hosts answer, for tests
+//!   others.rs   what wasmtime-wasi waits for
 //!   stdio.rs    standard streams that do not block
 //! ```
 
-mod contrary;
 mod errno;
 mod link;
 mod memory;
@@ -57,7 +56,6 @@ pub use link::add_to_linker;
 use crate::count::{Counter, Trace};
 use crate::limits::Limits;
 use crate::net::meter::Meter;
-use contrary::Contrary;
 use errno::Errno;
 use table::Table;
 
@@ -71,22 +69,13 @@ pub struct Wasip1 {
     table: Table,
     scratch: poll::Scratch,
     trace: Option<Trace>,
-    /// Answers as other hosts do, which is for tests.
-    contrary: Option<Contrary>,
     own_stdin: bool,
 }
 
 impl Wasip1 {
     /// No socket yet, and everything else as `wasi` has it.
     pub fn new(wasi: WasiP1Ctx) -> Wasip1 {
-        Wasip1 {
-            wasi,
-            table: Table::new(),
-            scratch: poll::Scratch::default(),
-            trace: None,
-            contrary: None,
-            own_stdin: false,
-        }
+        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None, own_stdin: false }
     }
 
     /// Opens a listener for the program, before it starts: the first socket is descriptor 3, and so on in the order of these
@@ -137,11 +126,6 @@ impl Wasip1 {
     /// Counts what polls are given.
     pub(crate) fn set_trace(&mut self, trace: Option<Trace>) {
         self.trace = trace;
-    }
-
-    /// See [`Run::contrary_p1`](crate::Run::contrary_p1).
-    pub(crate) fn set_contrary(&mut self, on: bool) {
-        self.contrary = on.then(Contrary::default);
     }
 
     /// Tells the trace how many sockets are open.
