@@ -44,7 +44,7 @@ fn program(sockets: usize) -> State {
         net,
         nodelay: true,
         trace: None,
-        built_ins: Arc::default(),
+        counter: None,
     }
 }
 
