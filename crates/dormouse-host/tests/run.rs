@@ -401,6 +401,25 @@ fn a_run_without_a_trace_is_not_counted() {
     assert_eq!(trace.counts(), counts);
 }
 
+#[test]
+fn the_instances_of_a_component_are_bounded_by_its_budget() {
+    let program = program(&support::assemble(&format!(
+        r#"(component
+          (core module $m)
+          {}
+          (core module $r (func (export "run") (result i32) i32.const 0))
+          (core instance $r (instantiate $r))
+          (func $run (result (result)) (canon lift (core func $r "run")))
+          (instance $i (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.12" (instance $i)))"#,
+        "(core instance (instantiate $m))".repeat(64)
+    )));
+    assert_eq!(Run::new(&program).start().unwrap().code, 0);
+    // 64 are a quarter of it, of 4 KiB each.
+    let text = Run::new(&program).max_memory(1 << 20).start().unwrap_err().to_string();
+    assert!(text.contains("instance count too high"), "{text}");
+}
+
 /// A core module that is a command, of these fields.
 fn module(fields: &str) -> Program {
     program(&support::assemble(&format!("(module (memory (export \"memory\") 1) {fields})")))
