@@ -44,6 +44,8 @@ pub enum Backend {
     StingyP2,
     /// A component of WASI 0.3 under `dormouse-host`.
     P3,
+    /// The same under wasmtime-wasi as it is.
+    StockP3,
     /// A process of this machine in which host and network are simulated.
     Sim,
     /// A wasip1 program under the `wasmi` command, a host that others wrote.
@@ -60,7 +62,8 @@ impl Backend {
             Backend::P1 => p1::start(case),
             Backend::ContraryP1 => contrary::start(case),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
-            Backend::StingyP2 => stock::start(case),
+            Backend::StingyP2 => stock::p2(case),
+            Backend::StockP3 => stock::p3(case),
             Backend::P3 => p3::start(case, p2::Net::Allowed),
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => wasmi::start(case),
@@ -81,7 +84,7 @@ impl Backend {
     /// Whether programs have addresses: bind them, connect to them and learn them.
     pub fn has_addresses(self) -> bool {
         match self {
-            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::Sim => true,
+            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::StockP3 | Backend::Sim => true,
             Backend::P1 | Backend::ContraryP1 => false,
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => false,

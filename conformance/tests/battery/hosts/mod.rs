@@ -5,10 +5,11 @@ pub mod contrary;
 pub mod stock;
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -16,30 +17,19 @@ use std::time::Duration;
 
 use dormouse_host::Counts;
 use tokio::sync::Notify;
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::cli::OutputFile;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::drivers::{Process, Subject, dir_for, lines_to, pump};
 
-/// What a test sees of a guest while it runs.
+/// What a test sees of a guest while it runs. No call of the host is looked at for it: a guest waits when its future is
+/// pending, and what it held then is measured when it goes on.
 #[derive(Default)]
 pub struct Seen {
     waits: AtomicU64,
     held: AtomicU64,
-}
-
-impl Seen {
-    /// The guest is about to wait, and holds so much of the host.
-    fn wait(&self, held: usize) {
-        self.hold(held);
-        self.waits.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// The guest holds so much of the host.
-    fn hold(&self, held: usize) {
-        self.held.store(held as u64, Ordering::SeqCst);
-    }
+    stopped: AtomicBool,
 }
 
 struct Guest {
@@ -57,6 +47,7 @@ impl Process for Guest {
     }
 
     fn stop(&mut self) {
+        self.seen.stopped.store(true, Ordering::SeqCst);
         self.stop.notify_one();
         self.engine.increment_epoch();
         if self.ended.recv_timeout(Duration::from_secs(5)) != Err(RecvTimeoutError::Timeout) {
@@ -77,18 +68,24 @@ impl Process for Guest {
     }
 }
 
-/// As wasmtime has it, but that a guest which computes can be stopped.
+/// As wasmtime has it, but that a guest which computes can be measured and stopped.
 fn engine() -> Engine {
     let mut config = Config::new();
     config.epoch_interruption(true);
     Engine::new(&config).expect("an engine")
 }
 
-/// A store whose guest yields when it is to be stopped.
-fn store<T: Send>(engine: &Engine, state: T) -> Store<T> {
+/// A store whose guest is measured at its next loop or call when the epoch moves on, and yields when it is to be stopped.
+fn store<T: Send>(engine: &Engine, state: T, seen: Arc<Seen>, held: fn(&mut T) -> usize) -> Store<T> {
     let mut store = Store::new(engine, state);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    store.epoch_deadline_callback(move |mut store| {
+        seen.held.store(held(store.data_mut()) as u64, Ordering::SeqCst);
+        Ok(match seen.stopped.load(Ordering::SeqCst) {
+            true => UpdateDeadline::Yield(1),
+            false => UpdateDeadline::Continue(1),
+        })
+    });
     store
 }
 
@@ -117,16 +114,26 @@ fn run<F: Future<Output = wasmtime::Result<i32>>>(
     let (seen, stop) = (Arc::new(Seen::default()), Arc::new(Notify::new()));
     let (ends, ended) = mpsc::channel();
     let (shown, asked, says) = (Arc::clone(&seen), Arc::clone(&stop), Arc::clone(&stderr));
+    let its_engine = engine.clone();
     let thread = std::thread::spawn(move || {
         let _ends: Sender<()> = ends;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ended = runtime.block_on(async {
-            let guest = async { Some(guest(wasi, shown).await) };
+            let guest = async { Some(guest(wasi, Arc::clone(&shown)).await) };
             let stopped = async {
                 asked.notified().await;
                 None
             };
-            futures_lite::future::or(pin!(stopped), pin!(guest)).await
+            let mut ended = pin!(futures_lite::future::or(stopped, guest));
+            poll_fn(|cx| {
+                let polled = ended.as_mut().poll(cx);
+                if polled.is_pending() {
+                    its_engine.increment_epoch();
+                    shown.waits.fetch_add(1, Ordering::SeqCst);
+                }
+                polled
+            })
+            .await
         });
         runtime.shutdown_timeout(Duration::from_secs(2));
         reader.join().expect("reading a pipe does not panic");

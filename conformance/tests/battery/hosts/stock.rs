@@ -2,21 +2,18 @@
 //! budget of 128 operations of tokio's, after which every socket looks not ready until the guest waits (wasmtime #14174), and
 //! Nagle's algorithm on the sockets.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
-use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::{CommandPre, LinkOptions};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_io::bindings::wasi::io::poll::Host as _;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime_wasi::p2::bindings::LinkOptions;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2, p3};
 
-use super::{Seen, engine, run, store};
+use super::{engine, run, store};
 use crate::drivers::{Subject, Wasi};
 
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
-    seen: Arc<Seen>,
 }
 
 impl WasiView for State {
@@ -25,50 +22,60 @@ impl WasiView for State {
     }
 }
 
-/// A component of WASI 0.2 that is compiled and linked.
-pub struct Program(CommandPre<State>);
+/// A component that is compiled and linked.
+pub struct Program {
+    command: InstancePre<State>,
+    wasi03: bool,
+}
 
 impl Program {
-    /// Compiles the one in `bytes`.
-    pub fn new(bytes: &[u8]) -> wasmtime::Result<Program> {
+    /// Compiles the one in `bytes`, which has its `run` of WASI 0.3 or of 0.2.
+    pub fn new(bytes: &[u8], wasi03: bool) -> wasmtime::Result<Program> {
         let engine = engine();
         let mut linker = Linker::new(&engine);
         let mut options = LinkOptions::default();
         options.network_error_code(true);
-        wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &options)?;
-        // The same, and the tests see that it waits.
-        linker.allow_shadowing(true);
-        let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
-        poll.func_wrap_async("poll", |mut store, (list,): (Vec<Resource<DynPollable>>,)| {
-            Box::new(async move {
-                let State { table, seen, .. } = store.data_mut();
-                seen.wait(table.iter_mut().count());
-                Ok((table.poll(list).await?,))
-            })
-        })?;
-        CommandPre::new(linker.instantiate_pre(&Component::new(&engine, bytes)?)?).map(Program)
+        p2::add_to_linker_with_options_async(&mut linker, &options)?;
+        p3::add_to_linker(&mut linker)?;
+        let command = linker.instantiate_pre(&Component::new(&engine, bytes)?)?;
+        Ok(Program { command, wasi03 })
     }
 
     /// Runs it, with the whole network.
     pub fn run(&self, args: &[&str]) -> Subject {
-        let command = self.0.clone();
-        run(self.0.engine(), args, None, async move |mut wasi, seen| {
+        let (command, wasi03) = (self.command.clone(), self.wasi03);
+        run(self.command.engine(), args, None, async move |mut wasi, seen| {
             wasi.inherit_network().allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
-            let state = State { wasi: wasi.build(), table: ResourceTable::new(), seen };
-            let mut store = store(command.engine(), state);
-            let guest = command.instantiate_async(&mut store).await?;
-            let ended = guest.wasi_cli_run().call_run(&mut store).await?;
+            let state = State { wasi: wasi.build(), table: ResourceTable::new() };
+            let mut store = store(command.engine(), state, seen, |state| state.table.iter_mut().count());
+            let ended = match wasi03 {
+                true => {
+                    let guest = p3::bindings::CommandPre::new(command)?.instantiate_async(&mut store).await?;
+                    store.run_concurrent(async |store| guest.wasi_cli_run().call_run(store).await).await??
+                }
+                false => {
+                    let guest = p2::bindings::CommandPre::new(command)?.instantiate_async(&mut store).await?;
+                    guest.wasi_cli_run().call_run(&mut store).await?
+                }
+            };
             Ok(ended.map_or(1, |()| 0))
         })
     }
 }
 
-/// Starts the guest battery.
-pub fn start(case: &str) -> Subject {
+/// Starts the guest battery of WASI 0.2.
+pub fn p2(case: &str) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let battery = || {
-        let bytes = std::fs::read(Wasi::P2.battery()).expect("it has been built");
-        Program::new(&bytes).expect("it can be linked")
-    };
-    BATTERY.get_or_init(battery).run(&[case])
+    BATTERY.get_or_init(|| battery(Wasi::P2)).run(&[case])
+}
+
+/// Starts the guest battery of WASI 0.3.
+pub fn p3(case: &str) -> Subject {
+    static BATTERY: OnceLock<Program> = OnceLock::new();
+    BATTERY.get_or_init(|| battery(Wasi::P3)).run(&[case])
+}
+
+fn battery(wasi: Wasi) -> Program {
+    let bytes = std::fs::read(wasi.battery()).expect("it has been built");
+    Program::new(&bytes, wasi == Wasi::P3).expect("it can be linked")
 }
