@@ -12,19 +12,13 @@ const EXACT: u32 = 1 << 1;
 /// The function that is called, of type `func(facts: u32)`.
 const EXPORT: &str = "dormouse-host-facts";
 
-/// Whether the sockets of WASI 0.2 are the runner's own, and so are as exact as those of wasip1.
-const OWN_SOCKETS_ON_02: bool = false;
-
-/// What is true of a component.
-pub(crate) fn of_component(nodelay: bool, is_budgeted: bool, is_wasi03: bool) -> u32 {
-    let exact = OWN_SOCKETS_ON_02 && !is_budgeted && !is_wasi03;
-    (if nodelay { NODELAY } else { 0 }) | (if exact { EXACT } else { 0 })
+/// What is true of a component. The sockets of WASI 0.2 are as exact as those of wasip1; on 0.3 streams and events are wasmtime's.
+pub(crate) fn of_component(nodelay: bool, is_wasi03: bool) -> u32 {
+    (if nodelay { NODELAY } else { 0 }) | (if is_wasi03 { 0 } else { EXACT })
 }
 
-/// What is true of a module: its sockets are the runner's own. That none delays it has no call to ask for.
-pub(crate) fn of_module(is_contrary: bool) -> u32 {
-    if is_contrary { 0 } else { EXACT }
-}
+/// What is true of a module. That no socket delays it has no call to ask for.
+pub(crate) const OF_MODULE: u32 = EXACT;
 
 pub(crate) async fn tell_component<T: Send>(
     store: &mut Store<T>,

@@ -28,7 +28,7 @@
 #[cfg(not(unix))]
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
 
-mod built_ins;
+mod count;
 mod error;
 mod facts;
 mod interrupt;
@@ -41,9 +41,9 @@ mod p3;
 mod program;
 mod run;
 mod stdio;
-mod trace;
 mod trap;
 
+pub use count::{Counts, Trace};
 pub use error::Error;
 pub use interrupt::Interrupt;
 pub use net::meter::{Meter, Traffic};
@@ -51,4 +51,3 @@ pub use net::policy::{AddrError, ConnectAddr, ListenAddr, Policy};
 pub use program::Program;
 pub use run::{Exit, Run, Stop};
 pub use stdio::{Input, OnChunk, Output};
-pub use trace::{Counts, Trace};

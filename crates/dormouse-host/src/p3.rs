@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Resource, ResourceType};
-use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
+use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
 
 use crate::net::{Net, NoSocket, no_descriptors};
 use crate::nodelay;
@@ -47,15 +47,11 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 }
 
 /// Adds what WASI 0.3 offers to what 0.2 does.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
     open_without_delay(linker)?;
-    guard_sockets(linker)?;
-    if counting {
-        count_drops(linker)?;
-    }
-    Ok(())
+    guard_sockets(linker)
 }
 
 fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -65,8 +61,6 @@ fn open_without_delay(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(versioned!("wasi:sockets/types"))?;
     types.func_wrap("[static]tcp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
         let state = store.data_mut();
-        // The span that counts is in the function which this one replaces.
-        state.count("wasi:sockets/types.[static]tcp-socket.create");
         if let Err(no) = state.open_socket(Net::open_tcp) {
             return Ok((Err(refused(no)),));
         }
@@ -131,7 +125,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[static]udp-socket.create", |mut store, (family,): (IpAddressFamily,)| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/types.[static]udp-socket.create");
             if let Err(no) = state.open_socket(Net::open_udp) {
                 return Ok((Err(refused(no)),));
             }
@@ -150,7 +143,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap_async("[method]tcp-socket.bind", |mut store, (socket, addr): Bind| {
         Box::new(async move {
             let state = store.data_mut();
-            state.count("wasi:sockets/types.[method]tcp-socket.bind");
             let allowed = state.net.may_bind(addr.into());
             let mut sockets = state.sockets();
             if !allowed {
@@ -164,7 +156,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.resource("tcp-socket", ResourceType::host::<TcpSocket>(), |mut store, rep| {
         let state = store.data_mut();
-        state.count("wasi:sockets/types.[resource-drop]tcp-socket");
         let mut sockets = state.sockets();
         let listened = HostTcpSocket::get_is_listening(&mut sockets, Resource::new_borrow(rep))?;
         // An error of accept is a socket without a descriptor, which was never counted (wasmtime-wasi 48.0.8, sockets/tcp.rs,
@@ -176,7 +167,6 @@ fn guard_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.resource("udp-socket", ResourceType::host::<UdpSocket>(), |mut store, rep| {
         let state = store.data_mut();
-        state.count("wasi:sockets/types.[resource-drop]udp-socket");
         HostUdpSocket::drop(&mut state.sockets(), Resource::new_own(rep))?;
         state.closed_socket(false);
         Ok(())
@@ -190,34 +180,4 @@ pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExp
     let interface = component.get_export_index(None, versioned!("wasi:cli/run"));
     let run = interface.and_then(|interface| component.get_export_index(Some(&interface), "run"));
     run.ok_or_else(|| wasmtime::format_err!("it exports no function `run`"))
-}
-
-fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    use cli::{terminal_input, terminal_output};
-    use filesystem::types as files;
-    use wasmtime_wasi::cli::WasiCliView as _;
-    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
-
-    /// interface, resource: Rust type, the host's own drop(view of the state).
-    macro_rules! count_drops {
-        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr;)*) => {
-            $(linker.instance(versioned!($interface))?.resource(
-                $name,
-                ResourceType::host::<$ty>(),
-                |mut store, rep| {
-                    let $state = store.data_mut();
-                    $state.count(concat!($interface, ".[resource-drop]", $name));
-                    $drop(&mut $view, Resource::new_own(rep))
-                },
-            )?;)*
-        };
-    }
-    count_drops! {
-        "wasi:filesystem/types" "descriptor": files::Descriptor, files::HostDescriptor::drop, |s| s.filesystem();
-        "wasi:cli/terminal-input" "terminal-input":
-            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| s.cli();
-        "wasi:cli/terminal-output" "terminal-output":
-            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| s.cli();
-    }
-    Ok(())
 }

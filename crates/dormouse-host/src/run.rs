@@ -23,7 +23,7 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::error::Error;
 use crate::facts;
 use crate::interrupt::{Endable, Interrupt};
@@ -36,7 +36,6 @@ use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
-use crate::trace::Trace;
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
@@ -77,9 +76,6 @@ pub struct Run<'a> {
     stderr: Output,
     trace: Option<Trace>,
     meter: Meter,
-    tokio_budget: bool,
-    nagle: bool,
-    contrary_p1: bool,
     interrupt: Interrupt,
     stop: Stop,
 }
@@ -102,9 +98,6 @@ impl<'a> Run<'a> {
             stderr: Output::default(),
             trace: None,
             meter: Meter::new(),
-            tokio_budget: false,
-            nagle: false,
-            contrary_p1: false,
             interrupt: Interrupt::default(),
             stop: Stop::of(program.engine()),
         }
@@ -226,28 +219,6 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Leaves tokio's budget on the program, as the `wasmtime` command does up to version 48: after 128 ready operations
-    /// every socket looks not ready until the program waits. For tests that a program lives with that.
-    pub fn tokio_budget(mut self, on: bool) -> Self {
-        self.tokio_budget = on;
-        self
-    }
-
-    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do. For tests that a program lives with
-    /// that.
-    pub fn nagle(mut self, on: bool) -> Self {
-        self.nagle = on;
-        self
-    }
-
-    /// Has `poll_oneoff` answer a wasip1 program as other hosts do: by turns all is ready, nothing has happened, and the call
-    /// is refused; there is no absolute time, and what is accepted is not non-blocking. For tests that a program lives with
-    /// that.
-    pub fn contrary_p1(mut self, on: bool) -> Self {
-        self.contrary_p1 = on;
-        self
-    }
-
     /// Has `interrupt` ask the program to end, by ending the standard input that it inherits.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
@@ -270,30 +241,28 @@ impl<'a> Run<'a> {
             .enable_all()
             .build()
             .map_err(|error| setup("the reactor", &error))?;
-        let _counting = self.trace.as_ref().map(Trace::install);
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
-        let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
+        let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
         // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
-        let end = match self.program.code() {
-            Code::Component(component, plain) => {
+        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
+        let (code, calls) = match &counted {
+            Some(counted) => (&counted.code, Some(&*counted.calls)),
+            None => (self.program.code(), None),
+        };
+        let counter = calls.zip(self.trace.clone()).map(|(calls, trace)| Counter::new(calls, trace));
+        let end = match code {
+            Code::Component(linked) => {
                 if !(self.listeners.is_empty() && self.streams.is_empty()) {
                     return Err(Error::NotForComponents { name: self.program.name().to_owned() });
                 }
-                let (linked, built_ins) = match self.trace {
-                    Some(_) => self.program.counting(component)?,
-                    None => (plain.clone(), Arc::default()),
-                };
-                let mut store = self.component_store(built_ins)?;
-                let guest = run_component(&linked, &mut store, budgeted);
-                let ended = match budgeted {
-                    true => runtime.block_on(stop.or(guest)),
-                    false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
-                };
+                let mut store = self.component_store(counter)?;
+                let guest = run_component(linked, &mut store);
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
                     runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
@@ -302,9 +271,8 @@ impl<'a> Run<'a> {
                 exit(ended, &stop, timeout, &store.data().limits)
             }
             Code::Module(linked) => {
-                let facts = facts::of_module(self.contrary_p1);
-                let mut store = self.module_store()?;
-                let guest = run_module(linked, &mut store, facts);
+                let mut store = self.module_store(counter)?;
+                let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
                 exit(ended, &stop, timeout, &store.data().limits)
@@ -318,15 +286,15 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
+    fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let nodelay = !self.nagle && nodelay::works();
+        let nodelay = nodelay::works();
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
         let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
-        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, built_ins };
+        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
@@ -340,11 +308,10 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a module.
-    fn module_store(mut self) -> Result<Store<p1::State>, Error> {
+    fn module_store(mut self, counter: Option<Counter>) -> Result<Store<p1::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
-        let contrary = self.contrary_p1;
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
@@ -364,11 +331,10 @@ impl<'a> Run<'a> {
         p1.max_sockets(bounds.sockets());
         p1.max_files(bounds.handles());
         p1.set_own_stdin(own_stdin);
-        p1.set_contrary(contrary);
         p1.set_trace(trace);
-        let mut store = Store::new(program.engine(), p1::State { p1, limits });
+        let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| state);
         interruptible(&mut store);
         Ok(store)
     }
@@ -393,7 +359,7 @@ impl<'a> Run<'a> {
         };
         let gone = match self.program.code() {
             Code::Module(_) => Gone::Error,
-            Code::Component(..) => Gone::Closed,
+            Code::Component(_) => Gone::Closed,
         };
         wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest, perms) in self.dirs {
@@ -453,8 +419,8 @@ fn interruptible<T: Send>(store: &mut Store<T>) {
 /// How a program ends: what its main returned, or with an error that carries its exit code.
 type Ended = wasmtime::Result<Result<(), ()>>;
 
-async fn run_component(linked: &Linked, store: &mut Store<p2::State>, is_budgeted: bool) -> Ended {
-    let facts = facts::of_component(store.data().nodelay, is_budgeted, matches!(linked, Linked::Wasi03(..)));
+async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
+    let facts = facts::of_component(store.data().nodelay, matches!(linked, Linked::Wasi03(..)));
     match linked {
         Linked::Wasi02(linked) => {
             let instance = linked.instance_pre().instantiate_async(&mut *store).await?;
@@ -473,9 +439,9 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>, is_budgete
     }
 }
 
-async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>, facts: u32) -> Ended {
+async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
-    facts::tell_module(store, &instance, facts).await?;
+    facts::tell_module(store, &instance, facts::OF_MODULE).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await.map(Ok)
 }

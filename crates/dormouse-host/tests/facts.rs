@@ -27,9 +27,9 @@ fn lifted(text: &str, with: &str) -> Vec<u8> {
     assemble(&text.replace("\n  (instance $command ", &LIFTED.replace("TYPE", with)))
 }
 
-fn run(bytes: &[u8], with: impl FnOnce(Run<'_>) -> Run<'_>) -> Result<i32, Error> {
+fn run(bytes: &[u8]) -> Result<i32, Error> {
     let program = Program::from_bytes("test", bytes).unwrap();
-    with(Run::new(&program)).start().map(|exit| exit.code)
+    Run::new(&program).start().map(|exit| exit.code)
 }
 
 const EXITS: &str = r#"(func (export "run") (result i32) (call $exit-with-code (global.get $facts)) unreachable)"#;
@@ -37,16 +37,17 @@ const EXITS: &str = r#"(func (export "run") (result i32) (call $exit-with-code (
 const TYPE: &str = r#"(param "facts" u32)"#;
 
 #[test]
-fn a_component_is_told_once_that_its_sockets_have_nodelay() {
+fn a_component_is_told_once_how_its_sockets_are() {
     let (wasi02, wasi03) = (support::text(&format!("{KEEPS}{EXITS}")), p3::text(&format!("{KEEPS}{EXITS}")));
-    for text in [wasi02, wasi03] {
+    for (text, facts) in [(wasi02, NODELAY | EXACT), (wasi03, NODELAY)] {
         let bytes = lifted(&text, TYPE);
-        assert_eq!(run(&bytes, |run| run).unwrap(), NODELAY);
-        assert_eq!(run(&bytes, |run| run.nagle(true)).unwrap(), 0);
-        // No call, which would be counted, and none of another component that is rewritten to be counted.
-        assert_eq!(run(&bytes, |run| run.trace(dormouse_host::Trace::new())).unwrap(), NODELAY);
+        assert_eq!(run(&bytes).unwrap(), facts);
+        // It is told the same when its calls are counted, which rewrites it.
+        let (program, trace) = (Program::from_bytes("test", &bytes).unwrap(), dormouse_host::Trace::new());
+        assert_eq!(Run::new(&program).trace(trace.clone()).start().unwrap().code, facts);
+        assert_eq!(trace.counts().total(), 1, "{}", trace.counts());
         // An export that is not in the component's type is none.
-        assert_eq!(run(&assemble(&text), |run| run).unwrap(), 0);
+        assert_eq!(run(&assemble(&text)).unwrap(), 0);
     }
 }
 
@@ -56,7 +57,7 @@ fn an_export_of_that_name_and_another_type_is_left_alone() {
         (global $facts (mut i32) (i32.const 7))
         (func (export "dormouse-host-facts") (param i64) (global.set $facts (i32.const 8)))"#;
     let bytes = lifted(&support::text(&format!("{keeps}{EXITS}")), r#"(param "facts" u64)"#);
-    assert_eq!(run(&bytes, |run| run).unwrap(), 7);
+    assert_eq!(run(&bytes).unwrap(), 7);
 }
 
 fn module(keeps: &str) -> Vec<u8> {
@@ -71,12 +72,11 @@ fn module(keeps: &str) -> Vec<u8> {
 
 #[test]
 fn a_module_is_told_that_its_sockets_are_exact() {
-    assert_eq!(run(&module(KEEPS), |run| run).unwrap(), EXACT);
-    assert_eq!(run(&module(KEEPS), |run| run.contrary_p1(true)).unwrap(), 0);
+    assert_eq!(run(&module(KEEPS)).unwrap(), EXACT);
     let other = r#"
         (global $facts (mut i32) (i32.const 7))
         (func (export "dormouse-host-facts") (param i32) (result i32) (global.set $facts (i32.const 8)) (i32.const 0))"#;
-    assert_eq!(run(&module(other), |run| run).unwrap(), 7);
+    assert_eq!(run(&module(other)).unwrap(), 7);
 }
 
 #[test]

@@ -119,15 +119,13 @@ fn nothing_of_the_environment_is_passed_by_default() {
 }
 
 #[test]
-fn a_socket_is_opened_and_counted_once_with_and_without_nodelay() {
+fn a_socket_is_opened_and_counted_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let program = connecting(listener.local_addr().unwrap().port());
-    for nagle in [false, true] {
-        let trace = Trace::new();
-        let run = Run::new(&program).policy(Policy::allow_all()).nagle(nagle).trace(trace.clone());
-        assert_eq!(run.start().unwrap().code, 0);
-        assert_eq!(trace.counts().get("wasi:sockets/tcp-create-socket.create-tcp-socket"), 1);
-    }
+    let trace = Trace::new();
+    let run = Run::new(&program).policy(Policy::allow_all()).trace(trace.clone());
+    assert_eq!(run.start().unwrap().code, 0);
+    assert_eq!(trace.counts().get("wasi:sockets/tcp-create-socket.create-tcp-socket"), 1);
 }
 
 #[test]
@@ -280,6 +278,67 @@ fn stop_ends_a_program_that_waits() {
 }
 
 #[test]
+fn stop_and_timeout_end_a_program_that_waits_for_a_connection() {
+    let program = program(&guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {} drop
+          (call $finish-bind (local.get $s) (i32.const 8))
+          (call $start-listen (local.get $s) (i32.const 12))
+          (call $finish-listen (local.get $s) (i32.const 12))
+          {}
+          (call $block (call $subscribe-tcp (local.get $s)))
+          i32.const 0)"#,
+        bind_is_denied(0),
+        print(4096, 1),
+    )));
+    let (stdout, chunks) = hand_over();
+    let run = Run::new(&program).policy(Policy::allow_all()).stdout(stdout);
+    let stop = run.stop_handle();
+    let stopper = std::thread::spawn(move || {
+        chunks.recv().unwrap();
+        stop.stop();
+    });
+    assert!(matches!(run.start(), Err(Error::Stopped)));
+    stopper.join().unwrap();
+    let run = Run::new(&program).policy(Policy::allow_all()).timeout(Duration::from_millis(1));
+    assert!(matches!(run.stdout(Output::Null).start(), Err(Error::TimedOut { .. })));
+}
+
+#[test]
+fn what_a_program_wrote_before_it_ended_arrives() {
+    const AT_A_TIME: usize = 32 << 10;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Writes until nothing more is taken, says so, and ends.
+    let program = program(&guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32) (local $out i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {}
+          (local.set $out (i32.load (i32.const 16)))
+          (loop $next
+            (call $check-write (local.get $out) (i32.const 24))
+            (if (i64.ne (i64.load (i32.const 32)) (i64.const 0)) (then
+              (call $write (local.get $out) (i32.const 16384) (i32.const {AT_A_TIME}) (i32.const 40))
+              (br $next))))
+          {} i32.const 0)"#,
+        connect(listener.local_addr().unwrap().port()),
+        print(4096, 1),
+    )));
+    let (stdout, chunks) = hand_over();
+    let peer = std::thread::spawn(move || {
+        let mut peer = listener.accept().unwrap().0;
+        chunks.recv().unwrap();
+        std::io::copy(&mut peer, &mut std::io::sink()).unwrap() as usize
+    });
+    let exit = Run::new(&program).policy(Policy::allow_all()).stdout(stdout).start().unwrap();
+    let got = peer.join().unwrap();
+    assert_eq!(exit.code, 0);
+    assert!(got > 0 && got.is_multiple_of(AT_A_TIME), "{got} bytes");
+}
+
+#[test]
 fn a_run_stopped_before_its_start_does_not_begin() {
     let program = program(&runs("unreachable"));
     let run = Run::new(&program);
@@ -366,6 +425,25 @@ fn a_run_without_a_trace_is_not_counted() {
     let counts = trace.counts();
     Run::new(&program).stdout(Output::Null).start().unwrap();
     assert_eq!(trace.counts(), counts);
+}
+
+#[test]
+fn the_instances_of_a_component_are_bounded_by_its_budget() {
+    let program = program(&support::assemble(&format!(
+        r#"(component
+          (core module $m)
+          {}
+          (core module $r (func (export "run") (result i32) i32.const 0))
+          (core instance $r (instantiate $r))
+          (func $run (result (result)) (canon lift (core func $r "run")))
+          (instance $i (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.12" (instance $i)))"#,
+        "(core instance (instantiate $m))".repeat(64)
+    )));
+    assert_eq!(Run::new(&program).start().unwrap().code, 0);
+    // 64 are a quarter of it, of 4 KiB each.
+    let text = Run::new(&program).max_memory(1 << 20).start().unwrap_err().to_string();
+    assert!(text.contains("instance count too high"), "{text}");
 }
 
 /// A core module that is a command, of these fields.

@@ -8,7 +8,6 @@
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
 //!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
-//!                                                    count.rs     for a counted run
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -18,7 +17,6 @@ macro_rules! versioned {
     };
 }
 
-mod count;
 mod datagrams;
 mod flush;
 mod poll;
@@ -41,10 +39,9 @@ use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket, u
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::limits::Limits;
 use crate::net::{Net, NoSocket};
-use crate::trace::{Trace, WAIT};
 pub(crate) use table::Own;
 
 /// What the store of one run holds.
@@ -57,21 +54,15 @@ pub(crate) struct State {
     pub(crate) own: Own,
     /// Whether its TCP sockets get TCP_NODELAY.
     pub(crate) nodelay: bool,
-    /// There if and only if the linker is a counting one.
+    /// There if and only if the run is counted.
     pub(crate) trace: Option<Trace>,
-    /// What the program tells about by itself.
-    pub(crate) built_ins: Arc<BuiltIns>,
+    /// Counts the calls that the program tells of.
+    pub(crate) counter: Option<Counter>,
 }
 
 impl State {
     pub(crate) fn view(&mut self) -> View<'_> {
-        View { table: &mut self.table, own: &mut self.own }
-    }
-
-    pub(crate) fn count(&self, name: &str) {
-        if let Some(trace) = &self.trace {
-            trace.count(name);
-        }
+        View { table: &mut self.table, own: &mut self.own, trace: self.trace.as_ref() }
     }
 
     /// Counts a socket that is about to be opened, with `open` of [`Net`].
@@ -113,22 +104,32 @@ impl State {
     }
 }
 
-/// [`Limits`], and the way by which a program tells about the built-ins that it calls.
+/// [`Limits`], and the way by which a counted program tells of its calls.
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let Some(name) = self.built_ins.told(current, desired, maximum) else {
-            return self.limits.memory_growing(current, desired, maximum);
-        };
-        if name == WAIT {
-            // Before it is counted: who sees the count sees this number, too.
-            self.measure_resources();
+        let State { counter, table, own, .. } = self;
+        // The table does not know its own size.
+        let resources = || table.iter_mut().count() + own.handles();
+        match counter {
+            Some(counter) if counter.counts(current, desired, maximum, resources) => Ok(false),
+            _ => self.limits.memory_growing(current, desired, maximum),
         }
-        self.count(name);
-        Ok(false)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
     }
 }
 
@@ -142,6 +143,7 @@ impl WasiView for State {
 pub(crate) struct View<'a> {
     table: &'a mut ResourceTable,
     own: &'a mut Own,
+    trace: Option<&'a Trace>,
 }
 
 impl HasData for View<'static> {
@@ -149,7 +151,7 @@ impl HasData for View<'static> {
 }
 
 /// What WASI 0.2 offers.
-pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker<State>> {
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
@@ -162,9 +164,6 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     streams::write_without_copy(&mut linker)?;
     wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
-    if counting {
-        count::add_to_linker(&mut linker)?;
-    }
     Ok(linker)
 }
 

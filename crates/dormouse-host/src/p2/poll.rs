@@ -66,6 +66,9 @@ impl poll::Host for View<'_> {
         if list.is_empty() {
             wasmtime::bail!("empty poll list");
         }
+        if let Some(trace) = self.trace {
+            trace.count_poll_entries(list.len());
+        }
         let own = &*self.own;
         loop {
             // Where wasmtime-wasi's pollables are in the list.
