@@ -55,6 +55,7 @@ fn guest() -> PathBuf {
 /// Both hosts do what the input says.
 fn run(bytes: &[u8]) {
     let Some(first) = steady(bytes) else { return };
+    eprintln!("the hosts differ:\n{first}\nlooking for a smaller input");
     let (bytes, found) = shrink(bytes.to_vec(), first);
     let path = env::temp_dir().join(format!("sockets-{}", std::process::id()));
     let kept = fs::write(&path, &bytes).map_or_else(|error| error.to_string(), |()| path.display().to_string());
