@@ -251,14 +251,17 @@ impl Tcp {
 
     // ---- readiness ----
 
-    /// Whether a wait for this part is over: a hint, as readiness is. If not, a mark will wake the hub.
+    /// Whether a wait for this part is over: of a stream a hint, as readiness is. If not, a mark will wake the hub.
     pub(super) fn is_ready(&self, part: Part, net: &Net) -> bool {
         // A call tells what is wrong with a socket whose readiness cannot be known.
         let side = |side| self.socket.is_ready(side).unwrap_or(true);
         match (part, self.state) {
             (Part::Socket, State::Connecting(None)) => side(Side::Write),
-            // A connection that may not be accepted waits until another has been closed.
-            (Part::Socket, State::Listening) => !net.sockets.is_full() && side(Side::Read),
+            // A connection that may not be accepted waits until another has been closed. And no hint, as wasmtime gives none here: wstd
+            // 0.6 ends if an accept after it would block.
+            (Part::Socket, State::Listening) => {
+                !net.sockets.is_full() && self.socket.is_surely_ready(Side::Read).unwrap_or(true)
+            }
             (Part::Socket, _) => true,
             (Part::Input, _) => self.read_closed || side(Side::Read),
             (Part::Output, _) => match &self.writer {
