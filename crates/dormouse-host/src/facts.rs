@@ -12,7 +12,8 @@ const EXACT: u32 = 1 << 1;
 /// The function that is called, of type `func(facts: u32)`.
 const EXPORT: &str = "dormouse-host-facts";
 
-/// Whether the sockets of WASI 0.2 are the runner's own, and so are as exact as those of wasip1.
+/// Whether the sockets of WASI 0.2 are the runner's own, and so are as exact as those of wasip1. (wasmtime-wasi's are not: told of them,
+/// an echo is four calls, but a poll with something ready leaves out what has come meanwhile, and a drop waits for its peer.)
 const OWN_SOCKETS_ON_02: bool = false;
 
 /// What is true of a component.
