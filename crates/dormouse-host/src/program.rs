@@ -61,7 +61,7 @@ impl Program {
     pub fn load(path: &Path) -> Result<Program, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Program::from_bytes(&name.to_string_lossy(), &bytes)
+        Program::from_bytes(&name.to_string_lossy(), &bytes).map_err(|error| error.of_file(path))
     }
 
     /// Compiles the component or module in `bytes`.

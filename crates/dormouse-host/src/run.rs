@@ -29,6 +29,7 @@ use crate::facts;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
+use crate::net::limits::Most;
 use crate::net::meter::Meter;
 use crate::net::policy::Policy;
 use crate::nodelay;
@@ -321,7 +322,7 @@ impl<'a> Run<'a> {
         }
         let (mut wasi, net) = self.wasi(bounds.sockets())?;
         let mut p1 = Wasip1::new(wasi.build_p1());
-        p1.set_meter(net.meter.clone());
+        p1.set_net(net);
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }
@@ -347,7 +348,7 @@ impl<'a> Run<'a> {
     }
 
     /// What wasmtime-wasi is to know, and what it asks about sockets.
-    fn wasi(self, sockets: usize) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
+    fn wasi(self, sockets: impl Into<Most>) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
         let stdout = Sink::new(self.stdout, io::stdout()).map_err(|e| setup("standard output", &e))?;
         let stderr = Sink::new(self.stderr, io::stderr()).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();

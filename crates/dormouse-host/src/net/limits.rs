@@ -6,6 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+/// How many sockets there may be at a time, and the option that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) sockets: usize,
+    pub(crate) option: &'static str,
+}
+
+impl From<usize> for Most {
+    fn from(sockets: usize) -> Most {
+        Most { sockets, option: "--max-sockets" }
+    }
+}
+
 /// The sockets of one run: how many are open, and how many may be.
 #[derive(Debug)]
 pub(crate) struct Sockets {

@@ -24,7 +24,7 @@ use socket2::{Domain, Socket, Type};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::stdio::Sink;
-use limits::Sockets;
+use limits::{Most, Sockets};
 use meter::Meter;
 use policy::{Policy, Refusal};
 
@@ -33,6 +33,8 @@ pub(crate) struct Net {
     policy: Policy,
     pub(crate) meter: Meter,
     pub(crate) sockets: Arc<Sockets>,
+    /// The option by which there may be more.
+    option: &'static str,
     refusals: Refusals,
 }
 
@@ -46,9 +48,10 @@ pub(crate) enum NoSocket {
 }
 
 impl Net {
-    pub(crate) fn new(policy: Policy, most: usize, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
+    pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
-        Arc::new(Net { policy, meter, sockets: Arc::new(Sockets::new(most)), refusals })
+        let Most { sockets, option } = most.into();
+        Arc::new(Net { policy, meter, sockets: Arc::new(Sockets::new(sockets)), option, refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -89,9 +92,9 @@ impl Net {
     pub(crate) fn say_full(&self) {
         self.meter.refused();
         if self.sockets.first_full() {
-            let most = self.sockets.most();
+            let (most, option) = (self.sockets.most(), self.option);
             self.refusals
-                .line(&format!("refused: the program wants more sockets at a time than {most}; raise --max-sockets"));
+                .line(&format!("refused: the program wants more sockets at a time than {most}; raise {option}"));
         }
     }
 

@@ -454,7 +454,12 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
     memory::range(memory, out, 4)?;
     p1.table.socket(fd)?;
     // Before the system is asked, so that no connection is taken and lost.
-    p1.table.check_room()?;
+    if let Err(full) = p1.table.check_room() {
+        if let Some(net) = &p1.net {
+            net.say_full();
+        }
+        return Err(full);
+    }
     let stream = loop {
         let listener = p1.table.socket(fd)?;
         match listener.accept() {

@@ -44,6 +44,7 @@ mod table;
 use std::fmt;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 use wasmtime::{InstancePre, Linker, Module, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -55,7 +56,7 @@ pub use link::add_to_linker;
 
 use crate::count::{Counter, Trace};
 use crate::limits::Limits;
-use crate::net::meter::Meter;
+use crate::net::Net;
 use errno::Errno;
 use table::Table;
 
@@ -69,13 +70,22 @@ pub struct Wasip1 {
     table: Table,
     scratch: poll::Scratch,
     trace: Option<Trace>,
+    /// Says that there are as many sockets as there may be. An embedder has none.
+    net: Option<Arc<Net>>,
     own_stdin: bool,
 }
 
 impl Wasip1 {
     /// No socket yet, and everything else as `wasi` has it.
     pub fn new(wasi: WasiP1Ctx) -> Wasip1 {
-        Wasip1 { wasi, table: Table::new(), scratch: poll::Scratch::default(), trace: None, own_stdin: false }
+        Wasip1 {
+            wasi,
+            table: Table::new(),
+            scratch: poll::Scratch::default(),
+            trace: None,
+            net: None,
+            own_stdin: false,
+        }
     }
 
     /// Opens a listener for the program, before it starts: the first socket is descriptor 3, and so on in the order of these
@@ -118,9 +128,10 @@ impl Wasip1 {
         self.own_stdin = own;
     }
 
-    /// Counts the connections, those that are opened from now on.
-    pub(crate) fn set_meter(&mut self, meter: Meter) {
-        self.table.set_meter(meter);
+    /// Counts the connections, those that are opened from now on, and says when there are too many.
+    pub(crate) fn set_net(&mut self, net: Arc<Net>) {
+        self.table.set_meter(net.meter.clone());
+        self.net = Some(net);
     }
 
     /// Counts what polls are given.
