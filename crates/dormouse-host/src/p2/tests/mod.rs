@@ -19,6 +19,7 @@ use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream, HostOutputS
 
 mod datagrams;
 mod handles;
+mod random;
 mod states;
 mod streams;
 
