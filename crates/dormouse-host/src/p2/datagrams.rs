@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult};
 use super::table::Part;
 use super::udp::Udp;
 use super::{View, refused};
+use crate::net::limits::Counted;
 use crate::net::socket::Socket;
 use crate::net::tcp::{self, Family};
 use crate::net::udp::LONGEST;
@@ -34,13 +35,9 @@ impl udp_create_socket::Host for View<'_> {
             IpAddressFamily::Ipv6 => Family::V6,
         };
         let own = &mut *self.own;
-        match Udp::create(family, &own.hub, &own.net) {
-            Ok(udp) => Ok(Resource::new_own(own.insert(udp)?)),
-            Err(error) => {
-                own.net.sockets.give_back();
-                Err(error.into())
-            }
-        }
+        let counted = Counted::new(&own.net.sockets);
+        let udp = Udp::create(family, counted, &own.hub, &own.net)?;
+        Ok(Resource::new_own(own.insert(udp)?))
     }
 }
 

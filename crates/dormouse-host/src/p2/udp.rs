@@ -21,6 +21,7 @@ use super::flush::errno;
 use super::table::Part;
 use super::tcp::is_compatible;
 use crate::net::Net;
+use crate::net::limits::Counted;
 use crate::net::socket::{Hub, Side, Socket};
 use crate::net::tcp::{self, Family};
 use crate::net::udp;
@@ -51,13 +52,16 @@ pub(super) struct Udp {
     /// An error that the system tells once, after a call had moved something: for the next call. By side.
     failed: [Option<ErrorCode>; 2],
     erring: Mutex<Option<Erring>>,
+    /// Dropped last: the socket is closed by then.
+    _counted: Counted,
 }
 
 impl Udp {
-    pub(super) fn create(family: Family, hub: &Arc<Hub>, net: &Net) -> io::Result<Udp> {
+    /// A new one; `counted` is given back when it is closed, or at once if there is none.
+    pub(super) fn create(family: Family, counted: Counted, hub: &Arc<Hub>, net: &Net) -> io::Result<Udp> {
         let socket = Arc::new(Socket::new(udp::create(family)?, hub, &net.meter));
         let (state, erring) = (State::Unbound, Mutex::default());
-        Ok(Udp { socket, family, state, peer: None, permit: 0, failed: [None; 2], erring })
+        Ok(Udp { socket, family, state, peer: None, permit: 0, failed: [None; 2], erring, _counted: counted })
     }
 
     pub(super) fn family(&self) -> Family {

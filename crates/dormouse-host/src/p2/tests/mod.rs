@@ -17,6 +17,7 @@ use wasmtime_wasi::sockets::WasiSocketsView as _;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream, HostOutputStream};
 
+mod datagrams;
 mod handles;
 mod random;
 mod states;

@@ -1,7 +1,7 @@
 //! What the system's poller is told of a source, whose descriptor it must not outlive.
 #![allow(unsafe_code)]
 
-#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
 use std::io;
 
 use super::Source;
@@ -18,7 +18,7 @@ use std::os::fd::BorrowedFd as Borrowed;
 use std::os::windows::io::BorrowedSocket as Borrowed;
 
 /// Registers a source, until it is deleted.
-#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
 pub(super) fn add(poller: &polling::Poller, source: &Source, interest: polling::Event) -> io::Result<Descriptor> {
     // SAFETY: it is deleted before it is closed, as is said in `borrow`.
     unsafe { poller.add(source, interest)? };

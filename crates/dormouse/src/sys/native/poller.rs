@@ -17,9 +17,9 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
-#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
 mod oneshot;
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(all(test, not(miri), any(target_os = "linux", target_os = "android")))]
 mod tests;
 
 use std::io;
