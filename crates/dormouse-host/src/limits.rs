@@ -173,6 +173,8 @@ pub(crate) fn cost_of_instances(bytes: &[u8]) -> usize {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     open: AtomicUsize,
+    /// Those of them that are given back without being counted anew.
+    held: AtomicUsize,
     most: usize,
     freed: Notify,
     full: AtomicBool,
@@ -180,7 +182,13 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(most: usize) -> Sockets {
-        Sockets { open: AtomicUsize::new(0), most, freed: Notify::new(), full: AtomicBool::new(false) }
+        Sockets {
+            open: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            most,
+            freed: Notify::new(),
+            full: AtomicBool::new(false),
+        }
     }
 
     /// How many may be open at a time.
@@ -211,9 +219,20 @@ impl Sockets {
         self.freed.notify_waiters();
     }
 
-    /// There are `open`: one that was accepted and never handed over is not closed by the program.
+    /// One that was taken will be released, whatever is counted anew in between.
+    pub(crate) fn hold(&self) {
+        self.held.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One that was held has been closed.
+    pub(crate) fn release(&self) {
+        self.held.fetch_sub(1, Ordering::SeqCst);
+        self.give_back();
+    }
+
+    /// There are `open` beside those that are held: one that was accepted and never handed over is not closed by the program.
     pub(crate) fn recount(&self, open: usize) {
-        self.open.store(open, Ordering::SeqCst);
+        self.open.store(open + self.held.load(Ordering::SeqCst), Ordering::SeqCst);
         self.freed.notify_waiters();
     }
 
