@@ -37,7 +37,6 @@ mod nodelay;
 pub mod p1;
 mod p2;
 mod p3;
-mod policy;
 mod program;
 mod run;
 mod stdio;
@@ -46,7 +45,8 @@ mod trap;
 
 pub use error::Error;
 pub use interrupt::Interrupt;
-pub use policy::{AddrError, ConnectAddr, ListenAddr, Policy};
+pub use net::meter::{Meter, Traffic};
+pub use net::policy::{AddrError, ConnectAddr, ListenAddr, Policy};
 pub use program::Program;
 pub use run::{Exit, Run, Stop};
 pub use stdio::{Input, OnChunk, Output};

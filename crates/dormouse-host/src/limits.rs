@@ -3,12 +3,7 @@
 //!
 //! A refusal is remembered, so that the trap that follows can say what to raise.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::Notify;
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::ResourceLimiter;
 
@@ -169,87 +164,6 @@ pub(crate) fn cost_of_instances(bytes: &[u8]) -> usize {
     BASE + most
 }
 
-/// The sockets of one run: how many are open, and how many may be.
-#[derive(Debug)]
-pub(crate) struct Sockets {
-    open: AtomicUsize,
-    /// Those of them that are given back without being counted anew.
-    held: AtomicUsize,
-    most: usize,
-    freed: Notify,
-    full: AtomicBool,
-}
-
-impl Sockets {
-    pub(crate) fn new(most: usize) -> Sockets {
-        Sockets {
-            open: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
-            most,
-            freed: Notify::new(),
-            full: AtomicBool::new(false),
-        }
-    }
-
-    /// How many may be open at a time.
-    pub(crate) fn most(&self) -> usize {
-        self.most
-    }
-
-    /// Counts one more; false if there is no room for it.
-    pub(crate) fn take(&self) -> bool {
-        let more = |open| (open < self.most).then_some(open + 1);
-        self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
-    }
-
-    /// Whether there is no room for one more.
-    pub(crate) fn is_full(&self) -> bool {
-        self.open.load(Ordering::SeqCst) >= self.most
-    }
-
-    /// True the first time that it is full, so that it is said once.
-    pub(crate) fn first_full(&self) -> bool {
-        !self.full.swap(true, Ordering::SeqCst)
-    }
-
-    /// One has been closed.
-    pub(crate) fn give_back(&self) {
-        let less = |open: usize| open.checked_sub(1);
-        let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        self.freed.notify_waiters();
-    }
-
-    /// One that was taken will be released, whatever is counted anew in between.
-    pub(crate) fn hold(&self) {
-        self.held.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// One that was held has been closed.
-    pub(crate) fn release(&self) {
-        self.held.fetch_sub(1, Ordering::SeqCst);
-        self.give_back();
-    }
-
-    /// There are `open` beside those that are held: one that was accepted and never handed over is not closed by the program.
-    pub(crate) fn recount(&self, open: usize) {
-        self.open.store(open + self.held.load(Ordering::SeqCst), Ordering::SeqCst);
-        self.freed.notify_waiters();
-    }
-
-    /// Counts one more as soon as there is room for it.
-    pub(crate) async fn take_later(self: Arc<Self>) {
-        loop {
-            let mut freed = pin!(self.freed.notified());
-            // What is freed from now on is not missed.
-            freed.as_mut().enable();
-            if self.take() {
-                return;
-            }
-            freed.await;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,16 +214,5 @@ mod tests {
         assert_eq!(Limits::new(bounds, module(0)).instances(), 64);
         assert_eq!(Limits::new(bounds, module(1000)).instances(), 13);
         assert_eq!(Limits::new(bounds, module(100_000)).instances(), MIN_INSTANCES);
-    }
-
-    #[test]
-    fn sockets_are_counted_and_given_back() {
-        let sockets = Sockets::new(2);
-        assert!(sockets.take() && sockets.take() && !sockets.take() && sockets.is_full());
-        sockets.give_back();
-        assert!(!sockets.is_full() && sockets.take());
-        sockets.recount(0);
-        sockets.give_back();
-        assert!(sockets.take() && sockets.take() && !sockets.take());
     }
 }

@@ -27,10 +27,11 @@ use crate::error::Error;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
+use crate::net::meter::Meter;
+use crate::net::policy::Policy;
 use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
-use crate::policy::Policy;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trace::Trace;
@@ -69,6 +70,7 @@ pub struct Run<'a> {
     stdout: Output,
     stderr: Output,
     trace: Option<Trace>,
+    meter: Meter,
     tokio_budget: bool,
     nagle: bool,
     contrary_p1: bool,
@@ -93,6 +95,7 @@ impl<'a> Run<'a> {
             stdout: Output::default(),
             stderr: Output::default(),
             trace: None,
+            meter: Meter::new(),
             tokio_budget: false,
             nagle: false,
             contrary_p1: false,
@@ -208,6 +211,12 @@ impl<'a> Run<'a> {
     /// Counts the host calls in `trace`, on top of what it has.
     pub fn trace(mut self, trace: Trace) -> Self {
         self.trace = Some(trace);
+        self
+    }
+
+    /// Counts the connections in `meter`, on top of what it has.
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = meter;
         self
     }
 
@@ -334,8 +343,9 @@ impl<'a> Run<'a> {
             self.tell("LISTEN_FDS", listeners.len().to_string());
             self.tell("LISTEN_FDNAMES", names);
         }
-        let (mut wasi, _) = self.wasi(bounds.sockets())?;
+        let (mut wasi, net) = self.wasi(bounds.sockets())?;
         let mut p1 = Wasip1::new(wasi.build_p1());
+        p1.set_meter(net.meter.clone());
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }
@@ -383,7 +393,7 @@ impl<'a> Run<'a> {
         }
         // Beyond this a request traps; it is for one list of bytes.
         wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
-        let net = Net::new(self.policy, sockets, stderr);
+        let net = Net::new(self.policy, sockets, self.meter, stderr);
         // Where no address is allowed no socket is opened; where some are, it is the address that is refused, by its name.
         wasi.allow_tcp(net.policy().check_tcp().is_ok()).allow_udp(net.policy().check_udp().is_ok());
         wasi.allow_ip_name_lookup(net.policy().allows_dns());

@@ -548,7 +548,7 @@ async fn send(memory: &mut [u8], p1: &mut Wasip1, fd: u32, bufs: u32, count: u32
     memory::write(memory, out, sent.to_le_bytes())
 }
 
-async fn gather(memory: &[u8], socket: &mut Socket, bufs: u32, count: u32) -> Result<u32, Errno> {
+async fn gather(memory: &[u8], socket: &Socket, bufs: u32, count: u32) -> Result<u32, Errno> {
     let mut slices = [IoSlice::new(&[]); BUFFERS];
     let mut used = 0;
     for (slice, buffer) in slices.iter_mut().zip(memory::buffers(memory, bufs, count)?) {

@@ -27,15 +27,13 @@
 //!
 //! ```text
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
-//!   poll.rs     poll_oneoff                            socket.rs   one socket, and its readiness
-//!   others.rs   what wasmtime-wasi waits for           hub.rs      where marks and the wait meet
+//!   poll.rs     poll_oneoff                            socket.rs   a socket whose calls may block
+//!   others.rs   what wasmtime-wasi waits for           contrary.rs what other hosts answer, for tests
 //!   stdio.rs    standard streams that do not block
-//!   contrary.rs what other hosts answer, for tests
 //! ```
 
 mod contrary;
 mod errno;
-mod hub;
 mod link;
 mod memory;
 mod others;
@@ -57,6 +55,7 @@ use wiggle::{GuestMemory, GuestPtr};
 pub use link::add_to_linker;
 
 use crate::limits::Limits;
+use crate::net::meter::Meter;
 use crate::trace::Trace;
 use contrary::Contrary;
 use errno::Errno;
@@ -123,6 +122,11 @@ impl Wasip1 {
     /// Standard input is this process's own: what poll(2) says of that is true of the program's.
     pub(crate) fn set_own_stdin(&mut self, own: bool) {
         self.own_stdin = own;
+    }
+
+    /// Counts the connections, those that are opened from now on.
+    pub(crate) fn set_meter(&mut self, meter: Meter) {
+        self.table.set_meter(meter);
     }
 
     /// Counts the calls that sockets answer; the others have spans.

@@ -19,11 +19,14 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::mem::replace;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::errno::Errno;
-use super::hub::Hub;
 use super::socket::Socket;
+use crate::net::meter::Meter;
+use crate::net::socket::Hub;
+use crate::net::tcp;
 
 /// The first that is no standard stream; systemd's SD_LISTEN_FDS_START.
 const FIRST: u32 = 3;
@@ -78,6 +81,7 @@ struct Place {
 
 pub(super) struct Table {
     pub(super) hub: Arc<Hub>,
+    meter: Meter,
     /// Descriptors by their number, those below `ACCEPTED`.
     low: Vec<Entry>,
     /// Closed numbers in `low` that a file may get.
@@ -106,6 +110,7 @@ impl Table {
         let theirs = (0..).zip(stdio).map(|(number, kind)| Entry::Theirs(Theirs { number, kind, flags: 0 }));
         Table {
             hub: Arc::default(),
+            meter: Meter::new(),
             low: theirs.collect(),
             free_low: BinaryHeap::new(),
             high: Vec::new(),
@@ -119,6 +124,11 @@ impl Table {
             files: 0,
             most_files: MOST_FILES,
         }
+    }
+
+    /// Has `meter` count from now on: before the first socket is opened.
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     pub(super) fn set_most(&mut self, most: usize) {
@@ -135,12 +145,12 @@ impl Table {
     }
 
     pub(super) fn preopen_listener(&mut self, listener: TcpListener) -> io::Result<u32> {
-        let socket = Socket::listener(listener, &self.hub)?;
+        let socket = Socket::listener(listener, &self.hub, &self.meter)?;
         Ok(self.preopen(socket))
     }
 
     pub(super) fn preopen_stream(&mut self, stream: TcpStream) -> io::Result<u32> {
-        let socket = Socket::stream(stream, &self.hub, true)?;
+        let socket = Socket::stream(stream, &self.hub, &self.meter)?;
         Ok(self.preopen(socket))
     }
 
@@ -225,7 +235,11 @@ impl Table {
             self.bits = places.next_power_of_two().trailing_zeros();
         }
         let has_place = self.high.len() < 1 << self.bits || !self.free.is_empty();
-        if self.open < self.most && has_place { Ok(()) } else { Err(Errno::NFILE) }
+        if self.open < self.most && has_place {
+            return Ok(());
+        }
+        self.meter.refused();
+        Err(Errno::NFILE)
     }
 
     /// Whether there is room for one more file.
@@ -251,12 +265,11 @@ impl Table {
     }
 
     /// A number for a connection that was accepted.
-    pub(super) fn accept(&mut self, stream: TcpStream, nonblocking: bool) -> Result<u32, Errno> {
+    pub(super) fn accept(&mut self, stream: OwnedFd, nonblocking: bool) -> Result<u32, Errno> {
         self.check_room()?;
-        // A program has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that
-        // delays its acknowledgements, 40 ms. Should it fail, that is all.
-        let _ = stream.set_nodelay(true);
-        let socket = Entry::Socket(Socket::stream(stream, &self.hub, nonblocking)?);
+        // Should it fail, that is all.
+        let _ = tcp::set_nodelay(&stream);
+        let socket = Entry::Socket(Socket::accepted(stream, &self.hub, &self.meter, nonblocking));
         let may_grow = self.high.len() < 1 << self.bits;
         let place = match self.free.len() > HOLD || !may_grow {
             true => self.free.pop_front(),
@@ -346,7 +359,7 @@ mod tests {
         let (stream, _peer) = pair();
         let mut given = std::collections::HashSet::new();
         for _ in 0..2000 {
-            let fd = table.accept(stream.try_clone().unwrap(), true).unwrap();
+            let fd = table.accept(stream.try_clone().unwrap().into(), true).unwrap();
             assert!(given.insert(fd), "{fd} is given again");
             assert!(i32::try_from(fd).is_ok());
             table.close(fd).unwrap();
@@ -359,7 +372,7 @@ mod tests {
     fn generations_end_with_the_numbers_of_c() {
         let mut table = table(1);
         let (stream, _peer) = pair();
-        let first = table.accept(stream.try_clone().unwrap(), true).unwrap();
+        let first = table.accept(stream.try_clone().unwrap().into(), true).unwrap();
         let generations = NUMBERS >> table.bits;
         table.high[0].generation = generations - 1;
         let last = ACCEPTED + ((generations - 1) << table.bits);

@@ -22,12 +22,12 @@ pub(super) fn refused(no: NoSocket) -> ErrorCode {
 }
 
 /// The code of an error; if there is none, `other` with the system's text.
-pub(super) fn code(error: &io::Error) -> ErrorCode {
-    match Errno::from_io_error(error) {
+pub(super) fn of(error: io::Error) -> ErrorCode {
+    match Errno::from_io_error(&error) {
         // wasmtime-wasi has no code for these (48.0.8, p3/sockets/conv.rs).
         Some(Errno::PIPE) => ErrorCode::ConnectionBroken,
         Some(Errno::MFILE | Errno::NFILE) => limit(),
-        _ => match ErrorCode::from(error) {
+        _ => match ErrorCode::from(&error) {
             ErrorCode::Other(None) => ErrorCode::Other(Some(error.to_string())),
             code => code,
         },
@@ -35,9 +35,9 @@ pub(super) fn code(error: &io::Error) -> ErrorCode {
 }
 
 /// The code of an error of `bind`.
-pub(super) fn of_bind(errno: Errno) -> ErrorCode {
-    match errno {
-        Errno::AFNOSUPPORT => ErrorCode::InvalidArgument,
-        errno => code(&errno.into()),
+pub(super) fn of_bind(error: io::Error) -> ErrorCode {
+    match Errno::from_io_error(&error) {
+        Some(Errno::AFNOSUPPORT) => ErrorCode::InvalidArgument,
+        _ => of(error),
     }
 }

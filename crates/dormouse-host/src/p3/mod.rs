@@ -4,7 +4,6 @@
 //! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
 
 mod error;
-mod options;
 mod socket;
 mod streams;
 mod tcp;

@@ -5,6 +5,7 @@
 //! end, which drops ours.
 
 use std::future::Future;
+use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +16,13 @@ use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamP
 use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::{ErrorCode, TcpSocket};
 
-use super::error::code;
-use super::socket::{Counted, Side, Socket};
-use super::tcp::{Tcp, skips};
+use super::error;
+use super::socket::Socket;
+use super::tcp::Tcp;
 use crate::net::Net;
+use crate::net::limits::Counted;
+use crate::net::socket::Side;
+use crate::net::tcp::{self, Family};
 use crate::p2::State;
 
 /// How much is read at a time for a stream that another part of the host takes, in bytes.
@@ -70,7 +74,7 @@ impl Receive {
 impl Drop for Receive {
     fn drop(&mut self) {
         let _ = self.0.finish(Ok(()));
-        self.0.socket.shutdown(Shutdown::Read);
+        let _ = tcp::shutdown(&self.0.socket, Shutdown::Read);
     }
 }
 
@@ -91,7 +95,7 @@ impl StreamProducer<State> for Receive {
         }
         // A read of nothing waits until there is something.
         if to.remaining(store.as_context_mut()) == Some(0) {
-            return match half.socket.poll_ready(Side::Read, cx) {
+            return match half.socket.poll_wait(Side::Read, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
                 Poll::Pending => unless_cancelled(finish),
             };
@@ -103,7 +107,7 @@ impl StreamProducer<State> for Receive {
                 to.mark_written(n);
                 Poll::Ready(Ok(StreamResult::Completed))
             }
-            Poll::Ready(Err(error)) => half.finish(Err(code(&error))),
+            Poll::Ready(Err(error)) => half.finish(Err(error::of(error))),
             Poll::Pending => unless_cancelled(finish),
         }
     }
@@ -122,7 +126,7 @@ impl Send {
 impl Drop for Send {
     fn drop(&mut self) {
         let _ = self.0.finish(Ok(()));
-        self.0.socket.shutdown(Shutdown::Write);
+        let _ = tcp::shutdown(&self.0.socket, Shutdown::Write);
     }
 }
 
@@ -144,7 +148,7 @@ impl StreamConsumer<State> for Send {
         let buf = from.remaining();
         // A write of nothing waits until there is room.
         if buf.is_empty() {
-            return match half.socket.poll_ready(Side::Write, cx) {
+            return match half.socket.poll_wait(Side::Write, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
                 Poll::Pending => unless_cancelled(finish),
             };
@@ -154,7 +158,7 @@ impl StreamConsumer<State> for Send {
                 from.mark_read(n);
                 Poll::Ready(Ok(StreamResult::Completed))
             }
-            Poll::Ready(Err(error)) => half.finish(Err(code(&error))),
+            Poll::Ready(Err(error)) => half.finish(Err(error::of(error))),
             Poll::Pending => unless_cancelled(finish),
         }
     }
@@ -163,15 +167,15 @@ impl StreamConsumer<State> for Send {
 /// What a listener accepts.
 pub(super) struct Incoming {
     listener: Arc<Socket>,
-    v6: bool,
+    family: Family,
     net: Arc<Net>,
     /// Waits for room among the sockets that the program may have.
     room: Option<Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>,
 }
 
 impl Incoming {
-    pub(super) fn new(listener: Arc<Socket>, v6: bool, net: Arc<Net>) -> Incoming {
-        Incoming { listener, v6, net, room: None }
+    pub(super) fn new(listener: Arc<Socket>, family: Family, net: Arc<Net>) -> Incoming {
+        Incoming { listener, family, net, room: None }
     }
 
     /// Room for a connection. While there is none, those that have come stay in the backlog.
@@ -191,21 +195,23 @@ impl Incoming {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Tcp> {
         loop {
-            let _ = ready!(self.listener.poll_ready(Side::Read, cx));
+            let _ = ready!(self.listener.poll_unless_drained(Side::Read, cx));
             let counted = ready!(self.poll_room(cx));
-            let accepted = match ready!(self.listener.poll_accept(cx)) {
-                Ok(fd) => Socket::accepted(fd, counted),
-                // That connection has failed; the next one may not have.
-                Err(error) if skips(&error) => continue,
-                Err(error) => Err(error),
-            };
+            let accepted = tcp::accept(&self.listener);
             return Poll::Ready(match accepted {
-                Ok(socket) => Tcp::connected(Arc::new(socket), self.v6),
+                Ok(fd) => Tcp::connected(Arc::new(Socket::new(fd, &self.net, counted)), self.family),
+                Err(error) if passes(&error) => continue,
                 // A stream of sockets has no errors: the socket has it.
-                Err(error) => Tcp::failed(code(&error), self.v6),
+                Err(error) => Tcp::failed(error::of(error), self.family),
             });
         }
     }
+}
+
+/// Whether it is no error of the listener: nothing has come, or a connection that has failed since.
+fn passes(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+    matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
 impl StreamProducer<State> for Incoming {
@@ -220,7 +226,7 @@ impl StreamProducer<State> for Incoming {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         if to.remaining(&mut store) == Some(0) {
-            return match self.listener.poll_ready(Side::Read, cx) {
+            return match self.listener.poll_wait(Side::Read, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
                 Poll::Pending => unless_cancelled(finish),
             };

@@ -11,15 +11,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::iter;
-use std::mem::replace;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
-use rustix::io::Errno;
-use rustix::net as sys;
-use rustix::net::{SocketType, sockopt};
-use tokio::io::Interest;
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     Duration, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, IpAddressFamily, IpSocketAddress, TcpSocket,
@@ -27,25 +21,27 @@ use wasmtime_wasi::p3::bindings::sockets::types::{
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use super::error::{code, of_bind, refused};
-use super::socket::{Counted, Made, Socket, local_addr, peer_addr};
+use super::Sockets;
+use super::error::{of, of_bind, refused};
+use super::socket::Socket;
 use super::streams::{Incoming, Receive, Send};
-use super::{Sockets, options};
 use crate::net::Net;
+use crate::net::limits::Counted;
+use crate::net::tcp::{self, Family};
 use crate::p2::State;
 
 /// What a listener has that does not say; Rust's std has the same.
-const BACKLOG: i32 = 128;
+const BACKLOG: u32 = 128;
 
 pub(super) struct Tcp {
     state: Stage,
-    v6: bool,
+    family: Family,
     bound: bool,
-    backlog: i32,
+    backlog: u32,
 }
 
 enum Stage {
-    New(Made),
+    New(Arc<Socket>),
     Listening(Arc<Socket>),
     Connecting,
     Connected { socket: Arc<Socket>, received: bool, sent: bool },
@@ -53,66 +49,63 @@ enum Stage {
 }
 
 impl Tcp {
-    pub(super) fn connected(socket: Arc<Socket>, v6: bool) -> Tcp {
-        Tcp::after(Stage::Connected { socket, received: false, sent: false }, v6)
+    pub(super) fn connected(socket: Arc<Socket>, family: Family) -> Tcp {
+        Tcp::after(Stage::Connected { socket, received: false, sent: false }, family)
     }
 
     /// A connection that failed when it was accepted.
-    pub(super) fn failed(error: ErrorCode, v6: bool) -> Tcp {
-        Tcp::after(Stage::Closed(error), v6)
+    pub(super) fn failed(error: ErrorCode, family: Family) -> Tcp {
+        Tcp::after(Stage::Closed(error), family)
     }
 
-    fn after(state: Stage, v6: bool) -> Tcp {
-        Tcp { state, v6, bound: true, backlog: BACKLOG }
+    fn after(state: Stage, family: Family) -> Tcp {
+        Tcp { state, family, bound: true, backlog: BACKLOG }
     }
 
-    fn fd(&self) -> Result<BorrowedFd<'_>, ErrorCode> {
+    fn socket(&self) -> Result<&Socket, ErrorCode> {
         match &self.state {
-            Stage::New(made) => Ok(made.as_fd()),
-            Stage::Listening(socket) | Stage::Connected { socket, .. } => Ok(socket.as_fd()),
+            Stage::New(socket) | Stage::Listening(socket) | Stage::Connected { socket, .. } => Ok(socket),
             Stage::Connecting => Err(ErrorCode::InvalidState),
             Stage::Closed(error) => Err(error.clone()),
         }
     }
 
     fn bind(&mut self, net: &Net, addr: SocketAddr) -> Result<(), ErrorCode> {
-        let Stage::New(made) = &self.state else { return Err(ErrorCode::InvalidState) };
+        let Stage::New(socket) = &self.state else { return Err(ErrorCode::InvalidState) };
         if self.bound {
             return Err(ErrorCode::InvalidState);
         }
-        if !is_unicast(addr.ip()) || !is_of_family(addr.ip(), self.v6) {
+        if !is_unicast(addr.ip()) || !is_of_family(addr.ip(), self.family) {
             return Err(ErrorCode::InvalidArgument);
         }
         if !net.may_bind(addr) {
             return Err(ErrorCode::AccessDenied);
         }
-        // A listener that follows another must not wait until the last one's connections are forgotten.
-        let _ = sockopt::set_socket_reuseaddr(made, true);
-        sys::bind(made, &addr).map_err(of_bind)?;
+        tcp::bind(socket, addr).map_err(of_bind)?;
         self.bound = true;
         Ok(())
     }
 
     /// Returns what waits for the connection, and its outcome is for [`Tcp::finish_connect`].
     fn start_connect(&mut self, net: &Net, addr: SocketAddr) -> Result<Arc<Socket>, ErrorCode> {
-        if !matches!(self.state, Stage::New(_)) {
-            return Err(ErrorCode::InvalidState);
-        }
+        let Stage::New(socket) = &self.state else { return Err(ErrorCode::InvalidState) };
         let ip = addr.ip();
-        if !is_unicast(ip) || !is_of_family(ip, self.v6) || ip.is_unspecified() || addr.port() == 0 {
+        if !is_unicast(ip) || !is_of_family(ip, self.family) || ip.is_unspecified() || addr.port() == 0 {
             return Err(ErrorCode::InvalidArgument);
         }
-        let Stage::New(made) = replace(&mut self.state, Stage::Connecting) else {
-            return Err(ErrorCode::InvalidState);
-        };
         let implicit = SocketAddrUse::TcpBind;
         let allowed =
-            (self.bound || net.check(unspecified(self.v6), implicit)) && net.check(addr, SocketAddrUse::TcpConnect);
+            (self.bound || net.check(unspecified(self.family), implicit)) && net.check(addr, SocketAddrUse::TcpConnect);
         let started = match allowed {
-            true => connect(made, addr).map_err(|error| code(&error)),
+            true => tcp::start_connect(socket, addr).map_err(of),
             false => Err(ErrorCode::AccessDenied),
         };
-        started.map(Arc::new).inspect_err(|error| self.state = Stage::Closed(error.clone()))
+        let socket = Arc::clone(socket);
+        self.state = match &started {
+            Ok(()) => Stage::Connecting,
+            Err(error) => Stage::Closed(error.clone()),
+        };
+        started.map(|()| socket)
     }
 
     fn finish_connect(&mut self, socket: Arc<Socket>, how: io::Result<()>) -> Result<(), ErrorCode> {
@@ -123,7 +116,7 @@ impl Tcp {
                 Ok(())
             }
             Err(error) => {
-                let error = code(&error);
+                let error = of(error);
                 self.state = Stage::Closed(error.clone());
                 Err(error)
             }
@@ -131,10 +124,10 @@ impl Tcp {
     }
 
     fn listen(&mut self, net: &Net) -> Result<Arc<Socket>, ErrorCode> {
-        let Stage::New(made) = &self.state else { return Err(ErrorCode::InvalidState) };
+        let Stage::New(socket) = &self.state else { return Err(ErrorCode::InvalidState) };
         let addr = match self.bound {
-            true => local_addr(made.as_fd()).map_err(|error| code(&error))?,
-            false => unspecified(self.v6),
+            true => tcp::local_addr(socket).map_err(of)?,
+            false => unspecified(self.family),
         };
         let allowed =
             (self.bound || net.check(addr, SocketAddrUse::TcpBind)) && net.check(addr, SocketAddrUse::TcpListen);
@@ -143,25 +136,13 @@ impl Tcp {
         }
         // Not every system binds a socket that listens.
         if !self.bound {
-            sys::bind(made, &addr).map_err(of_bind)?;
+            tcp::bind(socket, addr).map_err(of_bind)?;
             self.bound = true;
         }
-        sys::listen(made, self.backlog).map_err(|errno| code(&errno.into()))?;
-        let Stage::New(made) = replace(&mut self.state, Stage::Closed(ErrorCode::InvalidState)) else {
-            return Err(ErrorCode::InvalidState);
-        };
-        match made.register(Interest::READABLE, false) {
-            Ok(socket) => {
-                let socket = Arc::new(socket);
-                self.state = Stage::Listening(Arc::clone(&socket));
-                Ok(socket)
-            }
-            Err(error) => {
-                let error = code(&error);
-                self.state = Stage::Closed(error.clone());
-                Err(error)
-            }
-        }
+        tcp::listen(socket, self.backlog).map_err(of)?;
+        let socket = Arc::clone(socket);
+        self.state = Stage::Listening(Arc::clone(&socket));
+        Ok(socket)
     }
 
     fn take_receive(&mut self) -> Result<Arc<Socket>, ErrorCode> {
@@ -190,11 +171,11 @@ impl Tcp {
         if connections == 0 {
             return Err(ErrorCode::InvalidArgument);
         }
-        let backlog = i32::try_from(connections).unwrap_or(i32::MAX);
+        let backlog = u32::try_from(connections).unwrap_or(u32::MAX);
         match &self.state {
             Stage::New(_) => {}
             Stage::Listening(socket) => {
-                sys::listen(socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
+                tcp::listen(socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
             }
             Stage::Closed(error) => return Err(error.clone()),
             _ => return Err(ErrorCode::InvalidState),
@@ -204,71 +185,58 @@ impl Tcp {
     }
 
     fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
-        let fd = self.fd()?;
+        let socket = self.socket()?;
         if !self.bound {
             return Err(ErrorCode::InvalidState);
         }
-        local_addr(fd).map_err(|error| code(&error))
+        tcp::local_addr(socket).map_err(of)
     }
 
     fn peer_addr(&self) -> Result<SocketAddr, ErrorCode> {
         match &self.state {
-            Stage::Connected { socket, .. } => peer_addr(socket.as_fd()).map_err(|error| code(&error)),
+            Stage::Connected { socket, .. } => tcp::peer_addr(socket).map_err(of),
             Stage::Closed(error) => Err(error.clone()),
             _ => Err(ErrorCode::InvalidState),
         }
     }
 }
 
-fn connect(made: Made, addr: SocketAddr) -> io::Result<Socket> {
-    match sys::connect(&made, &addr) {
-        Ok(()) | Err(Errno::INPROGRESS) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    made.register(Interest::READABLE | Interest::WRITABLE, false)
-}
-
-/// Whether an error of accept is of the connection that would have come: Linux reports those of the network there (accept(2)).
-pub(super) fn skips(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    #[cfg(target_os = "linux")]
-    if errno == Some(Errno::NONET) {
-        return true;
-    }
-    matches!(
-        errno,
-        Some(
-            Errno::CONNABORTED
-                | Errno::CONNRESET
-                | Errno::NETRESET
-                | Errno::NETDOWN
-                | Errno::PROTO
-                | Errno::NOPROTOOPT
-                | Errno::HOSTDOWN
-                | Errno::HOSTUNREACH
-                | Errno::OPNOTSUPP
-                | Errno::NETUNREACH
-        )
-    )
-}
-
-pub(super) fn unspecified(v6: bool) -> SocketAddr {
-    match v6 {
-        true => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        false => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+pub(super) fn unspecified(family: Family) -> SocketAddr {
+    match family {
+        Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     }
 }
 
 /// IPv4 in IPv6 form is of neither: sockets of IPv6 take IPv6 only. Nor is what was "compatible" with IPv4 until 2006.
-pub(super) fn is_of_family(ip: IpAddr, v6: bool) -> bool {
-    match ip {
-        IpAddr::V4(_) => !v6,
-        IpAddr::V6(ip) => {
-            let compatible =
-                matches!(ip.segments(), [0, 0, 0, 0, 0, 0, _, _]) && !ip.is_unspecified() && !ip.is_loopback();
-            v6 && !compatible && ip.to_ipv4_mapped().is_none()
+pub(super) fn is_of_family(ip: IpAddr, family: Family) -> bool {
+    match (ip, family) {
+        (IpAddr::V4(_), Family::V4) => true,
+        (IpAddr::V6(ip), Family::V6) => {
+            let compatible = matches!(ip.segments(), [0, 0, 0, 0, 0, 0, _, _]);
+            let other = compatible && !ip.is_unspecified() && !ip.is_loopback();
+            !other && ip.to_ipv4_mapped().is_none()
         }
+        _ => false,
     }
+}
+
+pub(super) fn to_wasi(family: Family) -> IpAddressFamily {
+    match family {
+        Family::V4 => IpAddressFamily::Ipv4,
+        Family::V6 => IpAddressFamily::Ipv6,
+    }
+}
+
+pub(super) fn from_wasi(family: IpAddressFamily) -> Family {
+    match family {
+        IpAddressFamily::Ipv4 => Family::V4,
+        IpAddressFamily::Ipv6 => Family::V6,
+    }
+}
+
+fn nanoseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn is_unicast(ip: IpAddr) -> bool {
@@ -306,7 +274,7 @@ impl HostTcpSocketWithStore<State> for Sockets {
             let net = Arc::clone(&state.net);
             Ok(get_mut(state, &socket)?.start_connect(&net, addr.into())?)
         })?;
-        let how = poll_fn(|cx| connecting.poll_connected(cx)).await;
+        let how = poll_fn(|cx| connecting.poll_connect(cx)).await;
         store.with(|mut store| Ok(get_mut(store.get(), &socket)?.finish_connect(connecting, how)?))
     }
 
@@ -317,7 +285,7 @@ impl HostTcpSocketWithStore<State> for Sockets {
         let state: &mut State = store.get();
         let net = Arc::clone(&state.net);
         let socket = get_mut(state, &socket)?;
-        let incoming = Incoming::new(socket.listen(&net)?, socket.v6, net);
+        let incoming = Incoming::new(socket.listen(&net)?, socket.family, net);
         StreamReader::new(&mut store, incoming).map_err(SocketError::trap)
     }
 
@@ -360,12 +328,10 @@ impl HostTcpSocket for State {
     fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         self.open_socket(Net::open_tcp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
-        let v6 = matches!(family, IpAddressFamily::Ipv6);
-        let made = Made::new(v6, SocketType::STREAM, counted).map_err(|error| code(&error))?;
-        if self.nodelay {
-            sockopt::set_tcp_nodelay(&made, true).map_err(|errno| code(&errno.into()))?;
-        }
-        let socket = Tcp { state: Stage::New(made), v6, bound: false, backlog: BACKLOG };
+        let family = from_wasi(family);
+        let fd = tcp::create(family, self.nodelay).map_err(of)?;
+        let socket = Arc::new(Socket::new(fd, &self.net, counted));
+        let socket = Tcp { state: Stage::New(socket), family, bound: false, backlog: BACKLOG };
         push(self, socket).map_err(SocketError::trap)
     }
 
@@ -387,10 +353,7 @@ impl HostTcpSocket for State {
     }
 
     fn get_address_family(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily> {
-        Ok(match self.table.get(&ours(&socket))?.v6 {
-            true => IpAddressFamily::Ipv6,
-            false => IpAddressFamily::Ipv4,
-        })
+        Ok(to_wasi(self.table.get(&ours(&socket))?.family))
     }
 
     fn set_listen_backlog_size(&mut self, socket: Resource<TcpSocket>, connections: u64) -> SocketResult<()> {
@@ -398,61 +361,63 @@ impl HostTcpSocket for State {
     }
 
     fn get_keep_alive_enabled(&mut self, socket: Resource<TcpSocket>) -> SocketResult<bool> {
-        Ok(options::keep_alive_enabled(get(self, &socket)?.fd()?)?)
+        Ok(tcp::keep_alive(get(self, &socket)?.socket()?).map_err(of)?)
     }
 
     fn set_keep_alive_enabled(&mut self, socket: Resource<TcpSocket>, on: bool) -> SocketResult<()> {
-        Ok(options::set_keep_alive_enabled(get(self, &socket)?.fd()?, on)?)
+        Ok(tcp::set_keep_alive(get(self, &socket)?.socket()?, on).map_err(of)?)
     }
 
     fn get_keep_alive_idle_time(&mut self, socket: Resource<TcpSocket>) -> SocketResult<Duration> {
-        Ok(options::keep_alive_idle_time(get(self, &socket)?.fd()?)?)
+        Ok(tcp::keep_alive_idle(get(self, &socket)?.socket()?).map(nanoseconds).map_err(of)?)
     }
 
     fn set_keep_alive_idle_time(&mut self, socket: Resource<TcpSocket>, time: Duration) -> SocketResult<()> {
-        Ok(options::set_keep_alive_idle_time(get(self, &socket)?.fd()?, time)?)
+        Ok(tcp::set_keep_alive_idle(get(self, &socket)?.socket()?, std::time::Duration::from_nanos(time))
+            .map_err(of)?)
     }
 
     fn get_keep_alive_interval(&mut self, socket: Resource<TcpSocket>) -> SocketResult<Duration> {
-        Ok(options::keep_alive_interval(get(self, &socket)?.fd()?)?)
+        Ok(tcp::keep_alive_interval(get(self, &socket)?.socket()?).map(nanoseconds).map_err(of)?)
     }
 
     fn set_keep_alive_interval(&mut self, socket: Resource<TcpSocket>, time: Duration) -> SocketResult<()> {
-        Ok(options::set_keep_alive_interval(get(self, &socket)?.fd()?, time)?)
+        Ok(tcp::set_keep_alive_interval(get(self, &socket)?.socket()?, std::time::Duration::from_nanos(time))
+            .map_err(of)?)
     }
 
     fn get_keep_alive_count(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u32> {
-        Ok(options::keep_alive_count(get(self, &socket)?.fd()?)?)
+        Ok(tcp::keep_alive_count(get(self, &socket)?.socket()?).map_err(of)?)
     }
 
     fn set_keep_alive_count(&mut self, socket: Resource<TcpSocket>, probes: u32) -> SocketResult<()> {
-        Ok(options::set_keep_alive_count(get(self, &socket)?.fd()?, probes)?)
+        Ok(tcp::set_keep_alive_count(get(self, &socket)?.socket()?, probes).map_err(of)?)
     }
 
     fn get_hop_limit(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u8> {
         let socket = get(self, &socket)?;
-        Ok(options::hop_limit(socket.fd()?, socket.v6)?)
+        Ok(tcp::hop_limit(socket.socket()?, socket.family).map_err(of)?)
     }
 
     fn set_hop_limit(&mut self, socket: Resource<TcpSocket>, hops: u8) -> SocketResult<()> {
         let socket = get(self, &socket)?;
-        Ok(options::set_hop_limit(socket.fd()?, socket.v6, hops)?)
+        Ok(tcp::set_hop_limit(socket.socket()?, socket.family, hops).map_err(of)?)
     }
 
     fn get_receive_buffer_size(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        Ok(options::receive_buffer_size(get(self, &socket)?.fd()?)?)
+        Ok(tcp::receive_buffer(get(self, &socket)?.socket()?).map_err(of)?)
     }
 
     fn set_receive_buffer_size(&mut self, socket: Resource<TcpSocket>, bytes: u64) -> SocketResult<()> {
-        Ok(options::set_receive_buffer_size(get(self, &socket)?.fd()?, bytes)?)
+        Ok(tcp::set_receive_buffer(get(self, &socket)?.socket()?, bytes).map_err(of)?)
     }
 
     fn get_send_buffer_size(&mut self, socket: Resource<TcpSocket>) -> SocketResult<u64> {
-        Ok(options::send_buffer_size(get(self, &socket)?.fd()?)?)
+        Ok(tcp::send_buffer(get(self, &socket)?.socket()?).map_err(of)?)
     }
 
     fn set_send_buffer_size(&mut self, socket: Resource<TcpSocket>, bytes: u64) -> SocketResult<()> {
-        Ok(options::set_send_buffer_size(get(self, &socket)?.fd()?, bytes)?)
+        Ok(tcp::set_send_buffer(get(self, &socket)?.socket()?, bytes).map_err(of)?)
     }
 
     fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {

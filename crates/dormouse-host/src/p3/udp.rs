@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net as sys;
-use rustix::net::SocketType;
-use tokio::io::Interest;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     ErrorCode, HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress, UdpSocket,
@@ -18,11 +18,14 @@ use wasmtime_wasi::p3::bindings::sockets::types::{
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use super::error::{code, of_bind, refused};
-use super::socket::{Counted, Made, Socket, local_addr, peer_addr};
-use super::tcp::{is_of_family, unspecified};
-use super::{Sockets, options};
+use super::Sockets;
+use super::error::{of, of_bind, refused};
+use super::socket::Socket;
+use super::tcp::{from_wasi, is_of_family, to_wasi, unspecified};
 use crate::net::Net;
+use crate::net::limits::Counted;
+use crate::net::socket::Side;
+use crate::net::tcp::{self, Family};
 use crate::p2::State;
 
 /// No datagram is longer, in bytes.
@@ -35,7 +38,7 @@ thread_local! {
 
 pub(super) struct Udp {
     socket: Arc<Socket>,
-    v6: bool,
+    family: Family,
     bound: bool,
     peer: Option<SocketAddr>,
 }
@@ -45,13 +48,13 @@ impl Udp {
         if self.bound {
             return Err(ErrorCode::InvalidState);
         }
-        if !is_of_family(addr.ip(), self.v6) {
+        if !is_of_family(addr.ip(), self.family) {
             return Err(ErrorCode::InvalidArgument);
         }
         if !net.check(addr, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        sys::bind(&*self.socket, &addr).map_err(of_bind)?;
+        sys::bind(&*self.socket, &addr).map_err(|errno| of_bind(errno.into()))?;
         self.bound = true;
         Ok(())
     }
@@ -73,7 +76,7 @@ impl Udp {
             connected => connected,
         };
         self.ask_for_peer();
-        connected.map_err(of_bind)
+        connected.map_err(|errno| of_bind(errno.into()))
     }
 
     fn disconnect(&mut self) -> Result<(), ErrorCode> {
@@ -87,22 +90,22 @@ impl Udp {
             disconnected => disconnected,
         };
         self.ask_for_peer();
-        disconnected.map_err(|errno| code(&errno.into()))
+        disconnected.map_err(|errno| of(errno.into()))
     }
 
     fn ask_for_peer(&mut self) {
-        self.peer = peer_addr(self.socket.as_fd()).ok();
+        self.peer = tcp::peer_addr(&self.socket).ok();
         // And stays so: after a disconnect Linux shows a socket as unbound if the system had chosen its address.
         self.bound |= self.peer.is_some();
     }
 
     fn is_remote(&self, addr: SocketAddr) -> bool {
-        is_of_family(addr.ip(), self.v6) && !addr.ip().is_unspecified() && addr.port() != 0
+        is_of_family(addr.ip(), self.family) && !addr.ip().is_unspecified() && addr.port() != 0
     }
 
     /// Whether the system may choose the address, if it has none.
     fn may_bind(&self, net: &Net) -> bool {
-        self.bound || net.check(unspecified(self.v6), SocketAddrUse::UdpBind)
+        self.bound || net.check(unspecified(self.family), SocketAddrUse::UdpBind)
     }
 
     /// Where a datagram may be sent to: `None` is where the socket is connected to.
@@ -124,19 +127,50 @@ impl Udp {
 
     fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
         match self.bound {
-            true => local_addr(self.socket.as_fd()).map_err(|error| code(&error)),
+            true => tcp::local_addr(&self.socket).map_err(of),
             false => Err(ErrorCode::InvalidState),
         }
     }
+}
+
+/// A socket that is not bound and does not block. One of IPv6 is of IPv6 alone.
+fn create(family: Family) -> rustix::io::Result<OwnedFd> {
+    let domain = match family {
+        Family::V4 => AddressFamily::INET,
+        Family::V6 => AddressFamily::INET6,
+    };
+    let fd = sys::socket_with(domain, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    if family == Family::V6 {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    Ok(fd)
+}
+
+/// Sends a datagram, to where the socket is connected if to nowhere else.
+fn poll_send(socket: &Socket, cx: &mut Context<'_>, data: &[u8], to: Option<&SocketAddr>) -> Poll<io::Result<usize>> {
+    let send = |fd: BorrowedFd<'_>| match to {
+        Some(to) => Ok(sys::sendto(fd, data, SendFlags::NOSIGNAL, to)?),
+        None => Ok(sys::send(fd, data, SendFlags::NOSIGNAL)?),
+    };
+    socket.poll_try(Side::Write, cx, |socket| socket.on(Side::Write, send, |_| false))
+}
+
+/// Receives a datagram, of which `buf` has room for the longest.
+fn poll_receive_from(socket: &Socket, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+    let mut receive = |fd: BorrowedFd<'_>| {
+        let (n, _, from) = sys::recvfrom(fd, &mut *buf, RecvFlags::empty())?;
+        Ok((n, SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?))
+    };
+    socket.poll_try(Side::Read, cx, |socket| socket.on(Side::Read, &mut receive, |_| false))
 }
 
 fn poll_receive(socket: &Socket, net: &Net, cx: &mut Context<'_>) -> Poll<Result<(Vec<u8>, SocketAddr), ErrorCode>> {
     RECEIVED.with_borrow_mut(|buf| {
         buf.resize(LONGEST, 0);
         loop {
-            let (len, from) = match ready!(socket.poll_receive_from(cx, buf)) {
+            let (len, from) = match ready!(poll_receive_from(socket, cx, buf)) {
                 Ok(received) => received,
-                Err(error) => return Poll::Ready(Err(code(&error))),
+                Err(error) => return Poll::Ready(Err(of(error))),
             };
             if net.check(from, SocketAddrUse::UdpReceive) {
                 return Poll::Ready(Ok((buf[..len].to_vec(), from)));
@@ -170,7 +204,7 @@ impl HostUdpSocketWithStore<State> for Sockets {
             let to = socket.destination(&state.net, data.len(), addr.map(SocketAddr::from))?;
             Ok((Arc::clone(&socket.socket), to))
         })?;
-        poll_fn(|cx| sends.poll_send_to(cx, &data, to.as_ref())).await.map_err(|error| code(&error))?;
+        poll_fn(|cx| poll_send(&sends, cx, &data, to.as_ref())).await.map_err(of)?;
         store.with(|mut store| {
             get_mut(store.get(), &socket)?.bound = true;
             Ok(())
@@ -198,11 +232,10 @@ impl HostUdpSocket for State {
     async fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
         self.open_socket(Net::open_udp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
-        let v6 = matches!(family, IpAddressFamily::Ipv6);
-        let made = Made::new(v6, SocketType::DGRAM, counted);
-        let socket = made.and_then(|made| made.register(Interest::READABLE | Interest::WRITABLE, true));
-        let socket = Arc::new(socket.map_err(|error| code(&error))?);
-        let pushed = self.table.push(Udp { socket, v6, bound: false, peer: None }).map_err(SocketError::trap)?;
+        let family = from_wasi(family);
+        let fd = create(family).map_err(|errno| of(errno.into()))?;
+        let socket = Arc::new(Socket::new(fd, &self.net, counted));
+        let pushed = self.table.push(Udp { socket, family, bound: false, peer: None }).map_err(SocketError::trap)?;
         Ok(Resource::new_own(pushed.rep()))
     }
 
@@ -229,36 +262,33 @@ impl HostUdpSocket for State {
     }
 
     fn get_address_family(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<IpAddressFamily> {
-        Ok(match self.table.get(&ours(&socket))?.v6 {
-            true => IpAddressFamily::Ipv6,
-            false => IpAddressFamily::Ipv4,
-        })
+        Ok(to_wasi(self.table.get(&ours(&socket))?.family))
     }
 
     fn get_unicast_hop_limit(&mut self, socket: Resource<UdpSocket>) -> SocketResult<u8> {
         let socket = get(self, &socket)?;
-        Ok(options::hop_limit(&*socket.socket, socket.v6)?)
+        Ok(tcp::hop_limit(&socket.socket, socket.family).map_err(of)?)
     }
 
     fn set_unicast_hop_limit(&mut self, socket: Resource<UdpSocket>, hops: u8) -> SocketResult<()> {
         let socket = get(self, &socket)?;
-        Ok(options::set_hop_limit(&*socket.socket, socket.v6, hops)?)
+        Ok(tcp::set_hop_limit(&socket.socket, socket.family, hops).map_err(of)?)
     }
 
     fn get_receive_buffer_size(&mut self, socket: Resource<UdpSocket>) -> SocketResult<u64> {
-        Ok(options::receive_buffer_size(&*get(self, &socket)?.socket)?)
+        Ok(tcp::receive_buffer(&get(self, &socket)?.socket).map_err(of)?)
     }
 
     fn set_receive_buffer_size(&mut self, socket: Resource<UdpSocket>, bytes: u64) -> SocketResult<()> {
-        Ok(options::set_receive_buffer_size(&*get(self, &socket)?.socket, bytes)?)
+        Ok(tcp::set_receive_buffer(&get(self, &socket)?.socket, bytes).map_err(of)?)
     }
 
     fn get_send_buffer_size(&mut self, socket: Resource<UdpSocket>) -> SocketResult<u64> {
-        Ok(options::send_buffer_size(&*get(self, &socket)?.socket)?)
+        Ok(tcp::send_buffer(&get(self, &socket)?.socket).map_err(of)?)
     }
 
     fn set_send_buffer_size(&mut self, socket: Resource<UdpSocket>, bytes: u64) -> SocketResult<()> {
-        Ok(options::set_send_buffer_size(&*get(self, &socket)?.socket, bytes)?)
+        Ok(tcp::set_send_buffer(&get(self, &socket)?.socket, bytes).map_err(of)?)
     }
 
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {

@@ -1,4 +1,18 @@
-//! Net. What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
+//! Net. One network under every WASI: the sockets of a run, and what it may do with them.
+//!
+//! ```text
+//!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
+//!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
+//!                                                   meter.rs    what was done, in numbers
+//! ```
+//!
+//! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
+
+pub(crate) mod limits;
+pub(crate) mod meter;
+pub(crate) mod policy;
+pub(crate) mod socket;
+pub(crate) mod tcp;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,12 +22,18 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::limits::Sockets;
-use crate::policy::{Policy, Refusal};
 use crate::stdio::Sink;
+use limits::Sockets;
+use meter::Meter;
+use policy::{Policy, Refusal};
+use socket::Hub;
 
+/// What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
 pub(crate) struct Net {
     policy: Policy,
+    pub(crate) meter: Meter,
+    /// For sockets that are waited for one by one: its marks wake no one.
+    pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
     refusals: Refusals,
 }
@@ -28,9 +48,9 @@ pub(crate) enum NoSocket {
 }
 
 impl Net {
-    pub(crate) fn new(policy: Policy, most: usize, stderr: Arc<Sink>) -> Arc<Net> {
+    pub(crate) fn new(policy: Policy, most: usize, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
-        Arc::new(Net { policy, sockets: Arc::new(Sockets::new(most)), refusals })
+        Arc::new(Net { policy, meter, hub: Arc::default(), sockets: Arc::new(Sockets::new(most)), refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -78,6 +98,7 @@ impl Net {
 
     fn allowed(&self, checked: Result<(), Refusal>) -> bool {
         if let Err(refusal) = checked {
+            self.meter.refused();
             self.refusals.say(refusal);
         }
         checked.is_ok()
@@ -132,7 +153,7 @@ mod tests {
         while writer.write(&[b'x'; 4096]).is_ok() {}
         rustix::io::ioctl_fionbio(&writer, false).unwrap();
         let stderr = Sink::new(Output::Inherit, &writer).unwrap();
-        let net = Net::new(Policy::default(), 1, stderr);
+        let net = Net::new(Policy::default(), 1, Meter::new(), stderr);
         assert_eq!(net.open_tcp(), Err(NoSocket::Denied));
         net.say_full();
     }

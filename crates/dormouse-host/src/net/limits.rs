@@ -1,0 +1,123 @@
+//! Limits. How many sockets a run has open, and how many it may.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// The sockets of one run: how many are open, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    open: AtomicUsize,
+    /// Those of them that are given back without being counted anew.
+    held: AtomicUsize,
+    most: usize,
+    freed: Notify,
+    full: AtomicBool,
+}
+
+impl Sockets {
+    pub(crate) fn new(most: usize) -> Sockets {
+        Sockets {
+            open: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            most,
+            freed: Notify::new(),
+            full: AtomicBool::new(false),
+        }
+    }
+
+    /// How many may be open at a time.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Counts one more; false if there is no room for it.
+    pub(crate) fn take(&self) -> bool {
+        let more = |open| (open < self.most).then_some(open + 1);
+        self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    }
+
+    /// Whether there is no room for one more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.load(Ordering::SeqCst) >= self.most
+    }
+
+    /// True the first time that it is full, so that it is said once.
+    pub(crate) fn first_full(&self) -> bool {
+        !self.full.swap(true, Ordering::SeqCst)
+    }
+
+    /// One has been closed.
+    pub(crate) fn give_back(&self) {
+        let less = |open: usize| open.checked_sub(1);
+        let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        self.freed.notify_waiters();
+    }
+
+    /// There are `open` beside those that are held: one that was accepted and never handed over is not closed by the program.
+    pub(crate) fn recount(&self, open: usize) {
+        self.open.store(open + self.held.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.freed.notify_waiters();
+    }
+
+    /// Counts one more as soon as there is room for it.
+    pub(crate) async fn take_later(self: Arc<Self>) {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // What is freed from now on is not missed.
+            freed.as_mut().enable();
+            if self.take() {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+/// A socket that [`Sockets`] has counted, which is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Sockets>);
+
+impl Counted {
+    /// `sockets` has counted it already.
+    pub(crate) fn new(sockets: &Arc<Sockets>) -> Counted {
+        sockets.held.fetch_add(1, Ordering::SeqCst);
+        Counted(Arc::clone(sockets))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+        self.0.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_counted_and_given_back() {
+        let sockets = Sockets::new(2);
+        assert!(sockets.take() && sockets.take() && !sockets.take() && sockets.is_full());
+        sockets.give_back();
+        assert!(!sockets.is_full() && sockets.take());
+        sockets.recount(0);
+        sockets.give_back();
+        assert!(sockets.take() && sockets.take() && !sockets.take());
+    }
+
+    #[test]
+    fn a_socket_that_is_held_is_not_counted_anew() {
+        let sockets = Arc::new(Sockets::new(2));
+        assert!(sockets.take() && sockets.take());
+        let held = Counted::new(&sockets);
+        sockets.recount(0);
+        assert!(sockets.take() && !sockets.take());
+        drop(held);
+        assert!(sockets.take() && !sockets.take());
+    }
+}

@@ -1,0 +1,96 @@
+//! Meter. Counts what a run does with connections, whichever WASI its program has.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts the connections of a run and the bytes that they carry. Clones share the numbers, so one thread runs the program and
+/// another reads.
+#[derive(Clone, Default)]
+pub struct Meter {
+    tally: Arc<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    opened: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Meter {
+    /// A meter with all numbers at 0.
+    pub fn new() -> Meter {
+        Meter::default()
+    }
+
+    /// The numbers so far. May be called at any time, from any thread.
+    pub fn traffic(&self) -> Traffic {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let Tally { opened, accepted, refused, received, sent } = &*self.tally;
+        Traffic {
+            opened: read(opened),
+            accepted: read(accepted),
+            refused: read(refused),
+            received: read(received),
+            sent: read(sent),
+        }
+    }
+
+    /// The program has connected to a peer.
+    pub(crate) fn opened(&self) {
+        self.tally.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The program has accepted a connection.
+    pub(crate) fn accepted(&self) {
+        self.tally.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The policy or a limit has refused something.
+    pub(crate) fn refused(&self) {
+        self.tally.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.tally.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.tally.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Meter").field(&self.traffic()).finish()
+    }
+}
+
+/// Numbers read from a [`Meter`]. `Display` is one line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Connections that the program has made.
+    pub opened: u64,
+    /// Connections that the program has accepted.
+    pub accepted: u64,
+    /// Sockets and addresses that the program asked for and did not get, because of the policy or a limit.
+    pub refused: u64,
+    /// Bytes that the program has received.
+    pub received: u64,
+    /// Bytes that the system has taken to send.
+    pub sent: u64,
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Traffic { opened, accepted, refused, received, sent } = self;
+        write!(
+            f,
+            "{opened} connections made, {accepted} accepted, {refused} refusals; {received} bytes received, {sent} sent"
+        )
+    }
+}

@@ -1,0 +1,278 @@
+//! Socket. A descriptor, and what is known of its readiness, whoever asks for it.
+//!
+//! It is registered with tokio once, when it is first waited for, and stays so. Each side is in one of four states:
+//!
+//! ```text
+//!                 look: tokio says not ready, and keeps our waker
+//!   unknown ──────────────────────────────────────────────────────▶ armed
+//!      ▲  ╲                                                           │ the waker is called
+//!      │    ╲ look: tokio says ready                                  ▼
+//!      │      ╲                                                     marked
+//!      │        ▼                       look: so it is                │
+//!      └────── ready ◀────────────────────────────────────────────────┘
+//!        an operation finds nothing, or takes all there was
+//! ```
+//!
+//! So whether a side is ready is a look at one byte, except for those where something has happened.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+use super::meter::Meter;
+
+/// What a program waits for on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read = 0,
+    Write = 1,
+}
+
+const UNKNOWN: u8 = 0;
+const ARMED: u8 = 1;
+const MARKED: u8 = 2;
+const READY: u8 = 3;
+/// Ready, and the peer has closed or reset its half.
+const HUNG_UP: u8 = 4;
+/// An operation has found nothing, or taken all there was. [`Socket::is_ready`] makes no difference between this and unknown.
+const DRAINED: u8 = 5;
+
+/// Where the marks of sockets and the one waiting call of a run meet: the waker of that call, if one waits.
+#[derive(Default)]
+pub(crate) struct Hub {
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Hub {
+    /// From now on a mark wakes `cx`.
+    pub(crate) fn wait(&self, cx: &Context<'_>) {
+        let mut waiting = self.waiting();
+        match &mut *waiting {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Something has been marked.
+    pub(crate) fn wake(&self) {
+        // Outside of the lock.
+        let waker = self.waiting().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that does not block. Its calls are in `tcp.rs`; each goes through [`Socket::on`], which brings the readiness up to date.
+pub(crate) struct Socket {
+    /// Dropped first: it takes the descriptor out of tokio's poller.
+    registered: OnceLock<AsyncFd<RawFd>>,
+    fd: OwnedFd,
+    listens: AtomicBool,
+    sides: [Arc<Mark>; 2],
+    /// Made once: each side's mark as a waker.
+    wakers: [Waker; 2],
+    meter: Meter,
+}
+
+/// The state of a side, which tokio may change from another thread.
+struct Mark {
+    state: AtomicU8,
+    hub: Arc<Hub>,
+}
+
+impl Wake for Mark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // One that is no longer armed has been looked at since.
+        let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::AcqRel, Ordering::Relaxed);
+        if armed.is_ok() {
+            self.hub.wake();
+        }
+    }
+}
+
+impl Socket {
+    /// Takes a descriptor that does not block. Its marks wake `hub`, and `meter` counts its bytes.
+    pub(crate) fn new(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter) -> Socket {
+        let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), hub: Arc::clone(hub) });
+        let sides = [mark(), mark()];
+        let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
+        let listens = AtomicBool::new(false);
+        Socket { registered: OnceLock::new(), fd, listens, sides, wakers, meter: meter.clone() }
+    }
+
+    /// It is a listener from now on: it has one side, which is ready when there is a connection to accept.
+    pub(crate) fn set_listens(&self) {
+        self.listens.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn listens(&self) -> bool {
+        self.listens.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    fn state(&self, side: Side) -> &AtomicU8 {
+        &self.sides[side as usize].state
+    }
+
+    /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
+    pub(crate) fn is_ready(&self, side: Side) -> io::Result<bool> {
+        match self.state(side).load(Ordering::Acquire) {
+            ARMED => Ok(false),
+            READY | HUNG_UP => Ok(true),
+            _ => self.look(side),
+        }
+    }
+
+    /// Asks the system whether a side is ready; if not, nothing is known of it any more.
+    #[cold]
+    pub(crate) fn confirm(&self, side: Side) -> io::Result<bool> {
+        if self.is_hung_up(side) {
+            return Ok(true);
+        }
+        // Taken before the question, so that what happens meanwhile is not forgotten with it.
+        let guard = self.guard(side);
+        let flags = match side {
+            Side::Read => PollFlags::IN,
+            Side::Write => PollFlags::OUT,
+        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let found = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), flags)], Some(&now)))?;
+        if found == 0 {
+            self.forget(side, guard);
+        }
+        Ok(found > 0)
+    }
+
+    /// Whether the peer has gone, of a side that is ready.
+    pub(crate) fn is_hung_up(&self, side: Side) -> bool {
+        self.state(side).load(Ordering::Acquire) == HUNG_UP
+    }
+
+    /// Asks tokio, which keeps our waker if the answer is no.
+    #[cold]
+    fn look(&self, side: Side) -> io::Result<bool> {
+        if side == Side::Write && self.listens() {
+            // Nothing is ever written there: such a side just never fires.
+            self.state(side).store(ARMED, Ordering::Release);
+            return Ok(false);
+        }
+        self.register()?;
+        // Before the question: what happens after it is to be marked.
+        self.state(side).store(ARMED, Ordering::Release);
+        let mut cx = Context::from_waker(&self.wakers[side as usize]);
+        let state = match self.poll_ready(side, &mut cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(guard)) => {
+                let ready = guard.ready();
+                if ready.is_read_closed() || ready.is_write_closed() { HUNG_UP } else { READY }
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        };
+        self.state(side).store(state, Ordering::Release);
+        Ok(true)
+    }
+
+    /// In tokio's poller from now on. Not earlier: a socket that is not connected yet would be reported as hung up for ever.
+    fn register(&self) -> io::Result<()> {
+        if self.registered.get().is_none() {
+            let interest = match self.listens() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            // SAFETY: `fd` is open, is never replaced, and is dropped after `registered`.
+            let registered = unsafe { AsyncFd::register_with_interest(self.fd.as_raw_fd(), interest) }?;
+            // If another thread was faster, its registration stands; this one failed with EEXIST then.
+            let _ = self.registered.set(registered);
+        }
+        Ok(())
+    }
+
+    fn poll_ready(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, RawFd>>> {
+        match (self.registered.get(), side) {
+            // Not known to tokio, so nothing has been said of it.
+            (None, _) => Poll::Pending,
+            (Some(registered), Side::Read) => registered.poll_read_ready(cx),
+            (Some(registered), Side::Write) => registered.poll_write_ready(cx),
+        }
+    }
+
+    /// What tokio knows, if it says that this side is ready.
+    fn guard(&self, side: Side) -> Option<AsyncFdReadyGuard<'_, RawFd>> {
+        match self.poll_ready(side, &mut Context::from_waker(&self.wakers[side as usize])) {
+            Poll::Ready(Ok(guard)) => Some(guard),
+            _ => None,
+        }
+    }
+
+    /// The side was found not ready: what was known before that is no longer true.
+    fn forget(&self, side: Side, known: Option<AsyncFdReadyGuard<'_, RawFd>>) {
+        if let Some(mut known) = known {
+            known.clear_ready();
+        }
+        self.state(side).store(DRAINED, Ordering::Release);
+    }
+
+    /// Waits until this side is ready: what a call does that may block. One at a time waits for a side.
+    pub(crate) fn poll_wait(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.register()?;
+        // The waiter's waker takes the place of ours.
+        self.state(side).store(UNKNOWN, Ordering::Release);
+        self.poll_ready(side, cx).map_ok(|_| ())
+    }
+
+    /// Waits, if the last operation on this side has drained it, until something has happened since. Where every operation is tried
+    /// after this, one that can be done at once asks neither tokio nor the system first. One at a time waits for a side.
+    pub(crate) fn poll_unless_drained(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state(side).load(Ordering::Acquire) != DRAINED {
+            return Poll::Ready(Ok(()));
+        }
+        self.register()?;
+        self.poll_ready(side, cx).map_ok(|_| ())
+    }
+
+    /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all
+    /// there was; with an edge-triggered poller that means that the next thing to happen is reported (epoll(7), question 9).
+    pub(crate) fn on<T>(
+        &self,
+        side: Side,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+        short: impl FnOnce(&T) -> bool,
+    ) -> io::Result<T> {
+        // Taken before the call, so that what happens meanwhile is not forgotten with it.
+        let guard = self.guard(side);
+        let result = call(self.as_fd());
+        let nothing_left = match &result {
+            Ok(value) => short(value),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if nothing_left {
+            self.forget(side, guard);
+        }
+        result
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

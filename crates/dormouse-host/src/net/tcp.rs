@@ -1,0 +1,329 @@
+//! TCP. What is done with a TCP socket, whichever WASI asks for it: nothing here blocks, and each error is the system's.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, ioctl};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+
+use super::socket::{Side, Socket};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+/// What is moved in one call at the most, in bytes: Linux moves 2 GiB less a page (read(2), NOTES), and a call that was cut short by that
+/// has not taken all there was.
+const MOST: usize = 1 << 30;
+
+// ---- from a descriptor to a connection ----
+
+/// A socket that is not bound, does not block and, if `nodelay`, has TCP_NODELAY. One of IPv6 is of IPv6 alone.
+pub(crate) fn create(family: Family, nodelay: bool) -> io::Result<OwnedFd> {
+    let domain = match family {
+        Family::V4 => AddressFamily::INET,
+        Family::V6 => AddressFamily::INET6,
+    };
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    let fd = net::socket_with(domain, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let fd = unblocked(net::socket(domain, SocketType::STREAM, None)?)?;
+    if family == Family::V6 {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    if nodelay {
+        set_nodelay(&fd)?;
+    }
+    Ok(fd)
+}
+
+/// What `create` and `accept` do in one call elsewhere.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fioclex(&fd)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(fd)
+}
+
+/// WASI has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that delays its
+/// acknowledgements, 40 ms.
+pub(crate) fn set_nodelay(socket: impl AsFd) -> io::Result<()> {
+    Ok(sockopt::set_tcp_nodelay(socket, true)?)
+}
+
+/// Binds a socket. A recently closed one of the same address does not keep it from that.
+pub(crate) fn bind(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    sockopt::set_socket_reuseaddr(socket, true)?;
+    Ok(net::bind(socket, &addr)?)
+}
+
+/// Makes a bound socket a listener, or changes the backlog of one.
+pub(crate) fn listen(socket: &Socket, backlog: u32) -> io::Result<()> {
+    net::listen(socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_listens();
+    Ok(())
+}
+
+/// Starts to connect. When the socket is ready for writing, [`finish_connect`] tells what has come of it.
+pub(crate) fn start_connect(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    match net::connect(socket, &addr) {
+        // Linux goes on when it was interrupted, as POSIX has it.
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells whether the socket is connected, once it is ready for writing.
+pub(crate) fn finish_connect(socket: &Socket) -> io::Result<()> {
+    sockopt::socket_error(socket)??;
+    socket.meter().opened();
+    Ok(())
+}
+
+/// Accepts a connection, which does not block either.
+///
+/// An error of the network that the new connection has had, which Linux reports here (accept(2)), is told as `ECONNABORTED`, as
+/// wasmtime does: WASI has no numbers for some of them.
+pub(crate) fn accept(listener: &Socket) -> io::Result<OwnedFd> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    let accept = |fd: BorrowedFd<'_>| net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let accept = |fd: BorrowedFd<'_>| net::accept(fd);
+    let accepted = listener.on(Side::Read, |fd| accept(fd).map_err(of_the_connection), |_| false)?;
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let accepted = unblocked(accepted)?;
+    listener.meter().accepted();
+    Ok(accepted)
+}
+
+fn of_the_connection(errno: Errno) -> io::Error {
+    match errno {
+        #[cfg(target_os = "linux")]
+        Errno::NETDOWN
+        | Errno::PROTO
+        | Errno::NOPROTOOPT
+        | Errno::HOSTDOWN
+        | Errno::NONET
+        | Errno::HOSTUNREACH
+        | Errno::OPNOTSUPP
+        | Errno::NETUNREACH => Errno::CONNABORTED.into(),
+        errno => errno.into(),
+    }
+}
+
+// ---- a connection ----
+
+/// Receives into `buf`; 0 is the end, unless `buf` is empty.
+pub(crate) fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+    let room = buf.len().min(MOST);
+    received(socket, room, |fd| rustix::io::read(fd, &mut buf[..room]))
+}
+
+/// Receives up to `room` bytes behind what `buf` has, which is not cleared before; 0 is the end, unless `room` is 0.
+pub(crate) fn receive_into(socket: &Socket, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    let room = room.min(MOST);
+    buf.reserve_exact(room);
+    // The spare capacity may be more.
+    received(socket, buf.capacity() - buf.len(), |fd| rustix::io::read(fd, spare_capacity(buf)))
+}
+
+fn received(
+    socket: &Socket,
+    room: usize,
+    read: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    can_carry(socket)?;
+    // A read also ends at the mark of urgent data, and there may be more behind it (tcp(7), sockatmark(3)).
+    let receive = |fd: BorrowedFd<'_>| {
+        let n = read(fd)?;
+        Ok((n, 0 < n && n < room && !is_at_mark(fd)))
+    };
+    let (n, _) = socket.on(Side::Read, receive, |&(_, took_all)| took_all)?;
+    socket.meter().received(n);
+    Ok(n)
+}
+
+/// Receives without taking.
+pub(crate) fn peek(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+    can_carry(socket)?;
+    let room = buf.len().min(MOST);
+    let peek = |fd: BorrowedFd<'_>| Ok(net::recv(fd, &mut buf[..room], RecvFlags::PEEK)?.0);
+    socket.on(Side::Read, peek, |_| false)
+}
+
+/// Sends what the system takes at once.
+pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    sent(socket, bytes.len(), |fd| rustix::io::write(fd, bytes))
+}
+
+/// Sends what the system takes at once, of several buffers.
+pub(crate) fn send_vectored(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let len = bufs.iter().map(|buf| buf.len()).sum();
+    sent(socket, len, |fd| match len {
+        // The system looks at a list that is empty in all, and not at the socket.
+        0 => rustix::io::write(fd, &[]),
+        _ => rustix::io::writev(fd, bufs),
+    })
+}
+
+fn sent(
+    socket: &Socket,
+    len: usize,
+    write: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    can_carry(socket)?;
+    let n = socket.on(Side::Write, |fd| Ok(write(fd)?), |&n| n < len.min(MOST))?;
+    socket.meter().sent(n);
+    Ok(n)
+}
+
+/// Ends one half of a connection, or both.
+pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> io::Result<()> {
+    can_carry(socket)?;
+    let how = match how {
+        Shutdown::Read => net::Shutdown::Read,
+        Shutdown::Write => net::Shutdown::Write,
+        Shutdown::Both => net::Shutdown::Both,
+    };
+    Ok(net::shutdown(socket, how)?)
+}
+
+/// A listener is no connection, whatever a system says of it.
+fn can_carry(socket: &Socket) -> io::Result<()> {
+    match socket.listens() {
+        true => Err(Errno::NOTCONN.into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a connection stands at the mark of urgent data. If the system does not say, it may: that costs the program a read that finds nothing.
+fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+    /// SIOCATMARK.
+    #[cfg(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc", target_arch = "sparc64"))
+    ))]
+    const AT_MARK: Opcode = 0x8905;
+    #[cfg(not(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc", target_arch = "sparc64"))
+    )))]
+    const AT_MARK: Opcode = rustix::ioctl::opcode::read::<i32>(b's', 7);
+    // SAFETY: the request writes one int, for which there is room, and keeps no pointer.
+    let asked = unsafe { ioctl(socket, Getter::<AT_MARK, i32>::new()) };
+    asked != Ok(0)
+}
+
+// ---- addresses and options ----
+
+/// The address that the socket is bound to; port 0 if to none.
+pub(crate) fn local_addr(socket: &Socket) -> io::Result<SocketAddr> {
+    Ok(SocketAddr::try_from(net::getsockname(socket)?)?)
+}
+
+pub(crate) fn peer_addr(socket: &Socket) -> io::Result<SocketAddr> {
+    let addr = net::getpeername(socket)?.ok_or(Errno::NOTCONN)?;
+    Ok(SocketAddr::try_from(addr)?)
+}
+
+/// An option of 0, where WASI has none.
+fn not_zero<T: PartialEq + Default>(value: T) -> io::Result<T> {
+    match value == T::default() {
+        true => Err(Errno::INVAL.into()),
+        false => Ok(value),
+    }
+}
+
+pub(crate) fn keep_alive(socket: &Socket) -> io::Result<bool> {
+    Ok(sockopt::socket_keepalive(socket)?)
+}
+
+pub(crate) fn set_keep_alive(socket: &Socket, on: bool) -> io::Result<()> {
+    Ok(sockopt::set_socket_keepalive(socket, on)?)
+}
+
+/// Linux's least and most of the two times, and of the count of probes: other systems take these as well.
+const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(i16::MAX as u64);
+const PROBES: u32 = i8::MAX as u32;
+
+pub(crate) fn keep_alive_idle(socket: &Socket) -> io::Result<Duration> {
+    Ok(sockopt::tcp_keepidle(socket)?)
+}
+
+/// Sets it to a time near `idle` that the system has.
+pub(crate) fn set_keep_alive_idle(socket: &Socket, idle: Duration) -> io::Result<()> {
+    Ok(sockopt::set_tcp_keepidle(socket, not_zero(idle)?.clamp(*TIMES.start(), *TIMES.end()))?)
+}
+
+pub(crate) fn keep_alive_interval(socket: &Socket) -> io::Result<Duration> {
+    Ok(sockopt::tcp_keepintvl(socket)?)
+}
+
+/// Sets it to a time near `interval` that the system has.
+pub(crate) fn set_keep_alive_interval(socket: &Socket, interval: Duration) -> io::Result<()> {
+    Ok(sockopt::set_tcp_keepintvl(socket, not_zero(interval)?.clamp(*TIMES.start(), *TIMES.end()))?)
+}
+
+pub(crate) fn keep_alive_count(socket: &Socket) -> io::Result<u32> {
+    Ok(sockopt::tcp_keepcnt(socket)?)
+}
+
+/// Sets it to a number near `count` that the system has.
+pub(crate) fn set_keep_alive_count(socket: &Socket, count: u32) -> io::Result<()> {
+    Ok(sockopt::set_tcp_keepcnt(socket, not_zero(count)?.min(PROBES))?)
+}
+
+pub(crate) fn hop_limit(socket: &Socket, family: Family) -> io::Result<u8> {
+    match family {
+        Family::V4 => u8::try_from(sockopt::ip_ttl(socket)?).map_err(|_| Errno::OPNOTSUPP.into()),
+        Family::V6 => Ok(sockopt::ipv6_unicast_hops(socket)?),
+    }
+}
+
+pub(crate) fn set_hop_limit(socket: &Socket, family: Family, hops: u8) -> io::Result<()> {
+    let hops = not_zero(hops)?;
+    match family {
+        Family::V4 => sockopt::set_ip_ttl(socket, hops.into())?,
+        Family::V6 => sockopt::set_ipv6_unicast_hops(socket, Some(hops))?,
+    }
+    Ok(())
+}
+
+/// Linux doubles a buffer's size for its own bookkeeping, and tells the double (socket(7)).
+const TOLD: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
+
+pub(crate) fn receive_buffer(socket: &Socket) -> io::Result<u64> {
+    Ok((sockopt::socket_recv_buffer_size(socket)? / TOLD) as u64)
+}
+
+/// Sets it to a size near `bytes` that the system has.
+pub(crate) fn set_receive_buffer(socket: &Socket, bytes: u64) -> io::Result<()> {
+    a_hint(sockopt::set_socket_recv_buffer_size(socket, buffer(bytes)?))
+}
+
+pub(crate) fn send_buffer(socket: &Socket) -> io::Result<u64> {
+    Ok((sockopt::socket_send_buffer_size(socket)? / TOLD) as u64)
+}
+
+/// Sets it to a size near `bytes` that the system has.
+pub(crate) fn set_send_buffer(socket: &Socket, bytes: u64) -> io::Result<()> {
+    a_hint(sockopt::set_socket_send_buffer_size(socket, buffer(bytes)?))
+}
+
+fn buffer(bytes: u64) -> io::Result<usize> {
+    Ok(usize::try_from(not_zero(bytes)?).unwrap_or(usize::MAX).min(i32::MAX as usize))
+}
+
+/// A size of a buffer is a hint: BSD refuses one that is too large, where others take what they have.
+fn a_hint(set: rustix::io::Result<()>) -> io::Result<()> {
+    match set {
+        Err(Errno::NOBUFS) => Ok(()),
+        set => Ok(set?),
+    }
+}
