@@ -1,5 +1,5 @@
 //! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | deny | mutants | size | cookbook | capi | header | proxy |
-//! bench`.
+//! bench | outside`.
 
 mod bench;
 mod capi;
@@ -10,6 +10,7 @@ mod deny;
 mod fuzz;
 mod miri;
 mod mutants;
+mod outside;
 mod proxy;
 mod report;
 mod setup;
@@ -36,6 +37,8 @@ usage: cargo xtask COMMAND
   proxy     passes 1 GiB on through the example proxy and through others, and prints how they compare; or MIB
   bench     measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
             [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
+  outside   CHECKOUT… [--only PREFIX,…] [--wasmtime PATH] [--dormouse PATH]: runs test programs of wasmtime and of
+            wasi-testsuite, of which checkouts are given, on our runner and on the `wasmtime` command, and writes conformance/OUTSIDE.md; fails if ours is worse
   mutants   puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         ["proxy", mib] => proxy::run(Some(mib)),
         ["bench", "draw"] => bench::draw(),
         ["bench", ref args @ ..] => bench::run(args),
+        ["outside", ref args @ ..] => outside::run(args),
         ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -37,6 +37,10 @@ use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trace::Trace;
 use crate::trap;
 
+/// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
+/// taken, as it does for a process that ends.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// How a program ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
@@ -288,6 +292,10 @@ impl<'a> Run<'a> {
                     true => runtime.block_on(stop.or(guest)),
                     false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
                 };
+                if ended.is_some() {
+                    let flusher = store.data().own.flusher();
+                    runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
+                }
                 store.data_mut().measure_resources();
                 exit(ended, &stop, timeout, &store.data().limits)
             }
@@ -317,7 +325,8 @@ impl<'a> Run<'a> {
             self.tell(nodelay::VARIABLE, "1".to_owned());
         }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let state = p2::State { wasi: wasi.build(), table, limits, net, nodelay, trace, built_ins };
+        let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
+        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, built_ins };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.

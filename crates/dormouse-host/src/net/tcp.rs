@@ -51,6 +51,9 @@ fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Whether what is accepted has TCP_NODELAY if the listener has it.
+pub(crate) const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
+
 /// WASI has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that delays its
 /// acknowledgements, 40 ms.
 pub(crate) fn set_nodelay(socket: impl AsFd) -> io::Result<()> {
@@ -128,9 +131,16 @@ pub(crate) fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
 /// Receives up to `room` bytes behind what `buf` has, which is not cleared before; 0 is the end, unless `room` is 0.
 pub(crate) fn receive_into(socket: &Socket, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
     let room = room.min(MOST);
+    let len = buf.len();
     buf.reserve_exact(room);
-    // The spare capacity may be more.
-    received(socket, buf.capacity() - buf.len(), |fd| rustix::io::read(fd, spare_capacity(buf)))
+    if buf.capacity() - len == room {
+        return received(socket, room, |fd| rustix::io::read(fd, spare_capacity(buf)));
+    }
+    // There is more room than was asked for.
+    buf.resize(len + room, 0);
+    let result = receive(socket, &mut buf[len..]);
+    buf.truncate(len + result.as_ref().map_or(0, |&n| n));
+    result
 }
 
 fn received(

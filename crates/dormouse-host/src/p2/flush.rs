@@ -1,0 +1,171 @@
+//! Flush. Bytes that a program has written and the system has not taken yet. The host took them, so they are sent whether the program
+//! waits for that or does something else, and also when it has dropped the stream: a drop never waits.
+//!
+//! One task of the run sends them all. It is asleep unless the buffer of a connection is full.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::take;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use rustix::io::Errno;
+
+use crate::net::socket::{Hub, Side, Socket};
+use crate::net::tcp;
+
+/// Empty buffers that are kept for the next connection that has something left over.
+const SPARE: usize = 4;
+
+/// What is left over of a connection.
+pub(super) struct Rest {
+    socket: Arc<Socket>,
+    state: Mutex<State>,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Whether the half of the connection ends behind the bytes.
+    ends: bool,
+    done: Option<Result<(), Errno>>,
+}
+
+impl Rest {
+    /// What has come of it, if it is done.
+    pub(super) fn done(&self) -> Option<Result<(), Errno>> {
+        lock(&self.state).done
+    }
+
+    /// The half of the connection is to end when all is sent. False if that has been, and so the caller ends it.
+    pub(super) fn end(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.ends = true;
+        state.done.is_none()
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        while state.done.is_none() {
+            let waited = ready!(self.socket.poll_wait(Side::Write, cx));
+            match waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..])) {
+                Ok(sent) => {
+                    state.sent += sent;
+                    if state.sent == state.bytes.len() {
+                        state.done = Some(Ok(()));
+                    }
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => state.done = Some(Err(errno(&error))),
+            }
+        }
+        if state.ends {
+            // Should it fail, the connection is no more.
+            let _ = tcp::shutdown(&self.socket, Shutdown::Write);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The system's number for an error; `EIO` for one that is not the system's.
+pub(super) fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+/// Sends what is left over, of all connections of a run.
+pub(crate) struct Flusher {
+    hub: Arc<Hub>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    rests: Vec<Arc<Rest>>,
+    spare: Vec<Vec<u8>>,
+    /// Of the task, once there is one.
+    task: Option<Waker>,
+    started: bool,
+    /// Of who waits until nothing is left over.
+    idle: Option<Waker>,
+}
+
+impl Flusher {
+    pub(super) fn new(hub: &Arc<Hub>) -> Arc<Flusher> {
+        Arc::new(Flusher { hub: Arc::clone(hub), inner: Mutex::default() })
+    }
+
+    /// A copy of what the system has not taken.
+    pub(super) fn keep(&self, rest: &[u8]) -> Vec<u8> {
+        let mut kept = lock(&self.inner).spare.pop().unwrap_or_default();
+        kept.extend_from_slice(rest);
+        kept
+    }
+
+    /// Sends the bytes as soon as there is room for them.
+    pub(super) fn send(self: &Arc<Self>, socket: &Arc<Socket>, bytes: Vec<u8>) -> Arc<Rest> {
+        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None });
+        let rest = Arc::new(Rest { socket: Arc::clone(socket), state });
+        let mut inner = lock(&self.inner);
+        inner.rests.push(Arc::clone(&rest));
+        let task = inner.task.take();
+        let started = std::mem::replace(&mut inner.started, true);
+        drop(inner);
+        if let Some(task) = task {
+            task.wake();
+        }
+        if !started {
+            let flusher = Arc::clone(self);
+            tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| flusher.poll(cx))));
+        }
+        rest
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = lock(&self.inner);
+        inner.task = Some(cx.waker().clone());
+        let Inner { rests, spare, idle, .. } = &mut *inner;
+        let before = rests.len();
+        rests.retain(|rest| {
+            if rest.poll(cx).is_pending() {
+                return true;
+            }
+            let mut bytes = take(&mut lock(&rest.state).bytes);
+            if spare.len() < SPARE {
+                bytes.clear();
+                spare.push(bytes);
+            }
+            false
+        });
+        let waits = if rests.is_empty() { idle.take() } else { None };
+        let some = rests.len() < before;
+        drop(inner);
+        if some {
+            self.hub.wake();
+        }
+        if let Some(waits) = waits {
+            waits.wake();
+        }
+        Poll::Pending
+    }
+
+    /// Waits until nothing is left over.
+    pub(crate) async fn idle(&self) {
+        poll_fn(|cx| {
+            let mut inner = lock(&self.inner);
+            match inner.rests.is_empty() {
+                true => Poll::Ready(()),
+                false => {
+                    inner.idle = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,232 @@
+//! Table. The sockets of a program, and the numbers by which wasmtime knows them, their streams and their pollables.
+//!
+//! wasmtime keeps a number for each resource of a program, usually a place in its own table. The numbers of ours have the highest bit,
+//! which no place has:
+//!
+//! ```text
+//!   31     30 29   28 … 22      21 … 0
+//!   ours   part    generation   place
+//! ```
+//!
+//! A socket, its two streams and all pollables of these three share the place. Whatever of them is left keeps the socket open: they
+//! can be dropped in any order, except a stream before its pollables, which the specification lets trap. A place that is used again has
+//! another generation, so that an old number finds nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTableError;
+
+use super::flush::Flusher;
+use super::tcp::Tcp;
+use crate::net::Net;
+use crate::net::socket::Hub;
+
+const OURS: u32 = 1 << 31;
+const PART: u32 = 29;
+const GENERATION: u32 = 22;
+const GENERATIONS: u32 = 1 << (PART - GENERATION);
+const PLACES: u32 = 1 << GENERATION;
+/// So many closed places are kept before one of them is used again.
+const HOLD: usize = 256;
+
+/// Whether a number is one of ours.
+pub(super) fn is_ours(rep: u32) -> bool {
+    rep & OURS != 0
+}
+
+/// What a number names at its place; of a pollable, what it is a pollable of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Socket = 0,
+    Input = 1,
+    Output = 2,
+}
+
+impl Part {
+    pub(super) fn of(rep: u32) -> Part {
+        match rep >> PART & 3 {
+            0 => Part::Socket,
+            1 => Part::Input,
+            _ => Part::Output,
+        }
+    }
+}
+
+/// The number of another part of the same socket.
+pub(super) fn part(rep: u32, part: Part) -> u32 {
+    rep & !(3 << PART) | (part as u32) << PART
+}
+
+/// Handles of a socket that the program has.
+#[derive(Default)]
+struct Handles {
+    /// Whether it has the socket, and each of the streams.
+    parts: [bool; 3],
+    /// How many pollables it has of each.
+    pollables: [u32; 3],
+}
+
+impl Handles {
+    fn count(&self) -> usize {
+        let parts = self.parts.iter().filter(|has| **has).count();
+        parts + self.pollables.iter().map(|&n| n as usize).sum::<usize>()
+    }
+}
+
+struct Place {
+    generation: u32,
+    handles: Handles,
+    tcp: Option<Tcp>,
+}
+
+/// The sockets of a program.
+pub(crate) struct Own {
+    places: Vec<Place>,
+    /// Closed places, in the order in which they were closed.
+    free: VecDeque<u32>,
+    /// How many handles of ours the program has, and how many it may.
+    handles: usize,
+    most: usize,
+    pub(super) hub: Arc<Hub>,
+    pub(super) net: Arc<Net>,
+    pub(super) flusher: Arc<Flusher>,
+    /// Whether its sockets get TCP_NODELAY.
+    pub(super) nodelay: bool,
+}
+
+impl Own {
+    /// None yet, and at most so many handles.
+    pub(crate) fn new(net: Arc<Net>, nodelay: bool, most: usize) -> Own {
+        let hub = Arc::<Hub>::default();
+        let flusher = Flusher::new(&hub);
+        Own { places: Vec::new(), free: VecDeque::new(), handles: 0, most, hub, net, flusher, nodelay }
+    }
+
+    /// What sends the bytes that the system has not taken yet.
+    pub(crate) fn flusher(&self) -> Arc<Flusher> {
+        Arc::clone(&self.flusher)
+    }
+
+    /// How many handles the program has: what they would be in wasmtime's table.
+    pub(crate) fn handles(&self) -> usize {
+        self.handles
+    }
+
+    /// How many sockets there are.
+    pub(crate) fn sockets(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Takes a socket; gives its number.
+    pub(super) fn insert(&mut self, tcp: Tcp) -> Result<u32, ResourceTableError> {
+        let may_grow = self.places.len() < PLACES as usize;
+        let place = match self.free.len() > HOLD || !may_grow {
+            true => self.free.pop_front(),
+            false => None,
+        };
+        let place = match place {
+            Some(place) => place,
+            None if may_grow => {
+                self.places.push(Place { generation: 0, handles: Handles::default(), tcp: None });
+                self.places.len() as u32 - 1
+            }
+            None => return Err(ResourceTableError::Full),
+        };
+        self.places[place as usize].tcp = Some(tcp);
+        let rep = OURS | self.places[place as usize].generation << GENERATION | place;
+        match self.give(rep, Part::Socket) {
+            Ok(rep) => Ok(rep),
+            Err(full) => {
+                self.close(place);
+                Err(full)
+            }
+        }
+    }
+
+    fn place(&self, rep: u32) -> Result<&Place, ResourceTableError> {
+        let place = self.places.get((rep & (PLACES - 1)) as usize);
+        place.filter(|place| place.generation == generation(rep)).ok_or(ResourceTableError::NotPresent)
+    }
+
+    fn place_mut(&mut self, rep: u32) -> Result<&mut Place, ResourceTableError> {
+        let place = self.places.get_mut((rep & (PLACES - 1)) as usize);
+        place.filter(|place| place.generation == generation(rep)).ok_or(ResourceTableError::NotPresent)
+    }
+
+    /// The socket that a number names, or a part of.
+    pub(super) fn get(&self, rep: u32) -> Result<&Tcp, ResourceTableError> {
+        self.place(rep)?.tcp.as_ref().ok_or(ResourceTableError::NotPresent)
+    }
+
+    pub(super) fn get_mut(&mut self, rep: u32) -> Result<&mut Tcp, ResourceTableError> {
+        self.place_mut(rep)?.tcp.as_mut().ok_or(ResourceTableError::NotPresent)
+    }
+
+    fn take_handle(&mut self) -> Result<(), ResourceTableError> {
+        if self.handles >= self.most {
+            return Err(ResourceTableError::Full);
+        }
+        self.handles += 1;
+        Ok(())
+    }
+
+    /// Gives the program a part of a socket, which it does not have; gives the part's number.
+    pub(super) fn give(&mut self, rep: u32, of: Part) -> Result<u32, ResourceTableError> {
+        self.place(rep)?;
+        self.take_handle()?;
+        self.place_mut(rep)?.handles.parts[of as usize] = true;
+        Ok(part(rep, of))
+    }
+
+    /// Gives the program a pollable of a part. It has the number of the part.
+    pub(super) fn subscribe(&mut self, rep: u32) -> Result<u32, ResourceTableError> {
+        self.place(rep)?;
+        self.take_handle()?;
+        self.place_mut(rep)?.handles.pollables[Part::of(rep) as usize] += 1;
+        Ok(rep)
+    }
+
+    /// The program drops a part.
+    pub(super) fn drop_part(&mut self, rep: u32) -> Result<(), ResourceTableError> {
+        let of = Part::of(rep);
+        let handles = &mut self.place_mut(rep)?.handles;
+        if of != Part::Socket && handles.pollables[of as usize] > 0 {
+            return Err(ResourceTableError::HasChildren);
+        }
+        if !std::mem::take(&mut handles.parts[of as usize]) {
+            return Err(ResourceTableError::NotPresent);
+        }
+        self.dropped(rep);
+        Ok(())
+    }
+
+    /// The program drops a pollable.
+    pub(super) fn drop_pollable(&mut self, rep: u32) -> Result<(), ResourceTableError> {
+        let pollables = &mut self.place_mut(rep)?.handles.pollables[Part::of(rep) as usize];
+        *pollables = pollables.checked_sub(1).ok_or(ResourceTableError::NotPresent)?;
+        self.dropped(rep);
+        Ok(())
+    }
+
+    fn dropped(&mut self, rep: u32) {
+        self.handles -= 1;
+        let place = rep & (PLACES - 1);
+        if self.places[place as usize].handles.count() == 0 {
+            self.close(place);
+            self.net.sockets.give_back();
+        }
+    }
+
+    /// The socket at a place is no more.
+    fn close(&mut self, place: u32) {
+        let closed = &mut self.places[place as usize];
+        closed.tcp = None;
+        closed.generation = (closed.generation + 1) % GENERATIONS;
+        self.free.push_back(place);
+    }
+}
+
+fn generation(rep: u32) -> u32 {
+    rep >> GENERATION & (GENERATIONS - 1)
+}
