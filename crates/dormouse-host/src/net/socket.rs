@@ -249,6 +249,19 @@ impl Socket {
         self.poll_ready(side, cx).map_ok(|_| ())
     }
 
+    /// The same for any number that waits for a side.
+    pub(crate) async fn wait_if_drained(&self, side: Side) -> io::Result<()> {
+        if self.state(side).load(Ordering::Acquire) != DRAINED {
+            return Ok(());
+        }
+        self.register()?;
+        match (self.registered.get(), side) {
+            (None, _) => Ok(()),
+            (Some(registered), Side::Read) => registered.readable().await.map(|_| ()),
+            (Some(registered), Side::Write) => registered.writable().await.map(|_| ()),
+        }
+    }
+
     /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all
     /// there was; with an edge-triggered poller that means that the next thing to happen is reported (epoll(7), question 9).
     pub(crate) fn on<T>(

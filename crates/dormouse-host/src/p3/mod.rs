@@ -3,10 +3,12 @@
 //! The host functions are wasmtime-wasi's, beside those of 0.2: what a program is built with today (Rust's std on
 //! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
 
+mod end;
 mod error;
 mod socket;
 mod streams;
 mod tcp;
+mod transfer;
 mod udp;
 
 use wasmparser::{CanonicalFunction, Parser, Payload};

@@ -21,8 +21,8 @@ impl Socket {
         Socket { inner: socket::Socket::new(fd, &net.hub, &net.meter), _counted: counted }
     }
 
-    /// Tries a call on a side until it has a result, each time when there is hope for one.
-    pub(super) fn poll_try<T>(
+    /// Tries a call on a side until it has a result, each time when there is hope for one. One at a time may wait for a side.
+    fn poll_try<T>(
         &self,
         side: Side,
         cx: &mut Context<'_>,
@@ -31,9 +31,23 @@ impl Socket {
         loop {
             ready!(self.inner.poll_unless_drained(side, cx))?;
             match call(&self.inner) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if again(&error) => {}
                 result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// The same for calls that may wait beside others, as those for datagrams.
+    pub(super) async fn try_beside_others<T>(
+        &self,
+        side: Side,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            self.inner.wait_if_drained(side).await?;
+            match self.inner.on(side, &mut call, |_| false) {
+                Err(error) if again(&error) => {}
+                result => return result,
             }
         }
     }
@@ -53,6 +67,10 @@ impl Socket {
         ready!(self.inner.poll_wait(Side::Write, cx))?;
         Poll::Ready(tcp::finish_connect(&self.inner))
     }
+}
+
+fn again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl Deref for Socket {

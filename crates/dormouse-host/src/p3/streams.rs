@@ -4,6 +4,7 @@
 //! socket is its `Arc` and the sender of how it has ended. That ends by three ways: the peer, an error, or the program drops its
 //! end, which drops ours.
 
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
@@ -11,11 +12,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::oneshot;
 use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult};
 use wasmtime::{AsContextMut as _, StoreContextMut};
-use wasmtime_wasi::p3::bindings::sockets::types::{ErrorCode, TcpSocket};
+use wasmtime_wasi::p3::bindings::sockets::types::TcpSocket;
 
+use super::end::{End, Ended, How, Interest};
 use super::error;
 use super::socket::Socket;
 use super::tcp::Tcp;
@@ -28,31 +29,26 @@ use crate::p2::State;
 /// How much is read at a time for a stream that another part of the host takes, in bytes.
 const TO_HOST: usize = 8 << 10;
 
-type End = Result<(), ErrorCode>;
-/// How a direction has ended, to be told once.
-pub(super) type Ended = oneshot::Receiver<End>;
-
 struct Half {
     socket: Arc<Socket>,
-    end: Option<oneshot::Sender<End>>,
+    end: Option<End>,
 }
 
 impl Half {
     fn new(socket: Arc<Socket>) -> (Half, Ended) {
-        let (end, ended) = oneshot::channel();
+        let (end, ended) = End::new();
         (Half { socket, end: Some(end) }, ended)
     }
 
-    fn has_ended(&self) -> bool {
-        self.end.is_none()
-    }
-
-    fn finish(&mut self, how: End) -> Poll<wasmtime::Result<StreamResult>> {
+    fn finish(&mut self, how: How) -> Poll<wasmtime::Result<StreamResult>> {
         if let Some(end) = self.end.take() {
-            // A program that does not want to know has dropped the future.
-            let _ = end.send(how);
+            end.tell(how);
         }
         Poll::Ready(Ok(StreamResult::Dropped))
+    }
+
+    fn interest(&self, cx: &Context<'_>) -> Interest {
+        self.end.as_ref().map_or(Interest::Unread, |end| end.interest(cx))
     }
 }
 
@@ -69,11 +65,23 @@ impl Receive {
         let (half, ended) = Half::new(socket);
         (Receive(half), ended)
     }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
+    pub(super) fn finish(&mut self, how: How) {
+        let _ = self.0.finish(how);
+    }
+
+    pub(super) fn interest(&self, cx: &Context<'_>) -> Interest {
+        self.0.interest(cx)
+    }
 }
 
 impl Drop for Receive {
     fn drop(&mut self) {
-        let _ = self.0.finish(Ok(()));
+        self.finish(Ok(()));
         let _ = tcp::shutdown(&self.0.socket, Shutdown::Read);
     }
 }
@@ -90,7 +98,7 @@ impl StreamProducer<State> for Receive {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         let half = &mut self.0;
-        if half.has_ended() {
+        if half.end.is_none() {
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
         // A read of nothing waits until there is something.
@@ -111,6 +119,15 @@ impl StreamProducer<State> for Receive {
             Poll::Pending => unless_cancelled(finish),
         }
     }
+
+    /// Gives itself to another part of the host, if asked for by its type.
+    fn try_into(me: Pin<Box<Self>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
+        if ty != TypeId::of::<Receive>() {
+            return Err(me);
+        }
+        let me: Box<Receive> = Pin::into_inner(me);
+        Ok(me)
+    }
 }
 
 /// What a connection sends.
@@ -121,11 +138,23 @@ impl Send {
         let (half, ended) = Half::new(socket);
         (Send(half), ended)
     }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
+    pub(super) fn finish(&mut self, how: How) {
+        let _ = self.0.finish(how);
+    }
+
+    pub(super) fn interest(&self, cx: &Context<'_>) -> Interest {
+        self.0.interest(cx)
+    }
 }
 
 impl Drop for Send {
     fn drop(&mut self) {
-        let _ = self.0.finish(Ok(()));
+        self.finish(Ok(()));
         let _ = tcp::shutdown(&self.0.socket, Shutdown::Write);
     }
 }
@@ -141,7 +170,7 @@ impl StreamConsumer<State> for Send {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         let half = &mut self.0;
-        if half.has_ended() {
+        if half.end.is_none() {
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
         let mut from = from.as_direct(store);

@@ -25,6 +25,7 @@ use super::Sockets;
 use super::error::{of, of_bind, refused};
 use super::socket::Socket;
 use super::streams::{Incoming, Receive, Send};
+use super::transfer;
 use crate::net::Net;
 use crate::net::limits::Counted;
 use crate::net::tcp::{self, Family};
@@ -297,7 +298,10 @@ impl HostTcpSocketWithStore<State> for Sockets {
         match store.get().table.get_mut(&ours(&socket))?.take_send() {
             Ok(socket) => {
                 let (send, ended) = Send::new(socket);
-                data.pipe(&mut store, send)?;
+                match data.try_into::<Receive>(&mut store) {
+                    Ok(receive) => transfer::start(receive, send),
+                    Err(data) => data.pipe(&mut store, send)?,
+                }
                 FutureReader::new(&mut store, ended)
             }
             Err(error) => {

@@ -1,12 +1,10 @@
 //! UDP sockets of `wasi:sockets` 0.3.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net as sys;
@@ -147,36 +145,30 @@ fn create(family: Family) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Sends a datagram, to where the socket is connected if to nowhere else.
-fn poll_send(socket: &Socket, cx: &mut Context<'_>, data: &[u8], to: Option<&SocketAddr>) -> Poll<io::Result<usize>> {
-    let send = |fd: BorrowedFd<'_>| match to {
+async fn send(socket: &Socket, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    let send = |fd: BorrowedFd<'_>| match &to {
         Some(to) => Ok(sys::sendto(fd, data, SendFlags::NOSIGNAL, to)?),
         None => Ok(sys::send(fd, data, SendFlags::NOSIGNAL)?),
     };
-    socket.poll_try(Side::Write, cx, |socket| socket.on(Side::Write, send, |_| false))
+    socket.try_beside_others(Side::Write, send).await
 }
 
-/// Receives a datagram, of which `buf` has room for the longest.
-fn poll_receive_from(socket: &Socket, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-    let mut receive = |fd: BorrowedFd<'_>| {
-        let (n, _, from) = sys::recvfrom(fd, &mut *buf, RecvFlags::empty())?;
-        Ok((n, SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?))
+/// Receives a datagram that the program may have.
+async fn receive(socket: &Socket, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)> {
+    let receive = |fd: BorrowedFd<'_>| {
+        RECEIVED.with_borrow_mut(|buf| {
+            buf.resize(LONGEST, 0);
+            let (n, _, from) = sys::recvfrom(fd, &mut **buf, RecvFlags::empty())?;
+            let from = SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?;
+            // `None`: it is dropped, and the next one may not be.
+            Ok(net.check(from, SocketAddrUse::UdpReceive).then(|| (buf[..n].to_vec(), from)))
+        })
     };
-    socket.poll_try(Side::Read, cx, |socket| socket.on(Side::Read, &mut receive, |_| false))
-}
-
-fn poll_receive(socket: &Socket, net: &Net, cx: &mut Context<'_>) -> Poll<Result<(Vec<u8>, SocketAddr), ErrorCode>> {
-    RECEIVED.with_borrow_mut(|buf| {
-        buf.resize(LONGEST, 0);
-        loop {
-            let (len, from) = match ready!(poll_receive_from(socket, cx, buf)) {
-                Ok(received) => received,
-                Err(error) => return Poll::Ready(Err(of(error))),
-            };
-            if net.check(from, SocketAddrUse::UdpReceive) {
-                return Poll::Ready(Ok((buf[..len].to_vec(), from)));
-            }
+    loop {
+        if let Some(received) = socket.try_beside_others(Side::Read, receive).await? {
+            return Ok(received);
         }
-    })
+    }
 }
 
 fn ours(socket: &Resource<UdpSocket>) -> Resource<Udp> {
@@ -204,7 +196,7 @@ impl HostUdpSocketWithStore<State> for Sockets {
             let to = socket.destination(&state.net, data.len(), addr.map(SocketAddr::from))?;
             Ok((Arc::clone(&socket.socket), to))
         })?;
-        poll_fn(|cx| poll_send(&sends, cx, &data, to.as_ref())).await.map_err(of)?;
+        send(&sends, &data, to).await.map_err(of)?;
         store.with(|mut store| {
             get_mut(store.get(), &socket)?.bound = true;
             Ok(())
@@ -223,7 +215,7 @@ impl HostUdpSocketWithStore<State> for Sockets {
             }
             Ok((Arc::clone(&socket.socket), Arc::clone(&state.net)))
         })?;
-        let (data, from) = poll_fn(|cx| poll_receive(&receives, &net, cx)).await?;
+        let (data, from) = receive(&receives, &net).await.map_err(of)?;
         Ok((data, from.into()))
     }
 }
