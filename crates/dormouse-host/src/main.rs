@@ -12,10 +12,11 @@ use std::io::Write;
 use std::process::exit;
 use std::time::Duration;
 
-use dormouse_host::{Error, Exit, Interrupt, Program, Trace};
+use dormouse_host::{Error, Exit, Interrupt, Program};
 
 use cli::{Command, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use signals::Numbers;
 
 /// Exit code of a mistake on the command line.
 const USAGE: i32 = 2;
@@ -46,20 +47,20 @@ fn main() {
 
 fn run(args: &RunArgs) {
     raise_file_limit();
-    let trace = args.count_calls.then(Trace::new);
+    let numbers = args.count_calls.then(Numbers::default);
     let interrupt = Interrupt::new();
-    if let Err(error) = signals::watch(trace.clone(), interrupt.clone()) {
+    if let Err(error) = signals::watch(numbers.clone(), interrupt.clone()) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }
     let ended = Program::load(args.app()).and_then(|program| {
         let run = args.run(&program, complain)?.interrupt(interrupt.clone());
-        let run = match &trace {
-            Some(trace) => run.trace(trace.clone()),
+        let run = match &numbers {
+            Some(Numbers { trace, meter }) => run.trace(trace.clone()).meter(meter.clone()),
             None => run,
         };
         if let Some(after) = args.timeout {
-            end_if_stuck(after, trace.clone());
+            end_if_stuck(after, numbers.clone());
         }
         run.start()
     });
@@ -74,7 +75,7 @@ fn run(args: &RunArgs) {
             }
         }
     };
-    signals::finish(trace.as_ref(), code);
+    signals::finish(numbers.as_ref(), code);
 }
 
 /// How long after the timeout the process ends, if the run has not: the call that the program is in may keep the thread.
@@ -82,11 +83,11 @@ const STUCK: Duration = Duration::from_secs(1);
 
 /// Ends the process when the timeout has passed and [`STUCK`] more. A run cannot be ended in a call that blocks its thread: the opening
 /// of a FIFO that has no other end, a file system that does not answer. Without a thread to be had, only that is not bounded.
-fn end_if_stuck(after: Duration, trace: Option<Trace>) {
+fn end_if_stuck(after: Duration, numbers: Option<Numbers>) {
     let _ = std::thread::Builder::new().name("stuck".to_owned()).spawn(move || {
         std::thread::sleep(after.saturating_add(STUCK));
         complain(Error::TimedOut { after });
-        signals::finish(trace.as_ref(), TIMED_OUT);
+        signals::finish(numbers.as_ref(), TIMED_OUT);
     });
 }
 

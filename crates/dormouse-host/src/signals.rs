@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dormouse_host::{Interrupt, Trace};
+use dormouse_host::{Interrupt, Meter, Trace};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -20,21 +20,28 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long the process waits for standard error, which may be a pipe that is full.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts the thread. With a trace, SIGUSR1 prints the counts so far.
-pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()> {
+/// What `--count-calls` counts.
+#[derive(Clone, Default)]
+pub(crate) struct Numbers {
+    pub(crate) trace: Trace,
+    pub(crate) meter: Meter,
+}
+
+/// Starts the thread. With numbers, SIGUSR1 prints them.
+pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    if trace.is_some() {
+    if numbers.is_some() {
         signals.add_signal(SIGUSR1)?;
     }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             match signal {
-                SIGUSR1 => print(trace.as_ref()),
+                SIGUSR1 => print(numbers.as_ref()),
                 // The first time it is asked, if it can hear that.
-                SIGINT | SIGTERM if interrupt.ask() => end_later(trace.clone(), 128 + signal),
+                SIGINT | SIGTERM if interrupt.ask() => end_later(numbers.clone(), 128 + signal),
                 // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
                 // wrote has gone out already.
-                _ => finish(trace.as_ref(), 128 + signal),
+                _ => finish(numbers.as_ref(), 128 + signal),
             }
         }
     })?;
@@ -42,31 +49,31 @@ pub(crate) fn watch(trace: Option<Trace>, interrupt: Interrupt) -> io::Result<()
 }
 
 /// Ends the process if the program has not by then.
-fn end_later(trace: Option<Trace>, code: i32) {
+fn end_later(numbers: Option<Numbers>, code: i32) {
     let waiting = std::thread::Builder::new().name("grace".to_owned()).spawn({
-        let trace = trace.clone();
+        let numbers = numbers.clone();
         move || {
             std::thread::sleep(GRACE);
-            finish(trace.as_ref(), code);
+            finish(numbers.as_ref(), code);
         }
     });
     if waiting.is_err() {
-        finish(trace.as_ref(), code);
+        finish(numbers.as_ref(), code);
     }
 }
 
 /// Prints the counts and ends the process. If two threads come here, the first one wins.
-pub(crate) fn finish(trace: Option<&Trace>, code: i32) -> ! {
+pub(crate) fn finish(numbers: Option<&Numbers>, code: i32) -> ! {
     static ENDING: Mutex<()> = Mutex::new(());
     let _until_the_end = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
-    print(trace);
+    print(numbers);
     exit(code)
 }
 
-fn print(trace: Option<&Trace>) {
-    if let Some(trace) = trace {
+fn print(numbers: Option<&Numbers>) {
+    if let Some(Numbers { trace, meter }) = numbers {
         // One write, so that it does not mix with what the program says.
-        say(format!("{}\n", trace.counts()));
+        say(format!("{}\n{}\n", trace.counts(), meter.traffic()));
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{assemble, bind_is_denied, guest, p3, print, runs};
+use support::{assemble, bind_is_denied, connect, guest, p3, print, runs};
 
 /// Writes a guest to a file of that name.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -127,6 +127,27 @@ fn calls_are_counted_on_request() {
     assert_eq!(output.status.code(), Some(0));
     let said = stderr(&output);
     assert!(said.contains("1  wasi:cli/stdout.get-stdout\n") && said.contains("2  total\n"), "{said}");
+}
+
+#[test]
+fn connections_are_counted_with_the_calls() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bytes = guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {}
+          (call $write-and-flush (i32.load (i32.const 16)) (i32.const 4096) (i32.const 5) (i32.const 24))
+          (i32.load8_u (i32.const 24)))"#,
+        connect(listener.local_addr().unwrap().port())
+    ));
+    let output = run("metered", &bytes, &["--count-calls", "--allow-net"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let expected = "connections: 1 made, 0 accepted; refused: 0; bytes: 0 received, 5 sent\n";
+    assert!(said.ends_with(expected), "{said}");
+    let output = run("metered", &bytes, &["--count-calls", "--allow-listen", "127.0.0.1:1"]);
+    assert!(stderr(&output).ends_with("connections: 0 made, 0 accepted; refused: 1; bytes: 0 received, 0 sent\n"));
 }
 
 /// A program that says one byte and then computes for ever.

@@ -90,7 +90,7 @@ impl fmt::Display for Traffic {
         let Traffic { opened, accepted, refused, received, sent } = self;
         write!(
             f,
-            "{opened} connections made, {accepted} accepted, {refused} refusals; {received} bytes received, {sent} sent"
+            "connections: {opened} made, {accepted} accepted; refused: {refused}; bytes: {received} received, {sent} sent"
         )
     }
 }

@@ -87,8 +87,9 @@ impl Net {
         }
     }
 
-    /// Says, the first time, that there are as many sockets as there may be.
+    /// A socket was refused, since there are as many as there may be: says so the first time.
     pub(crate) fn say_full(&self) {
+        self.meter.refused();
         if self.sockets.first_full() {
             let most = self.sockets.most();
             self.refusals

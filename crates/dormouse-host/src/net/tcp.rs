@@ -337,3 +337,121 @@ fn a_hint(set: rustix::io::Result<()>) -> io::Result<()> {
         set => Ok(set?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::*;
+    use crate::net::meter::Meter;
+    use crate::net::socket::Hub;
+
+    /// A socket of ours that is connected, and its peer.
+    fn pair(hub: &Arc<Hub>) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        (Socket::new(stream.into(), hub, &Meter::new()), peer)
+    }
+
+    fn within_a_runtime(body: impl AsyncFnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(tokio::task::unconstrained(body()));
+    }
+
+    #[test]
+    fn a_side_is_ready_from_its_mark_to_the_call_that_takes_all() {
+        within_a_runtime(async || {
+            let hub = Arc::<Hub>::default();
+            let (socket, mut peer) = pair(&hub);
+            assert!(!socket.is_ready(Side::Read).unwrap());
+            peer.write_all(b"abc").unwrap();
+            // The mark wakes who waits at the hub.
+            std::future::poll_fn(|cx| {
+                hub.wait(cx);
+                if socket.is_ready(Side::Read).unwrap() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            let mut buf = [0; 2];
+            assert_eq!(receive(&socket, &mut buf).unwrap(), 2);
+            assert!(socket.is_ready(Side::Read).unwrap(), "there may be more");
+            assert_eq!(receive(&socket, &mut buf).unwrap(), 1);
+            assert!(!socket.is_ready(Side::Read).unwrap(), "a short read took all");
+            assert!(!socket.confirm(Side::Read).unwrap());
+            drop(peer);
+            std::future::poll_fn(|cx| socket.poll_wait(Side::Read, cx)).await.unwrap();
+            assert!(socket.is_ready(Side::Read).unwrap() && socket.is_hung_up(Side::Read));
+            assert_eq!(receive(&socket, &mut buf).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn the_hub_wakes_what_waits_once() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        let hub = Hub::default();
+        let count = Arc::new(Count(0.into()));
+        hub.wake();
+        hub.wait(&Context::from_waker(&Waker::from(count.clone())));
+        hub.wake();
+        hub.wake();
+        assert_eq!(count.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn what_is_received_goes_behind_what_is_there_and_is_no_more_than_was_asked_for() {
+        within_a_runtime(async || {
+            let (socket, mut peer) = pair(&Arc::default());
+            peer.write_all(b"abcdef").unwrap();
+            socket.confirm(Side::Read).unwrap();
+            let mut roomy = Vec::with_capacity(100);
+            roomy.push(b'_');
+            assert_eq!(receive_into(&socket, &mut roomy, 2).unwrap(), 2);
+            let mut exact = Vec::new();
+            assert_eq!(receive_into(&socket, &mut exact, 3).unwrap(), 3);
+            assert_eq!((&roomy[..], &exact[..]), (&b"_ab"[..], &b"cde"[..]));
+            let mut buf = [0; 4];
+            assert_eq!((peek(&socket, &mut buf).unwrap(), receive(&socket, &mut buf).unwrap()), (1, 1));
+            assert_eq!(receive_into(&socket, &mut roomy, 2).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(roomy, b"_ab");
+            assert_eq!(socket.meter().traffic().received, 6);
+        });
+    }
+
+    #[test]
+    fn a_connection_is_made_accepted_and_counted() {
+        within_a_runtime(async || {
+            let (hub, meter) = (Arc::<Hub>::default(), Meter::new());
+            let socket = |fd| Socket::new(fd, &hub, &meter);
+            let listener = socket(create(Family::V4, true).unwrap());
+            bind(&listener, "127.0.0.1:0".parse().unwrap()).unwrap();
+            listen(&listener, 8).unwrap();
+            assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(receive(&listener, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotConnected);
+            let client = socket(create(Family::V4, false).unwrap());
+            start_connect(&client, local_addr(&listener).unwrap()).unwrap();
+            std::future::poll_fn(|cx| client.poll_wait(Side::Write, cx)).await.unwrap();
+            finish_connect(&client).unwrap();
+            std::future::poll_fn(|cx| listener.poll_wait(Side::Read, cx)).await.unwrap();
+            let accepted = accept(&listener).unwrap();
+            assert_eq!(sockopt::tcp_nodelay(&accepted).unwrap(), INHERITS_NODELAY);
+            let mut accepted = TcpStream::from(accepted);
+            send(&client, b"hello").unwrap();
+            shutdown(&client, Shutdown::Write).unwrap();
+            accepted.set_nonblocking(false).unwrap();
+            let mut got = String::new();
+            accepted.read_to_string(&mut got).unwrap();
+            assert_eq!(got, "hello");
+            let traffic = meter.traffic();
+            assert_eq!((traffic.opened, traffic.accepted, traffic.sent), (1, 1, 5));
+        });
+    }
+}

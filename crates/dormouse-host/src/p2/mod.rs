@@ -24,6 +24,8 @@ mod sockets;
 mod streams;
 mod table;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use std::sync::Arc;

@@ -15,6 +15,10 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{self, HostPollable};
 
 use super::View;
 use super::table::{Own, Part, is_ours};
+use super::tcp::Tcp;
+
+/// Room that is made for what is ready, at the most, before it is known how many are.
+const MANY: usize = 64;
 
 impl Own {
     /// Whether a pollable of ours is ready. One that is not there is: the pass that tells fails for it.
@@ -28,12 +32,17 @@ impl Own {
 
     /// Waits until a part of a socket is ready.
     pub(super) async fn wait(&self, rep: u32) -> wasmtime::Result<()> {
-        self.get(rep)?;
+        self.wait_until(rep, |tcp| tcp.is_ready(Part::of(rep), &self.net)).await
+    }
+
+    /// Waits until something is so that a mark or the flusher makes so.
+    pub(super) async fn wait_until(&self, rep: u32, is_so: impl Fn(&Tcp) -> bool) -> wasmtime::Result<()> {
+        let tcp = self.get(rep)?;
         let mut slept = false;
         poll_fn(|cx| {
             // Before the look: what is marked after it wakes us.
             self.hub.wait(cx);
-            if self.is_ready(rep) {
+            if is_so(tcp) {
                 return Poll::Ready(());
             }
             slept = true;
@@ -79,7 +88,7 @@ impl poll::Host for View<'_> {
                 // The reactor's turn, and that of who wants to stop us.
                 yield_now().await;
             }
-            let mut ready = Vec::new();
+            let mut ready = Vec::with_capacity(list.len().min(MANY));
             for (index, pollable) in (0..).zip(&list).filter(|(_, pollable)| is_ours(pollable.rep())) {
                 if own.get(pollable.rep())?.is_ready(Part::of(pollable.rep()), &own.net) {
                     ready.push(index);

@@ -5,7 +5,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamErro
 use wasmtime_wasi_io::bindings::wasi::io::streams::{self, Host as _, HostInputStream, HostOutputStream};
 
 use super::table::{Own, is_ours};
-use super::tcp::MOST;
+use super::tcp::{MOST, Tcp};
 use super::{State, View};
 
 /// What one call that blocks may write, in bytes: the specification's number.
@@ -49,10 +49,8 @@ impl Own {
 
     /// Waits until the system has taken all that was written.
     async fn flushed(&mut self, rep: u32) -> StreamResult<()> {
-        while !self.get_mut(rep)?.flush()? {
-            self.wait(rep).await.map_err(StreamError::Trap)?;
-        }
-        Ok(())
+        self.wait_until(rep, Tcp::is_flushed).await.map_err(StreamError::Trap)?;
+        self.get_mut(rep)?.flush()
     }
 
     async fn write_and_flush(&mut self, rep: u32, mut bytes: &[u8]) -> StreamResult<()> {
@@ -159,6 +157,11 @@ impl HostOutputStream for View<'_> {
         if len > MOST as u64 {
             return Err(StreamError::Trap(wasmtime::format_err!("not permitted to write {len} zeroes")));
         }
+        // As in wasmtime, it may come without a permit if there would be one.
+        let tcp = self.own.get_mut(stream.rep())?;
+        if (tcp.permit() as u64) < len {
+            tcp.check_write()?;
+        }
         self.own.write(stream.rep(), &vec![0; len as usize])
     }
 
@@ -178,7 +181,7 @@ impl HostOutputStream for View<'_> {
 
     fn flush(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<()> {
         match is_ours(stream.rep()) {
-            true => self.own.get_mut(stream.rep())?.flush().map(|_| ()),
+            true => self.own.get_mut(stream.rep())?.flush(),
             false => HostOutputStream::flush(self.table, stream),
         }
     }

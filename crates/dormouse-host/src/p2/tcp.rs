@@ -337,6 +337,11 @@ impl Tcp {
         }
     }
 
+    /// What the last [`check_write`](Self::check_write) allows still.
+    pub(super) fn permit(&self) -> usize {
+        self.permit
+    }
+
     /// A write of so many bytes begins: whether it may. Then [`send`](Self::send) and [`sent`](Self::sent).
     pub(super) fn begin_write(&mut self, len: usize) -> StreamResult<()> {
         match self.writer {
@@ -377,15 +382,22 @@ impl Tcp {
             Sent::Failed(Errno::PIPE) => self.writer = Writer::Closed(None),
             Sent::Failed(errno) => self.writer = Writer::Closed(Some(errno)),
         }
-        self.flush().map(|_| ())
+        self.flush()
     }
 
-    /// Whether the system has taken all that was written.
-    pub(super) fn flush(&mut self) -> StreamResult<bool> {
+    /// Whether the system has taken all that was written, or never will.
+    pub(super) fn is_flushed(&self) -> bool {
+        match &self.writer {
+            Writer::Flushing { rest, .. } => rest.done().is_some(),
+            Writer::Open | Writer::Closed(_) => true,
+        }
+    }
+
+    /// What is written goes out by itself: this says whether that has failed.
+    pub(super) fn flush(&mut self) -> StreamResult<()> {
         self.settle();
         match self.writer {
-            Writer::Open => Ok(true),
-            Writer::Flushing { .. } => Ok(false),
+            Writer::Open | Writer::Flushing { .. } => Ok(()),
             Writer::Closed(errno) => Err(closed(errno)),
         }
     }
