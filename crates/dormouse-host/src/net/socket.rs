@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::meter::Meter;
@@ -249,17 +249,21 @@ impl Socket {
         self.poll_ready(side, cx).map_ok(|_| ())
     }
 
-    /// The same for any number that waits for a side.
+    /// The same for any number that waits for a side, and for errors too: one that comes back for a datagram makes no side ready.
     pub(crate) async fn wait_if_drained(&self, side: Side) -> io::Result<()> {
         if self.state(side).load(Ordering::Acquire) != DRAINED {
             return Ok(());
         }
         self.register()?;
-        match (self.registered.get(), side) {
-            (None, _) => Ok(()),
-            (Some(registered), Side::Read) => registered.readable().await.map(|_| ()),
-            (Some(registered), Side::Write) => registered.writable().await.map(|_| ()),
+        let interest = match side {
+            Side::Read => Interest::READABLE,
+            Side::Write => Interest::WRITABLE,
+        };
+        if let Some(registered) = self.registered.get() {
+            // The operation that follows is told the error, and does not tell whether there was one.
+            registered.ready(interest | Interest::ERROR).await?.clear_ready_matching(Ready::ERROR);
         }
+        Ok(())
     }
 
     /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all
