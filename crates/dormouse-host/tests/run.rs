@@ -316,6 +316,67 @@ fn stop_ends_a_program_that_waits() {
 }
 
 #[test]
+fn stop_and_timeout_end_a_program_that_waits_for_a_connection() {
+    let program = program(&guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {} drop
+          (call $finish-bind (local.get $s) (i32.const 8))
+          (call $start-listen (local.get $s) (i32.const 12))
+          (call $finish-listen (local.get $s) (i32.const 12))
+          {}
+          (call $block (call $subscribe-tcp (local.get $s)))
+          i32.const 0)"#,
+        bind_is_denied(0),
+        print(4096, 1),
+    )));
+    let (stdout, chunks) = hand_over();
+    let run = Run::new(&program).policy(Policy::allow_all()).stdout(stdout);
+    let stop = run.stop_handle();
+    let stopper = std::thread::spawn(move || {
+        chunks.recv().unwrap();
+        stop.stop();
+    });
+    assert!(matches!(run.start(), Err(Error::Stopped)));
+    stopper.join().unwrap();
+    let run = Run::new(&program).policy(Policy::allow_all()).timeout(Duration::from_millis(1));
+    assert!(matches!(run.stdout(Output::Null).start(), Err(Error::TimedOut { .. })));
+}
+
+#[test]
+fn what_a_program_wrote_before_it_ended_arrives() {
+    const AT_A_TIME: usize = 32 << 10;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Writes until nothing more is taken, says so, and ends.
+    let program = program(&guest(&format!(
+        r#"(func (export "run") (result i32) (local $s i32) (local $out i32)
+          (call $create-tcp (i32.const 0) (i32.const 8))
+          (local.set $s (i32.load (i32.const 12)))
+          {}
+          (local.set $out (i32.load (i32.const 16)))
+          (loop $next
+            (call $check-write (local.get $out) (i32.const 24))
+            (if (i64.ne (i64.load (i32.const 32)) (i64.const 0)) (then
+              (call $write (local.get $out) (i32.const 16384) (i32.const {AT_A_TIME}) (i32.const 40))
+              (br $next))))
+          {} i32.const 0)"#,
+        connect(listener.local_addr().unwrap().port()),
+        print(4096, 1),
+    )));
+    let (stdout, chunks) = hand_over();
+    let peer = std::thread::spawn(move || {
+        let mut peer = listener.accept().unwrap().0;
+        chunks.recv().unwrap();
+        std::io::copy(&mut peer, &mut std::io::sink()).unwrap() as usize
+    });
+    let exit = Run::new(&program).policy(Policy::allow_all()).stdout(stdout).start().unwrap();
+    let got = peer.join().unwrap();
+    assert_eq!(exit.code, 0);
+    assert!(got > 0 && got.is_multiple_of(AT_A_TIME), "{got} bytes");
+}
+
+#[test]
 fn a_run_stopped_before_its_start_does_not_begin() {
     let program = program(&runs("unreachable"));
     let run = Run::new(&program);
