@@ -218,3 +218,29 @@ pub async fn forwarded_again() {
     assert_eq!(right.read(&mut [0]).await.unwrap(), 0);
     again.await.unwrap();
 }
+
+/// A forward that is dropped moves nothing more. What comes afterwards the next one moves, or it is lost with the connection.
+pub async fn forward_stopped() {
+    let ((mut left, left_inner), (mut right, right_inner)) = (pair().await, pair().await);
+    let inner = Rc::new((left_inner, right_inner));
+    for word in [b"moved", b"later"] {
+        // The second time it is there before the forward is.
+        left.write_all(word).await.unwrap();
+        let forward = spawn({
+            let inner = Rc::clone(&inner);
+            async move { inner.0.forward(&inner.1).await }
+        });
+        let mut moved = [0; 5];
+        right.read_exact(&mut moved).await.unwrap();
+        assert_eq!(&moved, word);
+        forward.abort();
+        let _ = forward.await;
+    }
+    left.write_all(b"too late").await.unwrap();
+    assert_eq!(Rc::strong_count(&inner), 1);
+    drop(inner);
+    let mut rest = Vec::new();
+    // An end or a reset, as the system likes.
+    let _ = right.read_to_end(&mut rest).await;
+    assert!(rest.is_empty(), "it came after the last forward was dropped: {rest:?}");
+}

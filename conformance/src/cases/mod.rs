@@ -170,6 +170,7 @@ cases! {
     fair::copy_both_ways,
     fair::forwarded,
     fair::forwarded_again,
+    fair::forward_stopped,
     output::unread_stdout,
     output::late_reader,
     output::late_reader_and_exit,

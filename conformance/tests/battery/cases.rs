@@ -140,6 +140,7 @@ battery! {
         a_two_way_copy_is_fair_to_both_directions is copy_both_ways with peers,
         what_is_forwarded_arrives_to_the_end is forwarded with peers,
         a_forward_that_was_given_up_is_gone_on_with is forwarded_again with peers,
+        a_forward_that_is_dropped_moves_nothing_more is forward_stopped with peers,
         reading_and_writing_allocate_nothing with peers,
         a_program_that_nothing_can_wake_ends_with_a_list_of_its_tasks,
         a_parked_task_can_be_aborted is abort_parked with peers,

@@ -27,11 +27,14 @@ use crate::stdio::Sink;
 use limits::{Most, Sockets};
 use meter::Meter;
 use policy::{Policy, Refusal};
+use socket::Hub;
 
 /// What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
 pub(crate) struct Net {
     policy: Policy,
     pub(crate) meter: Meter,
+    /// For sockets that are waited for one by one: its marks wake no one.
+    pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
     /// The option by which there may be more.
     option: &'static str,
@@ -51,7 +54,8 @@ impl Net {
     pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
         let Most { sockets, option } = most.into();
-        Arc::new(Net { policy, meter, sockets: Arc::new(Sockets::new(sockets)), option, refusals })
+        let sockets = Arc::new(Sockets::new(sockets));
+        Arc::new(Net { policy, meter, hub: Arc::default(), sockets, option, refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::meter::Meter;
@@ -41,6 +41,8 @@ const MARKED: u8 = 2;
 const READY: u8 = 3;
 /// Ready, and the peer has closed or reset its half.
 const HUNG_UP: u8 = 4;
+/// An operation has found nothing, or taken all there was. [`Socket::is_ready`] makes no difference between this and unknown.
+const DRAINED: u8 = 5;
 
 /// Where the marks of sockets and the one waiting call of a run meet: the waker of that call, if one waits.
 #[derive(Default)]
@@ -236,7 +238,7 @@ impl Socket {
         if let Some(mut known) = known {
             known.clear_ready();
         }
-        self.state(side).store(UNKNOWN, Ordering::Release);
+        self.state(side).store(DRAINED, Ordering::Release);
     }
 
     /// Waits until this side is ready: what a call does that may block. One at a time waits for a side.
@@ -253,6 +255,33 @@ impl Socket {
         self.register()?;
         if let Some(registered) = self.registered.get() {
             registered.ready(Interest::ERROR).await?.clear_ready();
+        }
+        Ok(())
+    }
+
+    /// Waits, if the last operation on this side has drained it, until something has happened since. Where every operation is tried
+    /// after this, one that can be done at once asks neither tokio nor the system first. One at a time waits for a side.
+    pub(crate) fn poll_unless_drained(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state(side).load(Ordering::Acquire) != DRAINED {
+            return Poll::Ready(Ok(()));
+        }
+        self.register()?;
+        self.poll_ready(side, cx).map_ok(|_| ())
+    }
+
+    /// The same for any number that waits for a side, and for errors too: one that comes back for a datagram makes no side ready.
+    pub(crate) async fn wait_if_drained(&self, side: Side) -> io::Result<()> {
+        if self.state(side).load(Ordering::Acquire) != DRAINED {
+            return Ok(());
+        }
+        self.register()?;
+        let interest = match side {
+            Side::Read => Interest::READABLE,
+            Side::Write => Interest::WRITABLE,
+        };
+        if let Some(registered) = self.registered.get() {
+            // The operation that follows is told the error, and does not tell whether there was one.
+            registered.ready(interest | Interest::ERROR).await?.clear_ready_matching(Ready::ERROR);
         }
         Ok(())
     }

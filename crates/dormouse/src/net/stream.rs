@@ -202,15 +202,19 @@ impl TcpStream {
     /// ```
     ///
     /// On WASI 0.3 the host moves the bytes by itself, if nothing has been read from the one and nothing written to the other yet.
-    /// The program is not asked again: many small messages cost less, and large transfers about the same. Nobody counts them,
-    /// though, and what the host has been handed it keeps: it goes on when this future is dropped, after a deadline, and when a
-    /// stream is closed, until one of the peers ends it. Everywhere else this is [`io::copy`](crate::io::copy) and
+    /// The program is not asked again: many small messages cost less, and large transfers about the same. It is not told how many
+    /// there were, as WASI has no call for that. Everywhere else this is [`io::copy`](crate::io::copy) and
     /// [`shutdown`](TcpStream::shutdown).
+    ///
+    /// When this future is dropped, or a deadline passes, the bytes stop; calling it again goes on where it stopped. So does the host on
+    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command up to version 48 goes on by itself until one of the peers ends it, and so it
+    /// does when a stream is closed.
     ///
     /// # Errors
     /// As [`read`](TcpStream::read) of the one, and [`write`](TcpStream::write) to the other.
     pub async fn forward(&self, to: &TcpStream) -> io::Result<()> {
         if self.handle.with(|from| to.handle.with(|to| Ok(sys::hand_over(from, to))))? {
+            let _moving = Moving { from: self, to };
             self.handle.retry(Side::Read, |from| sys::try_handed_over(from, Side::Read)).await?;
             return to.handle.retry(Side::Write, |to| sys::try_handed_over(to, Side::Write)).await;
         }
@@ -266,6 +270,26 @@ impl TcpStream {
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let writer = self.another();
         (OwnedReadHalf(self), OwnedWriteHalf::new(writer))
+    }
+}
+
+/// What the host moves by itself. When this is dropped nothing waits for its end any more.
+struct Moving<'a> {
+    from: &'a TcpStream,
+    to: &'a TcpStream,
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        // A stream that is closed has nothing to be taken back.
+        let _ = self.from.handle.with(|from| {
+            sys::take_back(from, Side::Read);
+            Ok(())
+        });
+        let _ = self.to.handle.with(|to| {
+            sys::take_back(to, Side::Write);
+            Ok(())
+        });
     }
 }
 

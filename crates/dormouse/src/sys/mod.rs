@@ -38,6 +38,7 @@
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
 //! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
 //! | `try_handed_over(of, side)` | how that has ended |
+//! | `take_back(of, side)` | waits no longer for that, which stops it where the host can stop |
 
 use std::io;
 
@@ -92,9 +93,9 @@ pub(crate) use host::{THREADS, file_error, spawn_local};
 pub(crate) use more::set_spawn;
 pub(crate) use more::{Entered, enter, exit, tell};
 #[cfg(not(feature = "sim"))]
-pub(crate) use more::{hand_over, try_handed_over};
+pub(crate) use more::{hand_over, take_back, try_handed_over};
 #[cfg(feature = "sim")]
-pub(crate) use sim::{Notifier, Poller, Source, clock, hand_over, try_handed_over};
+pub(crate) use sim::{Notifier, Poller, Source, clock, hand_over, take_back, try_handed_over};
 
 /// What a pipe takes without blocking once the host has called it writable: 4096 bytes on Linux, and 512 at least on
 /// whatever follows POSIX.

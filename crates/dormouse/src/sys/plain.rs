@@ -23,3 +23,5 @@ pub(crate) fn hand_over(_from: &host::Source, _to: &host::Source) -> bool {
 pub(crate) fn try_handed_over(_of: &host::Source, _side: Side) -> io::Result<()> {
     Ok(())
 }
+
+pub(crate) fn take_back(_of: &host::Source, _side: Side) {}

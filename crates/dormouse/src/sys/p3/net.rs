@@ -275,9 +275,25 @@ fn connect(
 pub(crate) fn try_handed_over(source: &Source, side: Side) -> io::Result<()> {
     match (&mut *source.state.borrow_mut(), side) {
         (State::Stream { reader: Half::HandedOver(end, _), .. }, Side::Read)
-        | (State::Stream { writer: Half::HandedOver(end, _), .. }, Side::Write) => {
-            stream::verdict(end).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
-        }
+        | (State::Stream { writer: Half::HandedOver(end, _), .. }, Side::Write) => match end.take() {
+            // It came while it was taken back.
+            Some(ended) => ended.map_err(error),
+            None => stream::verdict(end).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into())),
+        },
         _ => Ok(()),
+    }
+}
+
+/// Waits no longer for the end of what was handed over: Dormouse's runner stops moving bytes until [`try_handed_over`] asks again. wasmtime 48
+/// goes on.
+pub(crate) fn take_back(source: &Source, side: Side) {
+    match (&mut *source.state.borrow_mut(), side) {
+        (State::Stream { reader: Half::HandedOver(end, _), .. }, Side::Read)
+        | (State::Stream { writer: Half::HandedOver(end, _), .. }, Side::Write)
+            if end.is_under_way() =>
+        {
+            end.stop();
+        }
+        _ => {}
     }
 }

@@ -113,3 +113,9 @@ pub(crate) fn try_handed_over(of: &Source, side: Side) -> io::Result<()> {
         Source::Sim(_) => Ok(()),
     }
 }
+
+pub(crate) fn take_back(of: &Source, side: Side) {
+    if let Source::Host(of) = of {
+        more::take_back(of, side);
+    }
+}

@@ -1,0 +1,81 @@
+//! WASI 0.3: the linker.
+//!
+//! The host functions are wasmtime-wasi's, beside those of 0.2: what a program is built with today (Rust's std on
+//! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
+
+mod end;
+mod error;
+mod socket;
+mod streams;
+mod tcp;
+mod transfer;
+mod udp;
+
+use wasmparser::{CanonicalFunction, Parser, Payload};
+use wasmtime::component::{ComponentExportIndex, HasData, InstancePre, Linker};
+use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
+use wasmtime_wasi::p3::sockets::SocketError;
+
+use crate::p2::State;
+
+/// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
+macro_rules! versioned {
+    ($interface:literal) => {
+        concat!($interface, "@0.3.0")
+    };
+}
+
+/// Whether the component in `bytes` has anything of WASI 0.3. It is asked before it is compiled, because the engine depends
+/// on it.
+pub(crate) fn is_used_by(bytes: &[u8]) -> bool {
+    // What cannot be read the compiler complains about.
+    Parser::new(0).parse_all(bytes).map_while(Result::ok).any(|payload| match payload {
+        Payload::ComponentImportSection(imports) => {
+            imports.into_iter().flatten().any(|import| is_wasi03(import.name.name))
+        }
+        Payload::ComponentExportSection(exports) => {
+            exports.into_iter().flatten().any(|export| is_wasi03(export.name.name))
+        }
+        Payload::ComponentCanonicalSection(functions) => functions.into_iter().flatten().any(is_asynchronous),
+        _ => false,
+    })
+}
+
+fn is_wasi03(name: &str) -> bool {
+    name.starts_with("wasi:") && name.contains("@0.3.")
+}
+
+/// The built-ins that 0.2 does not have.
+fn is_asynchronous(function: CanonicalFunction) -> bool {
+    use CanonicalFunction::{Lift, Lower, ResourceDrop, ResourceNew, ResourceRep};
+    !matches!(function, Lift { .. } | Lower { .. } | ResourceNew { .. } | ResourceDrop { .. } | ResourceRep { .. })
+}
+
+/// Adds what WASI 0.3 offers to what 0.2 does.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    // Shadowing is allowed already.
+    sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)
+}
+
+/// Sockets are ours: `wasi:sockets/types` is implemented here, and no socket of wasmtime-wasi's is ever made.
+pub(super) struct Sockets;
+
+impl HasData for Sockets {
+    type Data<'a> = &'a mut State;
+}
+
+impl sockets::types::Host for State {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<sockets::types::ErrorCode> {
+        error.downcast()
+    }
+}
+
+/// Finds the `run` of a command, and looks whether it is one.
+pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExportIndex> {
+    CommandPre::new(command.clone())?;
+    let component = command.component();
+    let interface = component.get_export_index(None, versioned!("wasi:cli/run"));
+    let run = interface.and_then(|interface| component.get_export_index(Some(&interface), "run"));
+    run.ok_or_else(|| wasmtime::format_err!("it exports no function `run`"))
+}
