@@ -13,8 +13,8 @@ const EXACT: u32 = 1 << 1;
 const EXPORT: &str = "dormouse-host-facts";
 
 /// What is true of a component. The sockets of WASI 0.2 are as exact as those of wasip1; on 0.3 streams and events are wasmtime's.
-pub(crate) fn of_component(nodelay: bool, is_wasi03: bool) -> u32 {
-    (if nodelay { NODELAY } else { 0 }) | (if is_wasi03 { 0 } else { EXACT })
+pub(crate) fn of_component(is_wasi03: bool) -> u32 {
+    if is_wasi03 { NODELAY } else { NODELAY | EXACT }
 }
 
 /// What is true of a module. That no socket delays it has no call to ask for.

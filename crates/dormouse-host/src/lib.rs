@@ -34,7 +34,6 @@ mod facts;
 mod interrupt;
 mod limits;
 mod net;
-mod nodelay;
 pub mod p1;
 mod p2;
 mod p3;

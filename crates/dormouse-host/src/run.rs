@@ -32,7 +32,6 @@ use crate::net::Net;
 use crate::net::limits::Most;
 use crate::net::meter::Meter;
 use crate::net::policy::Policy;
-use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
@@ -292,10 +291,9 @@ impl<'a> Run<'a> {
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let nodelay = nodelay::works();
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
-        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, counter };
+        let own = p2::Own::new(Arc::clone(&net), handles);
+        let state = p2::State { wasi: wasi.build(), table, limits, net, own, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
@@ -421,7 +419,7 @@ fn interruptible<T: Send>(store: &mut Store<T>) {
 type Ended = wasmtime::Result<Result<(), ()>>;
 
 async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
-    let facts = facts::of_component(store.data().nodelay, matches!(linked, Linked::Wasi03(..)));
+    let facts = facts::of_component(matches!(linked, Linked::Wasi03(..)));
     match linked {
         Linked::Wasi02(linked) => {
             let instance = linked.instance_pre().instantiate_async(&mut *store).await?;

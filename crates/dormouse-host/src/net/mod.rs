@@ -19,8 +19,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::stdio::Sink;
@@ -109,13 +107,6 @@ impl Net {
         }
         checked.is_ok()
     }
-}
-
-/// Whether the process, or the system, has no descriptor left: wasmtime-wasi's errors do not tell that from others
-/// (48.0.8, sockets/mod.rs, `ErrorCode::Other`).
-pub(crate) fn no_descriptors() -> bool {
-    let tried = Socket::new(Domain::IPV4, Type::STREAM, None);
-    tried.is_err_and(|error| matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)))
 }
 
 /// Says each refusal once, so that a program that tries again and again does not flood.

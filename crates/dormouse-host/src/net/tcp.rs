@@ -24,12 +24,10 @@ const MOST: usize = 1 << 30;
 
 // ---- from a descriptor to a connection ----
 
-/// A socket that is not bound, does not block and, if `nodelay`, has TCP_NODELAY. One of IPv6 is of IPv6 alone.
-pub(crate) fn create(family: Family, nodelay: bool) -> io::Result<OwnedFd> {
+/// A socket that is not bound, does not block and has TCP_NODELAY. One of IPv6 is of IPv6 alone.
+pub(crate) fn create(family: Family) -> io::Result<OwnedFd> {
     let fd = open(family, SocketType::STREAM)?;
-    if nodelay {
-        set_nodelay(&fd)?;
-    }
+    set_nodelay(&fd)?;
     Ok(fd)
 }
 
@@ -58,7 +56,7 @@ fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// Whether what is accepted has TCP_NODELAY if the listener has it.
-pub(crate) const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
+const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
 
 /// WASI has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that delays its
 /// acknowledgements, 40 ms.
@@ -107,6 +105,10 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<OwnedFd> {
     let accepted = listener.on(Side::Read, |fd| accept(fd).map_err(of_the_connection), |_| false)?;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     let accepted = unblocked(accepted)?;
+    if !INHERITS_NODELAY {
+        // Should it fail, that is all.
+        let _ = set_nodelay(&accepted);
+    }
     listener.meter().accepted();
     Ok(accepted)
 }
@@ -437,12 +439,12 @@ mod tests {
         within_a_runtime(async || {
             let (hub, meter) = (Arc::<Hub>::default(), Meter::new());
             let socket = |fd| Socket::new(fd, &hub, &meter);
-            let listener = socket(create(Family::V4, true).unwrap());
+            let listener = socket(create(Family::V4).unwrap());
             bind(&listener, "127.0.0.1:0".parse().unwrap()).unwrap();
             listen(&listener, 8).unwrap();
             assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             assert_eq!(receive(&listener, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotConnected);
-            let client = socket(create(Family::V4, false).unwrap());
+            let client = socket(create(Family::V4).unwrap());
             start_connect(&client, local_addr(&listener).unwrap()).unwrap();
             std::future::poll_fn(|cx| client.poll_wait(Side::Write, cx)).await.unwrap();
             finish_connect(&client).unwrap();

@@ -52,8 +52,6 @@ pub(crate) struct State {
     pub(crate) net: Arc<Net>,
     /// Its sockets of WASI 0.2.
     pub(crate) own: Own,
-    /// Whether its TCP sockets get TCP_NODELAY.
-    pub(crate) nodelay: bool,
     /// There if and only if the run is counted.
     pub(crate) trace: Option<Trace>,
     /// Counts the calls that the program tells of.
@@ -68,32 +66,10 @@ impl State {
     /// Counts a socket that is about to be opened, with `open` of [`Net`].
     pub(crate) fn open_socket(&mut self, open: impl Fn(&Net) -> Result<(), NoSocket>) -> Result<(), NoSocket> {
         let opened = open(&self.net);
-        if opened != Err(NoSocket::Full) {
-            return opened;
-        }
-        // A connection that was accepted, and whose listener was dropped before it was handed over, still counts.
-        self.recount_sockets();
-        let opened = open(&self.net);
-        if opened.is_err() {
+        if opened == Err(NoSocket::Full) {
             self.net.say_full();
         }
         opened
-    }
-
-    /// Counts the sockets in wasmtime-wasi's table anew; those of ours are counted exactly.
-    pub(crate) fn recount_sockets(&mut self) {
-        use wasmtime_wasi::p3::bindings::sockets::types as p3;
-        let sockets = self.table.iter_mut();
-        let sockets = sockets.filter(|entry| entry.is::<p3::TcpSocket>() || entry.is::<p3::UdpSocket>());
-        self.net.sockets.recount(sockets.count());
-    }
-
-    /// A socket has been dropped.
-    pub(crate) fn closed_socket(&mut self, listened: bool) {
-        match listened {
-            true => self.recount_sockets(),
-            false => self.net.sockets.give_back(),
-        }
     }
 
     /// Walks the table: it does not know its own size.

@@ -110,19 +110,17 @@ pub(crate) struct Own {
     pub(super) hub: Arc<Hub>,
     pub(super) net: Arc<Net>,
     pub(super) flusher: Arc<Flusher>,
-    /// Whether its sockets get TCP_NODELAY.
-    pub(super) nodelay: bool,
     /// Where datagrams are received. Empty until there is one.
     pub(super) room: Vec<u8>,
 }
 
 impl Own {
     /// None yet, and at most so many handles.
-    pub(crate) fn new(net: Arc<Net>, nodelay: bool, most: usize) -> Own {
+    pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
         let hub = Arc::<Hub>::default();
         let flusher = Flusher::new(&hub);
         let (places, free) = (Vec::new(), VecDeque::new());
-        Own { places, free, handles: 0, most, hub, net, flusher, nodelay, room: Vec::new() }
+        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
     }
 
     /// What sends the bytes that the system has not taken yet.

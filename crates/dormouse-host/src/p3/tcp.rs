@@ -333,7 +333,7 @@ impl HostTcpSocket for State {
         self.open_socket(Net::open_tcp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
         let family = from_wasi(family);
-        let fd = tcp::create(family, self.nodelay).map_err(of)?;
+        let fd = tcp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
         let socket = Tcp { state: Stage::New(socket), family, bound: false, backlog: BACKLOG };
         push(self, socket).map_err(SocketError::trap)

@@ -42,9 +42,8 @@ fn program(sockets: usize) -> State {
         wasi: WasiCtx::builder().build(),
         table: ResourceTable::new(),
         limits: Limits::new(Bounds::default(), 0),
-        own: Own::new(Arc::clone(&net), true, 1000),
+        own: Own::new(Arc::clone(&net), 1000),
         net,
-        nodelay: true,
         trace: None,
         counter: None,
     }
