@@ -24,6 +24,8 @@ struct Socket {
     incoming: Option<IncomingDatagramStream>,
     outgoing: Option<OutgoingDatagramStream>,
     socket: UdpSocket,
+    /// Whether it has had streams.
+    streamed: bool,
     port: Option<u16>,
     peer: Option<u16>,
     /// Length and sender's port of what has been sent to it.
@@ -100,6 +102,7 @@ impl World {
             incoming: None,
             outgoing: None,
             socket,
+            streamed: false,
             port: None,
             peer: None,
             pending: VecDeque::new(),
@@ -121,6 +124,9 @@ impl World {
     fn finish_bind(&mut self, at: usize) {
         let result = self.sockets[at].socket.finish_bind();
         say(self.name(at), "finish-bind", done(result), None);
+        if result.is_err() {
+            return;
+        }
         let bound = self.sockets[at].socket.local_address();
         self.sockets[at].port = bound.ok().map(|address| choice::port(&address)).filter(|port| *port != 0);
     }
@@ -157,7 +163,7 @@ impl World {
             socket.doubt.get_or_insert("held by the stream that was dropped");
         }
         socket.outgoing = None;
-        if socket.port.is_some() {
+        if socket.streamed {
             // wasmtime-wasi reads ahead in a task of its own, and traps until that has noticed that its stream is gone ("`connect`
             // needs exclusive access", 48.0.8, src/p2/host/udp.rs).
             choice::pause();
@@ -169,7 +175,7 @@ impl World {
             Ok((incoming, outgoing)) => {
                 say(name, &call, "ok", None);
                 let socket = &mut self.sockets[at];
-                (socket.incoming, socket.outgoing) = (Some(incoming), Some(outgoing));
+                (socket.incoming, socket.outgoing, socket.streamed) = (Some(incoming), Some(outgoing), true);
                 if socket.peer.is_some() && remote.is_none() {
                     // Linux forgets the port that it has assigned (`__udp_disconnect`), unless the host binds it again.
                     socket.doubt.get_or_insert("disconnected");
