@@ -12,7 +12,6 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, S
 use super::table::Part;
 use super::tcp::Tcp;
 use super::{View, refused};
-use crate::net::limits::Counted;
 use crate::net::socket::Socket;
 use crate::net::tcp::{self, Family};
 
@@ -45,9 +44,13 @@ impl tcp_create_socket::Host for View<'_> {
             IpAddressFamily::Ipv6 => Family::V6,
         };
         let own = &mut *self.own;
-        let counted = Counted::new(&own.net.sockets);
-        let tcp = Tcp::create(family, own.nodelay, counted, &own.hub, &own.net)?;
-        Ok(Resource::new_own(own.insert(tcp)?))
+        match Tcp::create(family, own.nodelay, &own.hub, &own.net) {
+            Ok(tcp) => Ok(Resource::new_own(own.insert(tcp)?)),
+            Err(error) => {
+                own.net.sockets.give_back();
+                Err(error.into())
+            }
+        }
     }
 }
 
@@ -132,9 +135,13 @@ impl HostTcpSocket for View<'_> {
             own.net.say_full();
             return Err(ErrorCode::NewSocketLimit.into());
         }
-        let counted = Counted::new(&own.net.sockets);
-        let accepted = listener.accept(own.nodelay, counted, &own.hub, &own.net)?;
-        let accepted = own.insert(accepted)?;
+        let accepted = match listener.accept(own.nodelay, &own.hub, &own.net) {
+            Ok(tcp) => own.insert(tcp)?,
+            Err(code) => {
+                own.net.sockets.give_back();
+                return Err(code.into());
+            }
+        };
         let (input, output) = self.streams(accepted)?;
         Ok((Resource::new_own(accepted), input, output))
     }
