@@ -114,7 +114,8 @@ impl Own {
     }
 
     /// How many sockets there are.
-    pub(crate) fn sockets(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn sockets(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
@@ -213,12 +214,7 @@ impl Own {
         self.handles -= 1;
         let place = rep & (PLACES - 1);
         if self.places[place as usize].handles.count() == 0 {
-            // One that has something left over is open until that is sent, and counts as long.
-            let lingers = self.get(rep).is_ok_and(|tcp| tcp.lingers(&self.net.sockets));
             self.close(place);
-            if !lingers {
-                self.net.sockets.give_back();
-            }
         }
     }
 

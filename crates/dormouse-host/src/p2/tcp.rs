@@ -15,6 +15,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use wasmtime_wasi::p2::{StreamError, StreamResult};
 use super::flush::{Flusher, Rest, errno};
 use super::table::Part;
 use crate::net::Net;
-use crate::net::limits::Sockets;
+use crate::net::limits::Counted;
 use crate::net::socket::{Hub, Side, Socket};
 use crate::net::tcp::{self, Family};
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -60,8 +61,22 @@ enum Writer {
     Closed(Option<Errno>),
 }
 
+/// A socket that is counted until it is closed, which may be after the program has dropped it.
+pub(super) struct Held {
+    socket: Socket,
+    _counted: Counted,
+}
+
+impl Deref for Held {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
+    }
+}
+
 pub(super) struct Tcp {
-    socket: Arc<Socket>,
+    socket: Arc<Held>,
     family: Family,
     state: State,
     backlog: u32,
@@ -80,13 +95,20 @@ pub(super) enum Sent {
 }
 
 impl Tcp {
-    pub(super) fn create(family: Family, nodelay: bool, hub: &Arc<Hub>, net: &Net) -> io::Result<Tcp> {
+    /// A new one; `counted` is given back when it is closed, or at once if there is none.
+    pub(super) fn create(
+        family: Family,
+        nodelay: bool,
+        counted: Counted,
+        hub: &Arc<Hub>,
+        net: &Net,
+    ) -> io::Result<Tcp> {
         let fd = tcp::create(family, nodelay)?;
-        Ok(Tcp::new(fd, family, State::Unbound, hub, net))
+        Ok(Tcp::new(fd, family, State::Unbound, counted, hub, net))
     }
 
-    fn new(fd: OwnedFd, family: Family, state: State, hub: &Arc<Hub>, net: &Net) -> Tcp {
-        let socket = Arc::new(Socket::new(fd, hub, &net.meter));
+    fn new(fd: OwnedFd, family: Family, state: State, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Tcp {
+        let socket = Arc::new(Held { socket: Socket::new(fd, hub, &net.meter), _counted: counted });
         Tcp { socket, family, state, backlog: BACKLOG, read_closed: false, writer: Writer::Open, permit: 0 }
     }
 
@@ -194,13 +216,13 @@ impl Tcp {
         connected
     }
 
-    /// A connection, which is counted already; the caller has to uncount it if there is none.
-    pub(super) fn accept(&self, nodelay: bool, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
+    /// A connection; `counted` as with [`create`](Self::create).
+    pub(super) fn accept(&self, nodelay: bool, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
         let fd = tcp::accept(&self.socket)?;
         if nodelay && !tcp::INHERITS_NODELAY {
             tcp::set_nodelay(&fd)?;
         }
-        Ok(Tcp::new(fd, self.family, State::Connected, hub, net))
+        Ok(Tcp::new(fd, self.family, State::Connected, counted, hub, net))
     }
 
     pub(super) fn is_listening(&self) -> bool {
@@ -403,14 +425,6 @@ impl Tcp {
         match self.writer {
             Writer::Open | Writer::Flushing { .. } => Ok(()),
             Writer::Closed(errno) => Err(closed(errno)),
-        }
-    }
-
-    /// The program drops the socket: whether it stays open to send what is left over. Then that gives it back to `sockets` at its end.
-    pub(super) fn lingers(&self, sockets: &Arc<Sockets>) -> bool {
-        match &self.writer {
-            Writer::Flushing { rest, .. } => rest.outlives(sockets),
-            Writer::Open | Writer::Closed(_) => false,
         }
     }
 
