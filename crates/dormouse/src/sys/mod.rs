@@ -5,6 +5,9 @@
 //! likewise), `file.rs` (what a file has to wait for), `clock.rs` (`now`), and `abi.rs`, the only file that may hold
 //! `unsafe`.
 //!
+//! Nothing here names what is above the seam; keys, instants and errors are of the ground floor, `base`. What is done because of one host
+//! alone is in `quirks/`, and what is true of long lists on every host of WASI up to 0.2 in `wasi/long/`.
+//!
 //! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it. `sim/` is
 //! none of the arms: with the feature `sim` it stands in front of the one that was selected.
 //!
