@@ -22,8 +22,8 @@
 //! ```
 //!
 //! One folder or file per generation of WASI: `p3` links `wasi:*@0.3`, `p2` `wasi:*@0.2`, and [`p1`] `wasi_snapshot_preview1`
-//! with sockets of its own, which is for other embedders of wasmtime as well. The rest (policy, trace, standard streams,
-//! errors) does not know which generation it serves.
+//! for other embedders of wasmtime as well. The sockets are the runner's own (`net`), and the rest (policy, trace, standard streams,
+//! errors) does not know which generation it serves either.
 
 #[cfg(not(unix))]
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");

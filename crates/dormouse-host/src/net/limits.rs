@@ -23,6 +23,8 @@ impl From<usize> for Most {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     open: AtomicUsize,
+    /// Those of them that are given back without being counted anew.
+    held: AtomicUsize,
     most: usize,
     freed: Notify,
     full: AtomicBool,
@@ -30,7 +32,13 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(most: usize) -> Sockets {
-        Sockets { open: AtomicUsize::new(0), most, freed: Notify::new(), full: AtomicBool::new(false) }
+        Sockets {
+            open: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            most,
+            freed: Notify::new(),
+            full: AtomicBool::new(false),
+        }
     }
 
     /// How many may be open at a time.
@@ -61,9 +69,9 @@ impl Sockets {
         self.freed.notify_waiters();
     }
 
-    /// There are `open`: one that was accepted and never handed over is not closed by the program.
+    /// There are `open` beside those that are held: one that was accepted and never handed over is not closed by the program.
     pub(crate) fn recount(&self, open: usize) {
-        self.open.store(open, Ordering::SeqCst);
+        self.open.store(open + self.held.load(Ordering::SeqCst), Ordering::SeqCst);
         self.freed.notify_waiters();
     }
 
@@ -81,6 +89,25 @@ impl Sockets {
     }
 }
 
+/// A socket that [`Sockets`] has counted, which is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Sockets>);
+
+impl Counted {
+    /// `sockets` has counted it already.
+    pub(crate) fn new(sockets: &Arc<Sockets>) -> Counted {
+        sockets.held.fetch_add(1, Ordering::SeqCst);
+        Counted(Arc::clone(sockets))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+        self.0.give_back();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +121,16 @@ mod tests {
         sockets.recount(0);
         sockets.give_back();
         assert!(sockets.take() && sockets.take() && !sockets.take());
+    }
+
+    #[test]
+    fn a_socket_that_is_held_is_not_counted_anew() {
+        let sockets = Arc::new(Sockets::new(2));
+        assert!(sockets.take() && sockets.take());
+        let held = Counted::new(&sockets);
+        sockets.recount(0);
+        assert!(sockets.take() && !sockets.take());
+        drop(held);
+        assert!(sockets.take() && !sockets.take());
     }
 }

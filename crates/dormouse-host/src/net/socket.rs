@@ -140,6 +140,16 @@ impl Socket {
         }
     }
 
+    /// Whether this side is ready, by the system's word. If it is not, its mark will wake the hub.
+    pub(crate) fn is_surely_ready(&self, side: Side) -> io::Result<bool> {
+        loop {
+            let ready = self.is_ready(side)?;
+            if !ready || self.confirm(side)? {
+                return Ok(ready);
+            }
+        }
+    }
+
     /// Asks the system whether a side is ready; if not, nothing is known of it any more.
     #[cold]
     pub(crate) fn confirm(&self, side: Side) -> io::Result<bool> {

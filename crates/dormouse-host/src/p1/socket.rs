@@ -45,12 +45,10 @@ impl Socket {
 
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(super) fn is_ready(&self, side: Side) -> io::Result<bool> {
-        loop {
-            let ready = self.inner.is_ready(side)?;
+        match self.nonblocking {
+            true => self.inner.is_ready(side),
             // A program whose calls block does not make one on a hint: it would wait there, and for this side only.
-            if !ready || self.nonblocking || self.inner.confirm(side)? {
-                return Ok(ready);
-            }
+            false => self.inner.is_surely_ready(side),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Flush. Bytes that a program has written and the system has not taken yet. The host took them, so they are sent whether the program
-//! waits for that or does something else, and also when it has dropped the stream: a drop never waits.
+//! waits for that or does something else, and also when it has dropped the stream: a drop never waits. The socket counts until then.
 //!
 //! One task of the run sends them all. It is asleep unless the buffer of a connection is full.
 
@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::Errno;
 
-use crate::net::socket::{Hub, Side, Socket};
+use super::tcp::Held;
+use crate::net::socket::{Hub, Side};
 use crate::net::tcp;
 
 /// Empty buffers that are kept for the next connection that has something left over.
@@ -20,7 +21,7 @@ const SPARE: usize = 4;
 
 /// What is left over of a connection.
 pub(super) struct Rest {
-    socket: Arc<Socket>,
+    socket: Arc<Held>,
     state: Mutex<State>,
 }
 
@@ -104,7 +105,7 @@ impl Flusher {
     }
 
     /// Sends the bytes as soon as there is room for them.
-    pub(super) fn send(self: &Arc<Self>, socket: &Arc<Socket>, bytes: Vec<u8>) -> Arc<Rest> {
+    pub(super) fn send(self: &Arc<Self>, socket: &Arc<Held>, bytes: Vec<u8>) -> Arc<Rest> {
         let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None });
         let rest = Arc::new(Rest { socket: Arc::clone(socket), state });
         let mut inner = lock(&self.inner);

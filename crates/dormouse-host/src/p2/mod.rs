@@ -79,14 +79,14 @@ impl State {
         opened
     }
 
-    /// Counts the sockets in the table.
+    /// Counts the sockets in wasmtime-wasi's table anew; those of ours are counted exactly.
     pub(crate) fn recount_sockets(&mut self) {
         use wasmtime_wasi::p2::bindings::sockets as p2;
         use wasmtime_wasi::p3::bindings::sockets::types as p3;
         let sockets = self.table.iter_mut().filter(|entry| {
             entry.is::<p2::udp::UdpSocket>() || entry.is::<p3::TcpSocket>() || entry.is::<p3::UdpSocket>()
         });
-        self.net.sockets.recount(sockets.count() + self.own.sockets());
+        self.net.sockets.recount(sockets.count());
     }
 
     /// A socket has been dropped.

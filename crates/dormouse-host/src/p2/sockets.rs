@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, S
 use super::table::Part;
 use super::tcp::Tcp;
 use super::{View, refused};
+use crate::net::limits::Counted;
 use crate::net::socket::Socket;
 use crate::net::tcp::{self, Family};
 
@@ -44,13 +45,9 @@ impl tcp_create_socket::Host for View<'_> {
             IpAddressFamily::Ipv6 => Family::V6,
         };
         let own = &mut *self.own;
-        match Tcp::create(family, own.nodelay, &own.hub, &own.net) {
-            Ok(tcp) => Ok(Resource::new_own(own.insert(tcp)?)),
-            Err(error) => {
-                own.net.sockets.give_back();
-                Err(error.into())
-            }
-        }
+        let counted = Counted::new(&own.net.sockets);
+        let tcp = Tcp::create(family, own.nodelay, counted, &own.hub, &own.net)?;
+        Ok(Resource::new_own(own.insert(tcp)?))
     }
 }
 
@@ -135,13 +132,9 @@ impl HostTcpSocket for View<'_> {
             own.net.say_full();
             return Err(ErrorCode::NewSocketLimit.into());
         }
-        let accepted = match listener.accept(own.nodelay, &own.hub, &own.net) {
-            Ok(tcp) => own.insert(tcp)?,
-            Err(code) => {
-                own.net.sockets.give_back();
-                return Err(code.into());
-            }
-        };
+        let counted = Counted::new(&own.net.sockets);
+        let accepted = listener.accept(own.nodelay, counted, &own.hub, &own.net)?;
+        let accepted = own.insert(accepted)?;
         let (input, output) = self.streams(accepted)?;
         Ok((Resource::new_own(accepted), input, output))
     }

@@ -15,6 +15,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use wasmtime_wasi::p2::{StreamError, StreamResult};
 use super::flush::{Flusher, Rest, errno};
 use super::table::Part;
 use crate::net::Net;
+use crate::net::limits::Counted;
 use crate::net::socket::{Hub, Side, Socket};
 use crate::net::tcp::{self, Family};
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -59,8 +61,22 @@ enum Writer {
     Closed(Option<Errno>),
 }
 
+/// A socket that is counted until it is closed, which may be after the program has dropped it.
+pub(super) struct Held {
+    socket: Socket,
+    _counted: Counted,
+}
+
+impl Deref for Held {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
+    }
+}
+
 pub(super) struct Tcp {
-    socket: Arc<Socket>,
+    socket: Arc<Held>,
     family: Family,
     state: State,
     backlog: u32,
@@ -79,13 +95,20 @@ pub(super) enum Sent {
 }
 
 impl Tcp {
-    pub(super) fn create(family: Family, nodelay: bool, hub: &Arc<Hub>, net: &Net) -> io::Result<Tcp> {
+    /// A new one; `counted` is given back when it is closed, or at once if there is none.
+    pub(super) fn create(
+        family: Family,
+        nodelay: bool,
+        counted: Counted,
+        hub: &Arc<Hub>,
+        net: &Net,
+    ) -> io::Result<Tcp> {
         let fd = tcp::create(family, nodelay)?;
-        Ok(Tcp::new(fd, family, State::Unbound, hub, net))
+        Ok(Tcp::new(fd, family, State::Unbound, counted, hub, net))
     }
 
-    fn new(fd: OwnedFd, family: Family, state: State, hub: &Arc<Hub>, net: &Net) -> Tcp {
-        let socket = Arc::new(Socket::new(fd, hub, &net.meter));
+    fn new(fd: OwnedFd, family: Family, state: State, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Tcp {
+        let socket = Arc::new(Held { socket: Socket::new(fd, hub, &net.meter), _counted: counted });
         Tcp { socket, family, state, backlog: BACKLOG, read_closed: false, writer: Writer::Open, permit: 0 }
     }
 
@@ -193,13 +216,13 @@ impl Tcp {
         connected
     }
 
-    /// A connection, which is counted already; the caller has to uncount it if there is none.
-    pub(super) fn accept(&self, nodelay: bool, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
+    /// A connection; `counted` as with [`create`](Self::create).
+    pub(super) fn accept(&self, nodelay: bool, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
         let fd = tcp::accept(&self.socket)?;
         if nodelay && !tcp::INHERITS_NODELAY {
             tcp::set_nodelay(&fd)?;
         }
-        Ok(Tcp::new(fd, self.family, State::Connected, hub, net))
+        Ok(Tcp::new(fd, self.family, State::Connected, counted, hub, net))
     }
 
     pub(super) fn is_listening(&self) -> bool {
@@ -251,14 +274,17 @@ impl Tcp {
 
     // ---- readiness ----
 
-    /// Whether a wait for this part is over: a hint, as readiness is. If not, a mark will wake the hub.
+    /// Whether a wait for this part is over: of a stream a hint, as readiness is. If not, a mark will wake the hub.
     pub(super) fn is_ready(&self, part: Part, net: &Net) -> bool {
         // A call tells what is wrong with a socket whose readiness cannot be known.
         let side = |side| self.socket.is_ready(side).unwrap_or(true);
         match (part, self.state) {
             (Part::Socket, State::Connecting(None)) => side(Side::Write),
-            // A connection that may not be accepted waits until another has been closed.
-            (Part::Socket, State::Listening) => !net.sockets.is_full() && side(Side::Read),
+            // A connection that may not be accepted waits until another has been closed. And no hint, as wasmtime gives none here: wstd
+            // 0.6 ends if an accept after it would block.
+            (Part::Socket, State::Listening) => {
+                !net.sockets.is_full() && self.socket.is_surely_ready(Side::Read).unwrap_or(true)
+            }
             (Part::Socket, _) => true,
             (Part::Input, _) => self.read_closed || side(Side::Read),
             (Part::Output, _) => match &self.writer {

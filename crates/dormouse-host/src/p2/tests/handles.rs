@@ -139,3 +139,17 @@ fn a_program_that_asks_and_never_waits_gets_on() {
         while state.view().finish_connect(borrowed(&again)).is_err() {}
     });
 }
+
+#[test]
+fn a_listener_is_ready_only_if_there_is_a_connection() {
+    run(async |mut state| {
+        let (listener, addr) = state.listening().await;
+        let pollable = HostTcpSocket::subscribe(&mut state.view(), borrowed(&listener)).unwrap();
+        for _ in 0..3 {
+            let _client = TcpStream::connect(addr).unwrap();
+            state.view().block(borrowed(&pollable)).await.unwrap();
+            assert!(state.view().accept(borrowed(&listener)).is_ok());
+            assert!(!state.view().ready(borrowed(&pollable)).await.unwrap());
+        }
+    });
+}
