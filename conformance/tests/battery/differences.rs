@@ -96,6 +96,13 @@ pub fn a_udp_socket_hears_itself_after_sends_that_were_refused(on: Backend) -> &
 }
 
 pub fn a_udp_socket_connects_beside_parked_receives(on: Backend) -> &'static str {
+    if on == Backend::StockP3 {
+        // Two tasks that are always busy spend tokio's budget each time (wasmtime #14174), and a receive that is parked beside
+        // them hears nothing in 20 s.
+        let (code, _, stderr) = on.start("datagrams_beside_connects").end();
+        assert!(code != 0 && stderr.contains("Elapsed"), "{stderr}");
+        return "a parked receive starves";
+    }
     with_names_and_datagrams(on, "datagrams_beside_connects")
 }
 

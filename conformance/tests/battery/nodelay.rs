@@ -50,7 +50,8 @@ fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not()
 fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
     let [on_p2, on_p3] = [Wasi::P2, Wasi::P3].map(|wasi| load(&wasi.example("client")));
     let elsewhere = stock::Program::new(&std::fs::read(Wasi::P2.example("client")).unwrap(), false).unwrap();
-    let starts: [(&dyn Fn(&[&str]) -> Subject, bool); 3] = [
+    type Start<'a> = &'a dyn Fn(&[&str]) -> Subject;
+    let starts: [(Start<'_>, bool); 3] = [
         (&|args| p2::run(&on_p2, args, p2::Net::Allowed), true),
         (&|args| p2::run(&on_p3, args, p2::Net::Allowed), true),
         (&|args| elsewhere.run(args), false),

@@ -2,12 +2,12 @@
 //! `poll_oneoff` and `sock_accept` before ours.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use dormouse_host::p1::{self, Wasip1};
 use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, TypedFunc};
 
-use super::{engine, run, store};
+use super::{Seen, engine, run, store};
 use crate::drivers::{Subject, Wasi, inside};
 
 const WASIP1: &str = "wasi_snapshot_preview1";
@@ -50,6 +50,7 @@ fn answer(number: u32, subscriptions: &[u8]) -> Answer {
 
 struct State {
     p1: Wasip1,
+    seen: Arc<Seen>,
     /// How many calls have asked for three or more. What is asked about one descriptor alone is answered.
     asked: u32,
     /// Ours: there when the guest starts.
@@ -93,6 +94,7 @@ fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let (subscriptions, events, count, out) = polled;
             let (guest, honest) = (memory(&mut caller)?, honest(&caller)?);
             let (bytes, state) = guest.data_and_store_mut(&mut caller);
+            state.seen.wait(state.p1.open_sockets());
             let asked = bytes.get(subscriptions as u32 as usize..).unwrap_or_default();
             let Some(asked) = asked.get(..count as u32 as usize * SUBSCRIPTION) else {
                 return honest.poll.call_async(&mut caller, polled).await;
@@ -163,7 +165,9 @@ pub fn start(case: &str) -> Subject {
         for stream in inside.streams {
             p1.stream(stream)?;
         }
-        let mut store = store(engine, State { p1, asked: 0, honest: None }, seen, |state| state.p1.open_sockets());
+        let mut store = store(engine, State { p1, seen: Arc::clone(&seen), asked: 0, honest: None }, seen, |state| {
+            state.p1.open_sockets()
+        });
         let mut ours = Linker::new(engine);
         p1::add_to_linker(&mut ours, |state: &mut State| &mut state.p1)?;
         let mut contrary = ours.clone();

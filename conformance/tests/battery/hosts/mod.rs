@@ -23,13 +23,29 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::drivers::{Process, Subject, dir_for, lines_to, pump};
 
-/// What a test sees of a guest while it runs. No call of the host is looked at for it: a guest waits when its future is
-/// pending, and what it held then is measured when it goes on.
+/// What a test sees of a guest while it runs. A host with a call that waits tells it there. Otherwise a guest waits when its
+/// future is pending, and what it held then is measured when it goes on.
 #[derive(Default)]
 pub struct Seen {
     waits: AtomicU64,
     held: AtomicU64,
     stopped: AtomicBool,
+    /// The host tells of waits.
+    told: AtomicBool,
+}
+
+impl Seen {
+    /// The guest is about to wait, and holds so much of the host.
+    fn wait(&self, held: usize) {
+        self.told.store(true, Ordering::SeqCst);
+        self.hold(held);
+        self.waits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The guest holds so much of the host.
+    fn hold(&self, held: usize) {
+        self.held.store(held as u64, Ordering::SeqCst);
+    }
 }
 
 struct Guest {
@@ -80,7 +96,9 @@ fn store<T: Send>(engine: &Engine, state: T, seen: Arc<Seen>, held: fn(&mut T) -
     let mut store = Store::new(engine, state);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
-        seen.held.store(held(store.data_mut()) as u64, Ordering::SeqCst);
+        if !seen.told.load(Ordering::SeqCst) {
+            seen.hold(held(store.data_mut()));
+        }
         Ok(match seen.stopped.load(Ordering::SeqCst) {
             true => UpdateDeadline::Yield(1),
             false => UpdateDeadline::Continue(1),
@@ -127,7 +145,7 @@ fn run<F: Future<Output = wasmtime::Result<i32>>>(
             let mut ended = pin!(futures_lite::future::or(stopped, guest));
             poll_fn(|cx| {
                 let polled = ended.as_mut().poll(cx);
-                if polled.is_pending() {
+                if polled.is_pending() && !shown.told.load(Ordering::SeqCst) {
                     its_engine.increment_epoch();
                     shown.waits.fetch_add(1, Ordering::SeqCst);
                 }
