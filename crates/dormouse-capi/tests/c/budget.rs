@@ -7,7 +7,7 @@ const EDGE: u64 = 20;
 /// A tick: the clock, its subscription, a poll, and what printing takes.
 const TICK: u64 = 12;
 
-const ON: [(Backend, u64); 3] = [(Backend::P1, 3), (Backend::P2, 5), (Backend::P3, 3)];
+const ON: [(Backend, u64); 3] = [(Backend::P1, 3), (Backend::P2, 4), (Backend::P3, 3)];
 
 #[test]
 fn an_echo_makes_the_host_calls_of_one_in_rust() {
