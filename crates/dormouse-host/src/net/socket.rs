@@ -23,8 +23,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
-use tokio::io::{Interest, Ready};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::{Interest, Ready};
 
 use super::meter::Meter;
 
