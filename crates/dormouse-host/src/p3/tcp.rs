@@ -284,9 +284,9 @@ impl HostTcpSocketWithStore<State> for Sockets {
         socket: Resource<TcpSocket>,
     ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
         let state: &mut State = store.get();
-        let net = Arc::clone(&state.net);
+        let (net, nodelay) = (Arc::clone(&state.net), state.nodelay);
         let socket = get_mut(state, &socket)?;
-        let incoming = Incoming::new(socket.listen(&net)?, socket.family, net);
+        let incoming = Incoming::new(socket.listen(&net)?, socket.family, nodelay, net);
         StreamReader::new(&mut store, incoming).map_err(SocketError::trap)
     }
 
