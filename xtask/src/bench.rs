@@ -39,10 +39,12 @@ pub fn run(args: &[&str]) -> Result {
         return quick(&rest);
     }
     ours(&PROFILES)?;
+    let build = cargo(&["build", "--quiet", "-p", "dormouse-host", "--profile", "runner"]);
+    crate::run("building the runner as one installs it (some minutes the first time)", build)?;
     others(libc.as_deref())?;
     // What is of some servers only is no report.
     let report = if is_partial { built()?.join("report") } else { root().join("bench/report") };
-    let mut command = load(&rest)?;
+    let mut command = load(&rest, "runner")?;
     command.arg("--report").arg(&report);
     match wasmtime.or_else(stock) {
         Some(wasmtime) => drop(command.arg("--wasmtime").arg(wasmtime)),
@@ -68,7 +70,8 @@ pub fn lint() -> Result {
 
 fn quick(rest: &[&str]) -> Result {
     ours(&PROFILES[..1])?;
-    let mut command = load(rest)?;
+    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
+    let mut command = load(rest, "debug")?;
     command.arg("--quick");
     crate::run("the benchmark, in short", command)
 }
@@ -81,9 +84,15 @@ pub fn draw() -> Result {
     crate::run("drawing the report", command)
 }
 
-fn load(rest: &[&str]) -> Result<Command> {
+/// The load, with the runner of a profile.
+fn load(rest: &[&str], profile: &str) -> Result<Command> {
     let mut command = Command::new(built()?.join("release/bench-load"));
-    command.arg("run").arg("--programs").arg(built()?).arg("--dormouse").arg(target_dir()?.join("debug/dormouse"));
+    command
+        .arg("run")
+        .arg("--programs")
+        .arg(built()?)
+        .arg("--dormouse")
+        .arg(target_dir()?.join(profile).join("dormouse"));
     command.args(rest).current_dir(root());
     Ok(command)
 }
@@ -91,7 +100,6 @@ fn load(rest: &[&str]) -> Result<Command> {
 // ---- what is measured ----
 
 fn ours(profiles: &[&str]) -> Result {
-    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
     setup::targets()?;
     build("bench", "building the load and the native servers", &["--release"], &built()?)?;
     for guest in setup::GUESTS {

@@ -33,14 +33,19 @@ const STATIC: &str = "libdormouse_capi.a";
 const BUILDS: [Build; 5] = [
     Build { name: "native", guest: None, library: STATIC, libs: "-lpthread -ldl -lm" },
     Build { name: "shared", guest: None, library: "libdormouse_capi.so", libs: "-Wl,-rpath,${prefix}/lib" },
-    Build { name: "wasip1", guest: Some(&setup::GUESTS[0]), library: STATIC, libs: "" },
+    Build { name: "wasip1", guest: Some(&setup::GUESTS[0]), library: STATIC, libs: "-Wl,--export=dormouse-host-facts" },
     // What the host calls, which no program in C mentions. For the linker of components, which is called by itself.
-    Build { name: "wasip2", guest: Some(&setup::GUESTS[1]), library: STATIC, libs: "--export=cabi_realloc" },
+    Build {
+        name: "wasip2",
+        guest: Some(&setup::GUESTS[1]),
+        library: STATIC,
+        libs: "--export=cabi_realloc --export=dormouse-host-facts",
+    },
     Build {
         name: "wasip3",
         guest: Some(&setup::GUESTS[2]),
         library: STATIC,
-        libs: "--export=cabi_realloc --export=wasi:cli/run@0.3.2\\#run",
+        libs: "--export=cabi_realloc --export=dormouse-host-facts --export=wasi:cli/run@0.3.2\\#run",
     },
 ];
 

@@ -22,7 +22,7 @@ const COVERAGE: &str = "\
 const RUNS: &str = "-runs=20000";
 
 /// The targets of `fuzz/host`, and how many inputs each gets in the tests: a few seconds.
-const HOST: [(&str, &str); 2] = [("components", "300"), ("p1", "1500")];
+const HOST: [(&str, &str); 3] = [("components", "300"), ("p1", "1500"), ("sockets", "150")];
 
 /// A bounded run of each target, from nothing.
 pub fn all() -> Result {
@@ -35,7 +35,8 @@ pub fn all() -> Result {
     }
     for (name, runs) in HOST {
         let mut command = cargo(&["run", "--quiet", "--package", HOST_PACKAGE, "--bin", name, "--", runs, "1"]);
-        command.env("GUEST", guest()?).env_remove("RUST_BACKTRACE");
+        name_guests(&mut command)?;
+        command.env_remove("RUST_BACKTRACE");
         crate::run(&format!("fuzzing {name}, {runs} inputs"), command)?;
     }
     Ok(())
@@ -97,16 +98,19 @@ fn of_host(name: &str) -> Result<Command> {
         .and_then(|()| fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)))
         .map_err(|error| format!("cannot write {}: {error}", wrapper.display()))?;
     let mut command = cargo(&["run", "--package", HOST_PACKAGE, "--features", "libfuzzer", "--bin", name]);
-    command.env("RUSTC_WORKSPACE_WRAPPER", wrapper).env("LIBFUZZER", libfuzzer()?).env("GUEST", guest()?);
+    command.env("RUSTC_WORKSPACE_WRAPPER", wrapper).env("LIBFUZZER", libfuzzer()?);
+    name_guests(&mut command)?;
     Ok(command)
 }
 
-/// Builds what the target `components` runs; its path.
-fn guest() -> Result<PathBuf> {
+/// Builds what the targets `components` and `sockets` run, and tells them where it is.
+fn name_guests(command: &mut Command) -> Result {
     const TARGET: &str = "wasm32-wasip2";
     let build = cargo(&["build", "--quiet", "--release", "--package", "dormouse-fuzz-guest", "--target", TARGET]);
     crate::run("building the guest of the fuzz targets", build)?;
-    Ok(target_dir()?.join(TARGET).join("release/fuzz-guest.wasm"))
+    let built = target_dir()?.join(TARGET).join("release");
+    command.env("GUEST", built.join("fuzz-guest.wasm")).env("GUEST_SOCKETS", built.join("fuzz-sockets.wasm"));
+    Ok(())
 }
 
 /// Builds libFuzzer as the other targets have it, unless it is there; its path.

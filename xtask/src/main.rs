@@ -38,7 +38,8 @@ usage: cargo xtask COMMAND
   bench     measures servers on Dormouse beside those of others, and writes bench/report: [--quick] [--only SCENARIO,…]
             [--peers NAME,…] [--rounds N] [--wasmtime PATH] [--wasi-libc DIR]; bench draw: draws the report again
   outside   CHECKOUT… [--only PREFIX,…] [--wasmtime PATH] [--dormouse PATH]: runs test programs of wasmtime and of
-            wasi-testsuite, of which checkouts are given, on our runner and on the `wasmtime` command, and writes conformance/OUTSIDE.md; fails if ours is worse
+            wasi-testsuite, of which checkouts are given, on our runner and on the `wasmtime` command, and writes
+            conformance/OUTSIDE.md; fails if ours is worse
   mutants   puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 

@@ -18,7 +18,7 @@ pub fn run() -> Result {
         &["--lib", "--test", "abi", "--test", "abi_p3"],
         "-Zmiri-strict-provenance",
     )?;
-    // Not tests/runtime.rs: Miri's epoll is edge-triggered only, and `polling` uses another. A simulation needs none.
+    // Not tests/runtime.rs: it is of the system's sockets. A simulation needs none.
     // Trees, because async-task looks at a whole future through a shared reference (4.7.1, src/runnable.rs, `Checked`),
     // which stacks forbid if the future borrows from itself.
     test(

@@ -62,7 +62,7 @@ const MUTANTS: [Mutant; 6] = [
     },
     Mutant {
         bug: "the generation of a key is ignored",
-        file: "crates/dormouse/src/reactor/key.rs",
+        file: "crates/dormouse/src/base/key.rs",
         edits: &[("if entry.generation == key.generation {", "if key.generation < u32::MAX {")],
         caught_by: "cases::a_deadline_set_on_a_closed_handle_does_not_reach_the_one_that_took_its_place",
     },

@@ -10,8 +10,9 @@ const HEAD: &str = "\
 # What works where
 
 A row is a promise, a column a backend. Each cell is the outcome of a test, which asserts what it says. A stingy host
-gives a guest as little at a time as the stock `wasmtime` command does, and leaves Nagle's algorithm on; a contrary one answers
-`poll_oneoff` as other hosts do: by turns all is ready, nothing has happened, and no. `cargo xtask test` writes this file.
+is wasmtime-wasi as the stock `wasmtime` command has it: it gives a guest little at a time, and leaves Nagle's algorithm on. A
+contrary one answers `poll_oneoff` as other hosts do: by turns all is ready, nothing has happened, and no. `cargo xtask test`
+writes this file.
 ";
 
 const HEAD_OF_WASMI: &str = "\

@@ -79,6 +79,10 @@ enum What {
 pub const QUIET: &str = "1 quiet";
 pub const BUSY: &str = "50 busy";
 
+/// The loads beside which a newcomer is served.
+pub const NOT_READING: &str = "400 that do not read";
+pub const READING: &str = "100 that read";
+
 fn load(kind: &str, numbers: &[usize]) -> Vec<String> {
     [kind.to_owned()].into_iter().chain(numbers.iter().map(usize::to_string)).collect()
 }
@@ -109,8 +113,8 @@ fn scenarios(small: bool) -> Vec<Scenario> {
             what: What::Load(
                 "page",
                 vec![
-                    ("400 that do not read", load("newcomer", &[of(400, 50), 0])),
-                    ("100 that read", load("newcomer", &[of(100, 20), 1])),
+                    (NOT_READING, load("newcomer", &[of(400, 50), 0])),
+                    (READING, load("newcomer", &[of(100, 20), 1])),
                 ],
             ),
         },

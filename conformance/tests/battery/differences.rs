@@ -39,7 +39,7 @@ pub fn ipv6_works_like_ipv4(on: Backend) -> &'static str {
 pub fn an_odd_name_is_listed_or_told(on: Backend) -> &'static str {
     let (expected, cell) = match on {
         // wasmtime-wasi 48.0.8 fails the whole `fd_readdir` of wasip1; std ends the listing there on 0.2 and 0.3.
-        Backend::P1 | Backend::ContraryP1 | Backend::P2 | Backend::StingyP2 | Backend::P3 => {
+        Backend::P1 | Backend::ContraryP1 | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::StockP3 => {
             ("InvalidData", "says `InvalidData`")
         }
         _ => ("odd \u{fffd}, plain", "✓"),
@@ -50,7 +50,7 @@ pub fn an_odd_name_is_listed_or_told(on: Backend) -> &'static str {
 
 pub fn peek_works_or_says_unsupported(on: Backend) -> &'static str {
     let (expected, cell) = match on {
-        Backend::P2 | Backend::StingyP2 | Backend::P3 => ("peek: Unsupported", "says `Unsupported`"),
+        Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::StockP3 => ("peek: Unsupported", "says `Unsupported`"),
         _ => ("peek: supported", "✓"),
     };
     assert_eq!(on.start("peek").ends_well(), [expected]);
@@ -96,6 +96,13 @@ pub fn a_udp_socket_hears_itself_after_sends_that_were_refused(on: Backend) -> &
 }
 
 pub fn a_udp_socket_connects_beside_parked_receives(on: Backend) -> &'static str {
+    if on == Backend::StockP3 {
+        // Two tasks that are always busy spend tokio's budget each time (wasmtime #14174), and a receive that is parked beside
+        // them hears nothing in 20 s.
+        let (code, _, stderr) = on.start("datagrams_beside_connects").end();
+        assert!(code != 0 && stderr.contains("Elapsed"), "{stderr}");
+        return "a parked receive starves";
+    }
     with_names_and_datagrams(on, "datagrams_beside_connects")
 }
 
@@ -148,7 +155,7 @@ pub fn the_wildcard_of_a_listener_can_be_connected_to(on: Backend) -> &'static s
 pub fn zones_of_ipv6_are_numbers_or_natively_interfaces(on: Backend) -> &'static str {
     let (expected, cell) = match on {
         Backend::Native => ("found", "✓"),
-        Backend::P2 | Backend::StingyP2 | Backend::P3 => ("InvalidInput", "✓, as numbers"),
+        Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::StockP3 => ("InvalidInput", "✓, as numbers"),
         _ => ("Unsupported", "✓, as numbers; says `Unsupported`"),
     };
     assert_eq!(on.start("zones").ends_well(), [expected; 2]);
@@ -220,7 +227,7 @@ pub fn options_of_streams_are_what_was_set(on: Backend) -> &'static str {
         Backend::Native => ("nodelay", "✓"),
         // Our runner has it always on, and says so.
         Backend::P2 | Backend::P3 => ("always nodelay", "✓, always nodelay"),
-        Backend::StingyP2 => ("no nodelay", "✓ but for nodelay"),
+        Backend::StingyP2 | Backend::StockP3 => ("no nodelay", "✓ but for nodelay"),
         _ => ("unsupported", "says `Unsupported`"),
     };
     assert_eq!(on.start("options_of_streams").ends_well(), [expected]);

@@ -8,6 +8,7 @@ mod clients;
 mod differences;
 mod drivers;
 mod exhausted;
+mod hosts;
 mod nodelay;
 mod report;
 

@@ -8,6 +8,7 @@ use socket2::{SockAddr, SockRef};
 
 use crate::clients::load;
 use crate::drivers::{Backend, Subject, Wasi, p2};
+use crate::hosts::stock;
 use crate::{echo, pattern};
 
 /// Of the other end of this connection, which is in this process.
@@ -48,9 +49,14 @@ fn what_the_runner_accepts_for_a_guest_has_nodelay_and_on_another_host_has_not()
 #[test]
 fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
     let [on_p2, on_p3] = [Wasi::P2, Wasi::P3].map(|wasi| load(&wasi.example("client")));
-    for (program, net, expected) in
-        [(&on_p2, p2::Net::Allowed, true), (&on_p3, p2::Net::Allowed, true), (&on_p2, p2::Net::Stingy, false)]
-    {
+    let elsewhere = stock::Program::new(&std::fs::read(Wasi::P2.example("client")).unwrap(), false).unwrap();
+    type Start<'a> = &'a dyn Fn(&[&str]) -> Subject;
+    let starts: [(Start<'_>, bool); 3] = [
+        (&|args| p2::run(&on_p2, args, p2::Net::Allowed), true),
+        (&|args| p2::run(&on_p3, args, p2::Net::Allowed), true),
+        (&|args| elsewhere.run(args), false),
+    ];
+    for (start, expected) in starts {
         for addr in ["127.0.0.1:0", "[::1]:0"] {
             let listener = match TcpListener::bind(addr) {
                 Ok(listener) => listener,
@@ -61,7 +67,7 @@ fn what_a_component_connects_has_nodelay_and_on_another_host_has_not() {
                 }
             };
             let addr = listener.local_addr().unwrap().to_string();
-            let mut client = p2::run(program, &[&addr, "hello"], net);
+            let mut client = start(&[&addr, "hello"]);
             let (mut stream, _) = listener.accept().unwrap();
             let mut line = String::new();
             BufReader::new(&stream).read_line(&mut line).unwrap();

@@ -54,8 +54,7 @@ const HELP_CONNECT: &str = "Let it connect to ADDR: 192.0.2.1:443, [::1]:*, 10.0
 /// Run a WASI program: a component of WASI 0.2 or 0.3, or a module of WASI 0.1.
 ///
 /// The program gets standard input, output and error, its arguments, and nothing else that is not given here: no
-/// network, no directory, no environment variable but what the runner says itself: LISTEN_FDS and LISTEN_FDNAMES with
-/// --listen, and DORMOUSE_TCP_NODELAY=1 for a component that has this name in its bytes, where its TCP sockets have TCP_NODELAY, which is on Linux.
+/// network, no directory, no environment variable but LISTEN_FDS and LISTEN_FDNAMES, which the runner sets with --listen.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunArgs {

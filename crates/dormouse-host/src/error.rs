@@ -1,7 +1,7 @@
 //! Errors. Each is one sentence that says what was tried and what to do about it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a program could not be loaded, or did not end by itself.
 ///
@@ -18,26 +18,26 @@ pub enum Error {
     },
     /// The bytes are not WebAssembly, or WebAssembly that does not validate.
     NotWasm {
-        /// Name of the program.
+        /// Name of the program, or the path of the file that it was loaded from.
         name: String,
         /// What is wrong with it.
         why: String,
     },
     /// A core module that exports no function `_start`.
     NoStart {
-        /// Name of the program.
+        /// Name of the program, or the path of the file that it was loaded from.
         name: String,
         /// Whether it imports `wasi_snapshot_preview1`.
         wasip1: bool,
     },
     /// A component without `wasi:cli/run@0.3` or `wasi:cli/run@0.2`.
     NoRunExport {
-        /// Name of the program.
+        /// Name of the program, or the path of the file that it was loaded from.
         name: String,
     },
     /// A component that imports something no host function stands behind.
     UnknownImport {
-        /// Name of the program.
+        /// Name of the program, or the path of the file that it was loaded from.
         name: String,
         /// The import, as in `wasi:http/outgoing-handler@0.2.4`.
         import: String,
@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// Sockets were opened for a component, which opens its own.
     NotForComponents {
-        /// Name of the program.
+        /// Name of the program, or the path of the file that it was loaded from.
         name: String,
     },
     /// The engine, the runtime or the instance could not be set up.
@@ -79,6 +79,20 @@ pub enum Error {
         /// The time that it had.
         after: std::time::Duration,
     },
+}
+
+impl Error {
+    /// The same error of a program that was loaded from a file: its path tells more than its name.
+    pub(crate) fn of_file(mut self, path: &Path) -> Error {
+        if let Error::NotWasm { name, .. }
+        | Error::NoStart { name, .. }
+        | Error::NoRunExport { name }
+        | Error::UnknownImport { name, .. } = &mut self
+        {
+            *name = path.display().to_string();
+        }
+        self
+    }
 }
 
 impl fmt::Display for Error {
@@ -135,7 +149,13 @@ impl fmt::Display for Sentence<'_> {
                 )
             }
             Error::Listen { addr, source } => {
-                write!(f, "cannot listen on {addr}: {}; choose another, or port 0", plain(&source.to_string()))
+                let hint = match source.kind() {
+                    std::io::ErrorKind::AddrNotAvailable => {
+                        "choose an address that this machine has, or 0.0.0.0 or [::] for all"
+                    }
+                    _ => "choose another, or port 0",
+                };
+                write!(f, "cannot listen on {addr}: {}; {hint}", plain(&source.to_string()))
             }
             Error::NotForComponents { name } => {
                 write!(f, "{name} is a component, which opens its listeners itself; allow it the address instead")

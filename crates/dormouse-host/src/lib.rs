@@ -28,21 +28,21 @@
 #[cfg(not(unix))]
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
 
-mod built_ins;
+mod count;
 mod error;
+mod facts;
 mod interrupt;
 mod limits;
 mod net;
-mod nodelay;
 pub mod p1;
 mod p2;
 mod p3;
 mod program;
 mod run;
 mod stdio;
-mod trace;
 mod trap;
 
+pub use count::{Counts, Trace};
 pub use error::Error;
 pub use interrupt::Interrupt;
 pub use net::meter::{Meter, Traffic};
@@ -50,4 +50,3 @@ pub use net::policy::{AddrError, ConnectAddr, ListenAddr, Policy};
 pub use program::Program;
 pub use run::{Exit, Run, Stop};
 pub use stdio::{Input, OnChunk, Output};
-pub use trace::{Counts, Trace};

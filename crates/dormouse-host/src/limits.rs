@@ -7,6 +7,8 @@ use rustix::process::{Resource, getrlimit};
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::ResourceLimiter;
 
+use crate::net::limits::Most;
+
 /// The budget that a run has if none is said: what a memory of 32 bits can have.
 pub(crate) const MAX_MEMORY: usize = 4 << 30;
 
@@ -68,8 +70,14 @@ impl Bounds {
 
     /// How many sockets a component may have at a time: no more than it has handles for, so that accepting fails and not the
     /// program.
-    pub(crate) fn sockets_of_component(self) -> usize {
-        self.sockets.unwrap_or_else(|| self.sockets().min(self.handles() / HANDLES_PER_SOCKET))
+    pub(crate) fn sockets_of_component(self) -> Most {
+        let by_handles = self.handles() / HANDLES_PER_SOCKET;
+        match (self.sockets, self.resources) {
+            // Asking for more sockets would give it no more handles.
+            (None, Some(_)) if by_handles < self.sockets() => Most { sockets: by_handles, option: "--max-resources" },
+            (None, _) => self.sockets().min(by_handles).into(),
+            (Some(most), _) => most.into(),
+        }
     }
 
     /// How many bytes one host call may copy out of the program's memory. All of it, so that no write is too long.
@@ -201,6 +209,14 @@ mod tests {
         assert_eq!(bounds(Some(1 << 30), None), 1 << 19);
         assert_eq!(bounds(None, None), 1_000_000);
         assert_eq!(bounds(Some(16 << 20), Some(7)), 7);
+    }
+
+    #[test]
+    fn the_option_that_bounds_sockets_is_known() {
+        let most = |resources, sockets| Bounds { memory: None, resources, sockets }.sockets_of_component();
+        assert_eq!(most(Some(120), None), Most { sockets: 10, option: "--max-resources" });
+        assert_eq!(most(Some(120), Some(20)), Most { sockets: 20, option: "--max-sockets" });
+        assert_eq!(most(None, None).option, "--max-sockets");
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{self, Component, ComponentExportIndex};
 use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::built_ins::BuiltIns;
+use crate::count::Calls;
 use crate::error::Error;
 use crate::limits::cost_of_instances;
-use crate::{nodelay, p1, p2, p3};
+use crate::{p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
 /// 0.2 or 0.3, or a module of WASI 0.1.
@@ -23,23 +23,24 @@ pub struct Program {
     code: Code,
     /// What an instance of it costs the host at most, in bytes.
     cost_of_instances: usize,
-    /// There if something of it is of WASI 0.3.
-    wasi03: Option<Arc<Wasi03>>,
-    /// It asks whether its sockets have TCP_NODELAY.
-    asks_for_nodelay: bool,
+    /// Something of it is of WASI 0.3.
+    wasi03: bool,
+    bytes: Arc<[u8]>,
+    /// Made of the bytes when it is first counted.
+    counted: Arc<Mutex<Option<Counted>>>,
 }
 
-/// What it takes to count a component of WASI 0.3: another one, made of its bytes when it is first counted.
-struct Wasi03 {
-    bytes: Vec<u8>,
-    counted: OnceLock<(Linked, Arc<BuiltIns>)>,
+/// The program as one that tells of its calls.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    pub(crate) code: Code,
+    pub(crate) calls: Arc<Calls>,
 }
 
 /// What there is to run.
 #[derive(Clone)]
 pub(crate) enum Code {
-    /// A component, and it linked to functions that do not count.
-    Component(Component, Linked),
+    Component(Linked),
     Module(InstancePre<p1::State>),
 }
 
@@ -60,7 +61,7 @@ impl Program {
     pub fn load(path: &Path) -> Result<Program, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Program::from_bytes(&name.to_string_lossy(), &bytes)
+        Program::from_bytes(&name.to_string_lossy(), &bytes).map_err(|error| error.of_file(path))
     }
 
     /// Compiles the component or module in `bytes`.
@@ -74,17 +75,19 @@ impl Program {
         let wasi03 = matches!(kind, Kind::Component) && p3::is_used_by(bytes);
         let engine = engine(wasi03)?;
         let code = match kind {
-            Kind::Component => {
-                let component = compile(&engine, &name, bytes)?;
-                let linked = link(&name, &component, wasi03, false)?;
-                Code::Component(component, linked)
-            }
+            Kind::Component => Code::Component(link(&name, &compile(&engine, &name, bytes)?, wasi03)?),
             Kind::Module => Code::Module(module(&engine, &name, bytes)?),
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
-        let wasi03 = wasi03.then(|| Arc::new(Wasi03 { bytes: bytes.to_owned(), counted: OnceLock::new() }));
-        let asks_for_nodelay = nodelay::is_asked_for_by(bytes);
-        Ok(Program { name, engine, code, cost_of_instances: cost_of_instances(bytes), wasi03, asks_for_nodelay })
+        Ok(Program {
+            name,
+            engine,
+            code,
+            cost_of_instances: cost_of_instances(bytes),
+            wasi03,
+            bytes: bytes.into(),
+            counted: Arc::default(),
+        })
     }
 
     /// The program's name: its argument 0.
@@ -105,29 +108,28 @@ impl Program {
         self.cost_of_instances
     }
 
-    pub(crate) fn asks_for_nodelay(&self) -> bool {
-        self.asks_for_nodelay
-    }
-
     pub(crate) fn code(&self) -> &Code {
         &self.code
     }
 
-    /// A component, linked to functions that count, and what it tells about by itself.
-    pub(crate) fn counting(&self, component: &Component) -> Result<(Linked, Arc<BuiltIns>), Error> {
-        let Some(wasi03) = &self.wasi03 else {
-            return Ok((link(&self.name, component, false, true)?, Arc::default()));
-        };
-        if let Some(counted) = wasi03.counted.get() {
+    /// The program as one that tells of its calls, compiled the first time.
+    pub(crate) fn counted(&self) -> Result<Counted, Error> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counted) = &*counted {
             return Ok(counted.clone());
         }
-        let (bytes, built_ins) = match BuiltIns::rewrite(&wasi03.bytes) {
-            Ok(rewritten) => rewritten,
-            Err(why) => return Err(Error::Setup { what: "the counting of calls", why }),
+        let rewritten = match self.code {
+            Code::Component(_) => Calls::of_component(&self.bytes),
+            Code::Module(_) => Calls::of_module(&self.bytes),
         };
-        let component = compile(&self.engine, &self.name, &bytes)?;
-        let linked = link(&self.name, &component, true, true)?;
-        Ok(wasi03.counted.get_or_init(|| (linked, Arc::new(built_ins))).clone())
+        let (bytes, calls) = rewritten.map_err(|why| Error::Setup { what: "the counting of calls", why })?;
+        let code = match self.code {
+            Code::Component(_) => {
+                Code::Component(link(&self.name, &compile(&self.engine, &self.name, &bytes)?, self.wasi03)?)
+            }
+            Code::Module(_) => Code::Module(module(&self.engine, &self.name, &bytes)?),
+        };
+        Ok(counted.insert(Counted { code, calls: Arc::new(calls) }).clone())
     }
 }
 
@@ -195,7 +197,7 @@ fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<InstancePre<p1::S
 }
 
 /// Links a component. To run by 0.3 is preferred: what is built on wasm32-wasip2 exports that of 0.2 as well, by its std.
-fn link(name: &str, component: &Component, wasi03: bool, counting: bool) -> Result<Linked, Error> {
+fn link(name: &str, component: &Component, wasi03: bool) -> Result<Linked, Error> {
     let (world, engine) = (component.component_type(), component.engine());
     let runs = |version: &str| {
         world.exports(engine).any(|(export, item)| {
@@ -209,9 +211,9 @@ fn link(name: &str, component: &Component, wasi03: bool, counting: bool) -> Resu
         return Err(Error::NoRunExport { name: name.to_owned() });
     }
     let linked = || {
-        let mut linker = p2::linker(engine, counting)?;
+        let mut linker = p2::linker(engine)?;
         if wasi03 {
-            p3::add_to_linker(&mut linker, counting)?;
+            p3::add_to_linker(&mut linker)?;
         }
         let instance = linker.instantiate_pre(component)?;
         match by_wasi03 {

@@ -18,23 +18,24 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, InstancePre, Store};
+use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::error::Error;
+use crate::facts;
 use crate::interrupt::{Endable, Interrupt};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
+use crate::net::limits::Most;
 use crate::net::meter::Meter;
 use crate::net::policy::Policy;
-use crate::nodelay;
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
-use crate::trace::Trace;
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
@@ -57,8 +58,8 @@ pub struct Exit {
 /// One run of a [`Program`]: what it is given, then [`start`](Run::start).
 ///
 /// A run that nothing was given to has inherited standard streams, no arguments after its name, no environment, no
-/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for. One
-/// that has the name `DORMOUSE_TCP_NODELAY` in its bytes is told so: in its environment is `DORMOUSE_TCP_NODELAY=1`.
+/// directory and no network. On Linux all TCP sockets of a component have TCP_NODELAY, which WASI has no call for. A program
+/// that exports the function `dormouse-host-facts` is told so, before it runs.
 #[must_use = "a run does nothing until it is started"]
 pub struct Run<'a> {
     program: &'a Program,
@@ -75,9 +76,6 @@ pub struct Run<'a> {
     stderr: Output,
     trace: Option<Trace>,
     meter: Meter,
-    tokio_budget: bool,
-    nagle: bool,
-    contrary_p1: bool,
     interrupt: Interrupt,
     stop: Stop,
 }
@@ -100,9 +98,6 @@ impl<'a> Run<'a> {
             stderr: Output::default(),
             trace: None,
             meter: Meter::new(),
-            tokio_budget: false,
-            nagle: false,
-            contrary_p1: false,
             interrupt: Interrupt::default(),
             stop: Stop::of(program.engine()),
         }
@@ -224,28 +219,6 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Leaves tokio's budget on the program, as the `wasmtime` command does up to version 48: after 128 ready operations
-    /// every socket looks not ready until the program waits. For tests that a program lives with that.
-    pub fn tokio_budget(mut self, on: bool) -> Self {
-        self.tokio_budget = on;
-        self
-    }
-
-    /// Leaves Nagle's algorithm on for the TCP sockets of a component, as other hosts do, and the environment variable
-    /// `DORMOUSE_TCP_NODELAY` unset. For tests that a program lives with that.
-    pub fn nagle(mut self, on: bool) -> Self {
-        self.nagle = on;
-        self
-    }
-
-    /// Has `poll_oneoff` answer a wasip1 program as other hosts do: by turns all is ready, nothing has happened, and the call
-    /// is refused; there is no absolute time, and what is accepted is not non-blocking. For tests that a program lives with
-    /// that.
-    pub fn contrary_p1(mut self, on: bool) -> Self {
-        self.contrary_p1 = on;
-        self
-    }
-
     /// Has `interrupt` ask the program to end, by ending the standard input that it inherits.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
@@ -268,30 +241,28 @@ impl<'a> Run<'a> {
             .enable_all()
             .build()
             .map_err(|error| setup("the reactor", &error))?;
-        let _counting = self.trace.as_ref().map(Trace::install);
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
-        let (stop, budgeted) = (self.stop.clone(), self.tokio_budget);
+        let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
         // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
-        let end = match self.program.code() {
-            Code::Component(component, plain) => {
+        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
+        let (code, calls) = match &counted {
+            Some(counted) => (&counted.code, Some(&*counted.calls)),
+            None => (self.program.code(), None),
+        };
+        let counter = calls.zip(self.trace.clone()).map(|(calls, trace)| Counter::new(calls, trace));
+        let end = match code {
+            Code::Component(linked) => {
                 if !(self.listeners.is_empty() && self.streams.is_empty()) {
                     return Err(Error::NotForComponents { name: self.program.name().to_owned() });
                 }
-                let (linked, built_ins) = match self.trace {
-                    Some(_) => self.program.counting(component)?,
-                    None => (plain.clone(), Arc::default()),
-                };
-                let mut store = self.component_store(built_ins)?;
-                let guest = run_component(&linked, &mut store);
-                let ended = match budgeted {
-                    true => runtime.block_on(stop.or(guest)),
-                    false => runtime.block_on(stop.or(tokio::task::unconstrained(guest))),
-                };
+                let mut store = self.component_store(counter)?;
+                let guest = run_component(linked, &mut store);
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
                     runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
@@ -300,7 +271,7 @@ impl<'a> Run<'a> {
                 exit(ended, &stop, timeout, &store.data().limits)
             }
             Code::Module(linked) => {
-                let mut store = self.module_store()?;
+                let mut store = self.module_store(counter)?;
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
@@ -315,18 +286,14 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(mut self, built_ins: Arc<BuiltIns>) -> Result<Store<p2::State>, Error> {
+    fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let nodelay = !self.nagle && nodelay::works();
-        if nodelay && program.asks_for_nodelay() {
-            self.tell(nodelay::VARIABLE, "1".to_owned());
-        }
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let own = p2::Own::new(Arc::clone(&net), nodelay, handles);
-        let state = p2::State { wasi: wasi.build(), table, limits, net, own, nodelay, trace, built_ins };
+        let own = p2::Own::new(Arc::clone(&net), handles);
+        let state = p2::State { wasi: wasi.build(), table, limits, net, own, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
         // What wasmtime keeps for WASI 0.3: tasks, streams, waitable sets. Its own limit of 1 000 000 was 83 000 connections.
@@ -340,11 +307,10 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a module.
-    fn module_store(mut self) -> Result<Store<p1::State>, Error> {
+    fn module_store(mut self, counter: Option<Counter>) -> Result<Store<p1::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
-        let contrary = self.contrary_p1;
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
@@ -354,7 +320,7 @@ impl<'a> Run<'a> {
         }
         let (mut wasi, net) = self.wasi(bounds.sockets())?;
         let mut p1 = Wasip1::new(wasi.build_p1());
-        p1.set_meter(net.meter.clone());
+        p1.set_net(net);
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }
@@ -364,11 +330,10 @@ impl<'a> Run<'a> {
         p1.max_sockets(bounds.sockets());
         p1.max_files(bounds.handles());
         p1.set_own_stdin(own_stdin);
-        p1.set_contrary(contrary);
         p1.set_trace(trace);
-        let mut store = Store::new(program.engine(), p1::State { p1, limits });
+        let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| state);
         interruptible(&mut store);
         Ok(store)
     }
@@ -381,7 +346,7 @@ impl<'a> Run<'a> {
     }
 
     /// What wasmtime-wasi is to know, and what it asks about sockets.
-    fn wasi(self, sockets: usize) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
+    fn wasi(self, sockets: impl Into<Most>) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
         let stdout = Sink::new(self.stdout, io::stdout()).map_err(|e| setup("standard output", &e))?;
         let stderr = Sink::new(self.stderr, io::stderr()).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();
@@ -393,7 +358,7 @@ impl<'a> Run<'a> {
         };
         let gone = match self.program.code() {
             Code::Module(_) => Gone::Error,
-            Code::Component(..) => Gone::Closed,
+            Code::Component(_) => Gone::Closed,
         };
         wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest, perms) in self.dirs {
@@ -454,13 +419,17 @@ fn interruptible<T: Send>(store: &mut Store<T>) {
 type Ended = wasmtime::Result<Result<(), ()>>;
 
 async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
+    let facts = facts::of_component(matches!(linked, Linked::Wasi03(..)));
     match linked {
         Linked::Wasi02(linked) => {
-            let command = linked.instantiate_async(&mut *store).await?;
+            let instance = linked.instance_pre().instantiate_async(&mut *store).await?;
+            facts::tell_component(store, &instance, facts).await?;
+            let command = Command::new(&mut *store, &instance)?;
             command.wasi_cli_run().call_run(store).await
         }
         Linked::Wasi03(linked, run) => {
             let instance = linked.instantiate_async(&mut *store).await?;
+            facts::tell_component(store, &instance, facts).await?;
             let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
             // Not by `Store::run_concurrent`, as the `wasmtime` command does: a program that waits for nothing would hang there,
             // and here it traps.
@@ -471,6 +440,7 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
 
 async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
+    facts::tell_module(store, &instance, facts::OF_MODULE).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await.map(Ok)
 }

@@ -78,7 +78,10 @@ fn a_program_that_cannot_be_loaded_is_1_and_one_line() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stderr(&output),
-        "dormouse: cli-empty.wasm is not a WebAssembly program: it is empty; build it for wasm32-wasip2 or wasm32-wasip1\n"
+        format!(
+            "dormouse: {} is not a WebAssembly program: it is empty; build it for wasm32-wasip2 or wasm32-wasip1\n",
+            file("empty", b"").display()
+        )
     );
 }
 

@@ -118,52 +118,14 @@ fn nothing_of_the_environment_is_passed_by_default() {
     assert_eq!(Run::new(&program).env("A", "1").env("B", "").start().unwrap().code, 2);
 }
 
-/// The same program, with a name in its bytes that nothing reads.
-#[cfg(target_os = "linux")]
-fn with_name(mut bytes: Vec<u8>, name: &str) -> Vec<u8> {
-    // A custom section: 0, its length, and its name with the length of that.
-    bytes.extend([0, name.len() as u8 + 1, name.len() as u8]);
-    bytes.extend(name.as_bytes());
-    bytes
-}
-
 #[test]
-#[cfg(target_os = "linux")]
-fn a_component_that_asks_is_told_that_its_sockets_have_nodelay() {
-    // Prints the last variable: pairs of (address, length) for name and value.
-    let bytes = runs(
-        "(local $last i32)
-         (call $get-environment (i32.const 8))
-         (local.set $last (i32.add (i32.load (i32.const 8)) (i32.mul (i32.const 16) (i32.sub (i32.load (i32.const 12)) (i32.const 1)))))
-         (call $write-and-flush (call $get-stdout)
-           (i32.load (local.get $last)) (i32.load offset=4 (local.get $last)) (i32.const 0))
-         (call $write-and-flush (call $get-stdout)
-           (i32.load offset=8 (local.get $last)) (i32.load offset=12 (local.get $last)) (i32.const 0))
-         i32.const 0",
-    );
-    let [program, others] =
-        ["DORMOUSE_TCP_NODELAY", "DORMOUSE_TCP_NODELA"].map(|name| program(&with_name(bytes.clone(), name)));
-    let last = |run: Run<'_>| {
-        let (stdout, chunks) = hand_over();
-        run.stdout(stdout).start().unwrap();
-        chunks.iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect::<Vec<_>>()
-    };
-    assert_eq!(last(Run::new(&program).env("A", "x")), ["DORMOUSE_TCP_NODELAY", "1"]);
-    assert_eq!(last(Run::new(&program).env("A", "x").nagle(true)), ["A", "x"]);
-    assert_eq!(last(Run::new(&others).env("A", "x")), ["A", "x"]);
-    assert_eq!(last(Run::new(&program).env("DORMOUSE_TCP_NODELAY", "0")), ["DORMOUSE_TCP_NODELAY", "0"]);
-}
-
-#[test]
-fn a_socket_is_opened_and_counted_once_with_and_without_nodelay() {
+fn a_socket_is_opened_and_counted_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let program = connecting(listener.local_addr().unwrap().port());
-    for nagle in [false, true] {
-        let trace = Trace::new();
-        let run = Run::new(&program).policy(Policy::allow_all()).nagle(nagle).trace(trace.clone());
-        assert_eq!(run.start().unwrap().code, 0);
-        assert_eq!(trace.counts().get("wasi:sockets/tcp-create-socket.create-tcp-socket"), 1);
-    }
+    let trace = Trace::new();
+    let run = Run::new(&program).policy(Policy::allow_all()).trace(trace.clone());
+    assert_eq!(run.start().unwrap().code, 0);
+    assert_eq!(trace.counts().get("wasi:sockets/tcp-create-socket.create-tcp-socket"), 1);
 }
 
 #[test]
@@ -463,6 +425,25 @@ fn a_run_without_a_trace_is_not_counted() {
     let counts = trace.counts();
     Run::new(&program).stdout(Output::Null).start().unwrap();
     assert_eq!(trace.counts(), counts);
+}
+
+#[test]
+fn the_instances_of_a_component_are_bounded_by_its_budget() {
+    let program = program(&support::assemble(&format!(
+        r#"(component
+          (core module $m)
+          {}
+          (core module $r (func (export "run") (result i32) i32.const 0))
+          (core instance $r (instantiate $r))
+          (func $run (result (result)) (canon lift (core func $r "run")))
+          (instance $i (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.12" (instance $i)))"#,
+        "(core instance (instantiate $m))".repeat(64)
+    )));
+    assert_eq!(Run::new(&program).start().unwrap().code, 0);
+    // 64 are a quarter of it, of 4 KiB each.
+    let text = Run::new(&program).max_memory(1 << 20).start().unwrap_err().to_string();
+    assert!(text.contains("instance count too high"), "{text}");
 }
 
 /// A core module that is a command, of these fields.

@@ -14,7 +14,8 @@
 //! | `wasm32-wasip1` | `poll_oneoff` over a list of subscriptions |
 //! | `wasm32-wasip2` | `wasi:io/poll.poll` over a list of pollables |
 //! | `wasm32-wasip2` with the feature `p3`, `wasm32-wasip3` | `waitable-set.wait` of WASI 0.3 |
-//! | Linux, macOS, Windows | the `polling` crate |
+//! | Linux | epoll |
+//! | macOS, Windows | the `polling` crate |
 //!
 //! # Where things are
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
@@ -38,6 +39,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod base;
 mod compat;
 mod contain;
 pub mod fs;

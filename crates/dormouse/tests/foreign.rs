@@ -126,6 +126,42 @@ mod sockets {
         assert_eq!(&buf[..n], b"hello");
     }
 
+    /// A loop of others may park before it has read all there is, or before it has tried at all.
+    #[test]
+    fn what_a_read_has_left_behind_calls_at_the_next_wait() {
+        let (_listener, client, server) = pair();
+        let host = Loop::enter().unwrap();
+        let count = Arc::<Count>::default();
+        let waker = Waker::from(Arc::clone(&count));
+        let called_again = || {
+            let before = count.get();
+            server.park(Side::Read, &waker).unwrap();
+            while count.get() == before {
+                host.wait(None).unwrap();
+            }
+        };
+        for _ in 0..3 {
+            assert_eq!(client.try_write(b"12345").unwrap(), 5);
+            let mut got = 0;
+            while got < 5 {
+                called_again();
+                called_again();
+                got += server.try_read(&mut [0; 2]).unwrap();
+            }
+            // The next one is to be waited for.
+            assert_eq!(server.try_read(&mut [0; 2]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            server.park(Side::Read, &waker).unwrap();
+            let before = count.get();
+            host.look().unwrap();
+            assert_eq!(count.get(), before);
+            server.unpark(Side::Read);
+        }
+        drop(client);
+        called_again();
+        called_again();
+        assert_eq!(server.try_read(&mut [0; 2]).unwrap(), 0);
+    }
+
     #[test]
     fn who_is_taken_off_is_not_called_and_keeps_nobody_waiting() {
         let (_listener, _client, server) = pair();

@@ -76,7 +76,8 @@ pub enum Ends {
     Code(i32),
     /// With that code, and with that on standard error.
     Saying(i32, &'static str),
-    /// With a trap, about which wasmtime says that. Our runner may say it otherwise.
+    /// With a trap, about which wasmtime says that; it is no trap of the engine's, so that its exit code is 1. Our runner may say it
+    /// otherwise.
     Trap(&'static str),
     /// Because its time was over.
     TimedOut,
@@ -178,7 +179,9 @@ fn our_options(command: &mut Command, case: &Case) {
     match case.net {
         Net::All => command.args(["--allow-net", "--allow-dns"]),
         Net::NoLookup => command.arg("--allow-net"),
-        Net::NoTcp | Net::NoUdp | Net::NoAddress => command,
+        // Some permission, by which it may have sockets.
+        Net::NoAddress => command.args(["--allow-connect", "127.0.0.1:1"]),
+        Net::NoTcp | Net::NoUdp => command,
     };
     if let Some(most) = case.resources {
         command.arg("--max-resources").arg(most.to_string());

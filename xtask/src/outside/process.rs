@@ -154,7 +154,7 @@ fn judge(host: &Host, case: &Case, ended: &Ended) -> Option<String> {
         Ends::Saying(expected, text) => code == Some(expected) && ended.errors.contains(text),
         // Not a panic, which ends in a trap too.
         Ends::Trap(_) if host.is_ours() => code == Some(134) && !ended.errors.contains("panicked at"),
-        Ends::Trap(text) => code == Some(134) && ended.errors.contains(text),
+        Ends::Trap(text) => code == Some(1) && ended.errors.contains(text),
         Ends::TimedOut if host.is_ours() => code == Some(124),
         Ends::TimedOut => code == Some(134) && ended.errors.contains("interrupt"),
     };

@@ -59,9 +59,11 @@ fn text(from: &[(&str, String)], hosts: &[&Host], rows: &[Row], skipped: &[Skipp
             let _ = writeln!(text, "| `{}` | {} | {theirs} |", row.case.label(), cell(&row.ours));
         }
     }
-    if !known::DIFFERENCES.is_empty() {
-        let _ = writeln!(text, "\n## Where ours fails and wasmtime does not, and why\n\n| program | why |\n|---|---|");
-        for (label, reason) in known::DIFFERENCES {
+    for (title, reasons) in
+        [("Where ours fails and wasmtime does not", known::DIFFERENCES), ("Where both fail", known::ON_BOTH)]
+    {
+        let _ = writeln!(text, "\n## {title}\n\n| program | why |\n|---|---|");
+        for (label, reason) in reasons {
             let _ = writeln!(text, "| `{label}` | {reason} |");
         }
     }

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{CEILING, IDLE, Report, group, ratio, spread};
-use crate::scenario::{BUSY, QUIET};
-use crate::server::MOST_CALLS;
+use crate::scenario::{BUSY, NOT_READING, QUIET, READING};
+use crate::server::{MOST_CALLS, OURS};
 
 /// The scenarios of which something is aimed for in every one.
 const EVERY: [(&str, &str); 10] = [
@@ -18,6 +18,14 @@ const EVERY: [(&str, &str); 10] = [
     ("big", ""),
     ("sink", ""),
     ("churn", ""),
+];
+
+/// Servers, and how much of native tokio's rate they are to reach with 1 and with 50 busy connections.
+const OF_NATIVE_TOKIO: [(&str, f64, f64); 4] = [
+    ("native/Dormouse", 1.0, 1.0),
+    ("p1/Dormouse/dormouse run", 0.9, 0.85),
+    ("p2/Dormouse/dormouse run", 0.9, 0.8),
+    ("p3/Dormouse/dormouse run", 0.9, 0.78),
 ];
 
 impl Report {
@@ -59,6 +67,15 @@ impl Report {
             let host = server.rsplit('/').next().unwrap_or_default();
             against(&aim, host, "beside-stalled", (server, "stalled"), (server, ""), 0.9);
         }
+        for (server, busy_1, busy_50) in OF_NATIVE_TOKIO {
+            for (scenario, least) in [("busy-1", busy_1), ("busy-50", busy_50)] {
+                let aim = format!("{}, {scenario}: ≥ {least} × native tokio", group(server));
+                let host = server.rsplit('/').next().unwrap_or_default();
+                against(&aim, host, scenario, (server, ""), (CEILING, ""), least);
+            }
+        }
+        let p2 = format!("p2/{OURS}/dormouse run");
+        against("wasip2, 10 000 idle: ≥ 0.95 × without", "dormouse run", IDLE[2], (&p2, "idle"), (&p2, ""), 0.95);
         for (scenario, load) in EVERY {
             let [p1, p2] = ["p1", "p2"].map(|wasi| format!("{wasi}/Dormouse/dormouse run"));
             let aim = format!("wasip1, {scenario}: ≥ wasip2");
@@ -78,6 +95,13 @@ impl Report {
             row("wasip2, busy-50: p99 ≤ 4 × p50", host, spread(tail.collect()), None, &|ratio| ratio <= 4.0);
             let fair = spread(self.values("busy-50", &p2, "", "fair"));
             row("wasip2, busy-50: slowest ≥ 0.5 × median", host, fair, None, &|ratio| ratio >= 0.5);
+        }
+        for server in self.servers().into_iter().filter(|server| server.contains("/Dormouse")) {
+            for load in [NOT_READING, READING] {
+                let aim = format!("{}, a newcomer beside {load}: its median wait ≤ native tokio's", group(server));
+                let waits = self.ratios("newcomer", (server, load), (CEILING, load), "p50");
+                row(&aim, server.rsplit('/').next().unwrap_or_default(), waits, None, &|ratio| ratio <= 1.0);
+            }
         }
         for server in self.servers() {
             let grown = self.of("gone", server, "").filter_map(|record| {

@@ -5,7 +5,7 @@ use super::{
     megabytes, micros, ratio, spread, whole,
 };
 use crate::plot::{self, Bar, Column, Curve, Range, Row, Strip};
-use crate::scenario::{BUSY, QUIET, median};
+use crate::scenario::{BUSY, NOT_READING, QUIET, READING, median};
 
 impl Report {
     fn bar(&self, scenario: &str, server: &str, load: &str, spread: Option<(f64, f64, f64)>) -> Option<Bar> {
@@ -74,6 +74,19 @@ impl Report {
         );
         add("idle", self.idle());
         add("stalled", self.stalled());
+        add(
+            "newcomer",
+            self.table(
+                "A newcomer's first answer",
+                "connect, 64 bytes and their echo, beside clients that have asked for 100 MB each; median and worst, less is better",
+                vec![
+                    ("beside 400 that do not read", micros, self.figure("newcomer", NOT_READING, "p50")),
+                    ("worst", micros, self.figure("newcomer", NOT_READING, "worst")),
+                    ("beside 100 that read", micros, self.figure("newcomer", READING, "p50")),
+                    ("worst", micros, self.figure("newcomer", READING, "worst")),
+                ],
+            ),
+        );
         add("latency", self.latency());
         add(
             "cpu",

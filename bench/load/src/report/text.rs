@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{CEILING, IDLE, Report, group, label, megabytes, micros, whole};
 use crate::process::{GUEST, PARTS};
+use crate::scenario::{NOT_READING, READING};
 use crate::server::OURS;
 
 impl Report {
@@ -59,6 +60,12 @@ impl Report {
              got so far, the load has work with them, and less time for the others. So what they cost once they are there is measured \
              apart: two servers take turns, one of which has ten such clients from the beginning.",
             &[("stalled", ""), ("beside-stalled", "stalled")],
+        );
+        section(
+            "A newcomer among clients that ask for much",
+            "newcomer",
+            "A task that moves much gives way after 256 KiB, so a newcomer waits for one round of the others.",
+            &[("newcomer", NOT_READING), ("newcomer", READING)],
         );
         section("Busy connections", "busy", "", &[("busy-1", ""), ("busy-50", ""), ("busy-400", "")]);
         section("Latency", "latency", "", &[]);
@@ -136,7 +143,11 @@ impl Report {
 
     /// All figures of a scenario, folded.
     fn numbers(&self, text: &mut String, scenario: &str, load: &str) {
-        let title = if scenario == "timer" { "50 connections and a timer that is pending" } else { scenario };
+        let title = match scenario {
+            "timer" => "50 connections and a timer that is pending",
+            "newcomer" => load,
+            scenario => scenario,
+        };
         let _ = write!(
             text,
             "<details><summary>{title}</summary>\n\n| | rate/s | of tokio, native | p50 | p99 | p99.9 | worst | slowest/median | CPU each | load's CPU \

@@ -1,7 +1,7 @@
 //! How a case is run on each backend: the same lines out, the same ways to end it.
 
 mod guest;
-mod inside;
+pub mod inside;
 pub mod native;
 pub mod p1;
 pub mod p2;
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use dormouse_host::Counts;
 
+use crate::hosts::{contrary, stock};
+
 /// What is waited for comes within this time, or the test fails: no test hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,10 +39,13 @@ pub enum Backend {
     ContraryP1,
     /// A wasip2 component under `dormouse-host`.
     P2,
-    /// The same, with the budget that the stock `wasmtime` command puts on a guest (wasmtime #14174), and Nagle's algorithm.
+    /// The same under wasmtime-wasi as it is, with the budget that the stock `wasmtime` command puts on a guest
+    /// (wasmtime #14174), and Nagle's algorithm.
     StingyP2,
     /// A component of WASI 0.3 under `dormouse-host`.
     P3,
+    /// The same under wasmtime-wasi as it is.
+    StockP3,
     /// A process of this machine in which host and network are simulated.
     Sim,
     /// A wasip1 program under the `wasmi` command, a host that others wrote.
@@ -54,10 +59,11 @@ impl Backend {
         match self {
             Backend::Native => native::start(&[case]),
             Backend::Sim => native::start(&["--sim", case]),
-            Backend::P1 => p1::start(case, false),
-            Backend::ContraryP1 => p1::start(case, true),
+            Backend::P1 => p1::start(case),
+            Backend::ContraryP1 => contrary::start(case),
             Backend::P2 => p2::start(case, p2::Net::Allowed),
-            Backend::StingyP2 => p2::start(case, p2::Net::Stingy),
+            Backend::StingyP2 => stock::p2(case),
+            Backend::StockP3 => stock::p3(case),
             Backend::P3 => p3::start(case, p2::Net::Allowed),
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => wasmi::start(case),
@@ -78,7 +84,7 @@ impl Backend {
     /// Whether programs have addresses: bind them, connect to them and learn them.
     pub fn has_addresses(self) -> bool {
         match self {
-            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::Sim => true,
+            Backend::Native | Backend::P2 | Backend::StingyP2 | Backend::P3 | Backend::StockP3 | Backend::Sim => true,
             Backend::P1 | Backend::ContraryP1 => false,
             #[cfg(feature = "wasmi")]
             Backend::Wasmi => false,
@@ -94,10 +100,10 @@ impl Backend {
 /// A case that runs.
 pub struct Subject {
     /// Where it listens for clients, if the driver has opened that for it.
-    outside: Option<SocketAddr>,
-    lines: Receiver<String>,
-    stderr: Arc<Mutex<String>>,
-    process: Box<dyn Process>,
+    pub outside: Option<SocketAddr>,
+    pub lines: Receiver<String>,
+    pub stderr: Arc<Mutex<String>>,
+    pub process: Box<dyn Process>,
 }
 
 /// What differs between a process of the system and a guest in this one.
@@ -106,8 +112,12 @@ pub trait Process {
     fn wait(&mut self) -> i32;
     /// Ends it, if it can be ended.
     fn stop(&mut self);
-    /// The host calls so far. Only a guest has them.
+    /// The host calls so far. Only a guest under `dormouse-host` has them.
     fn counts(&self) -> Option<Counts>;
+    /// How often it has begun to wait, if that is known.
+    fn waits(&self) -> Option<u64> {
+        self.counts().map(|counts| counts.polls())
+    }
     /// What it holds of the host: descriptors, or entries of the resource table. Exact while it waits.
     fn held(&self) -> u64;
     /// The process, if it is one of the system.
@@ -224,7 +234,7 @@ impl Subject {
     /// Does something, and waits until the program has begun a wait since. A process of the system need not.
     #[track_caller]
     pub fn waits(&self, act: impl FnOnce()) {
-        let waits = || self.process.counts().map(|counts| counts.polls());
+        let waits = || self.process.waits();
         let before = waits();
         act();
         let start = std::time::Instant::now();

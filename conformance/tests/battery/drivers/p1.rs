@@ -8,16 +8,13 @@ use dormouse_host::{Program, Run};
 
 use super::{Subject, Wasi, guest, inside};
 
-/// Starts the guest battery, on a host that may answer as others do.
-pub fn start(case: &str, contrary: bool) -> Subject {
+/// Starts the guest battery.
+pub fn start(case: &str) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
     let program = BATTERY.get_or_init(|| Program::load(&Wasi::P1.battery()).unwrap_or_else(|error| panic!("{error}")));
     let inside = inside::open(case, 4);
     run_with(program, &[case], move |run| {
-        let mut run = run.contrary_p1(contrary);
-        for (name, value) in inside.env {
-            run = run.env(name, value);
-        }
+        let run = inside.env.into_iter().fold(run, |run, (name, value)| run.env(name, value));
         let run = inside.listeners.into_iter().fold(run, |run, listener| run.listener("inside", listener));
         inside.streams.into_iter().fold(run, Run::stream)
     })

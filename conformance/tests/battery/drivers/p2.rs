@@ -11,9 +11,6 @@ use super::{Subject, Wasi, guest};
 pub enum Net {
     Allowed,
     Denied,
-    /// Allowed, on a host that calls sockets not ready when the guest has done much (wasmtime #14174), and leaves Nagle's
-    /// algorithm on.
-    Stingy,
 }
 
 /// Starts the guest battery.
@@ -31,11 +28,9 @@ pub fn run_within(program: &Program, args: &[&str], bytes: usize) -> Subject {
 /// Starts a component.
 pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
     guest::run(program, args, None, move |run| {
-        let policy = match net {
-            Net::Allowed | Net::Stingy => Policy::allow_all().allow_dns(),
+        run.policy(match net {
+            Net::Allowed => Policy::allow_all().allow_dns(),
             Net::Denied => Policy::default(),
-        };
-        let stingy = matches!(net, Net::Stingy);
-        run.policy(policy).tokio_budget(stingy).nagle(stingy)
+        })
     })
 }

@@ -6,12 +6,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+/// How many sockets there may be at a time, and the option that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) sockets: usize,
+    pub(crate) option: &'static str,
+}
+
+impl From<usize> for Most {
+    fn from(sockets: usize) -> Most {
+        Most { sockets, option: "--max-sockets" }
+    }
+}
+
 /// The sockets of one run: how many are open, and how many may be.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     open: AtomicUsize,
-    /// Those of them that are given back without being counted anew.
-    held: AtomicUsize,
     most: usize,
     freed: Notify,
     full: AtomicBool,
@@ -19,13 +30,7 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(most: usize) -> Sockets {
-        Sockets {
-            open: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
-            most,
-            freed: Notify::new(),
-            full: AtomicBool::new(false),
-        }
+        Sockets { open: AtomicUsize::new(0), most, freed: Notify::new(), full: AtomicBool::new(false) }
     }
 
     /// How many may be open at a time.
@@ -56,12 +61,6 @@ impl Sockets {
         self.freed.notify_waiters();
     }
 
-    /// There are `open` beside those that are held: one that was accepted and never handed over is not closed by the program.
-    pub(crate) fn recount(&self, open: usize) {
-        self.open.store(open + self.held.load(Ordering::SeqCst), Ordering::SeqCst);
-        self.freed.notify_waiters();
-    }
-
     /// Counts one more as soon as there is room for it.
     pub(crate) async fn take_later(self: Arc<Self>) {
         loop {
@@ -83,14 +82,12 @@ pub(crate) struct Counted(Arc<Sockets>);
 impl Counted {
     /// `sockets` has counted it already.
     pub(crate) fn new(sockets: &Arc<Sockets>) -> Counted {
-        sockets.held.fetch_add(1, Ordering::SeqCst);
         Counted(Arc::clone(sockets))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::SeqCst);
         self.0.give_back();
     }
 }
@@ -105,19 +102,16 @@ mod tests {
         assert!(sockets.take() && sockets.take() && !sockets.take() && sockets.is_full());
         sockets.give_back();
         assert!(!sockets.is_full() && sockets.take());
-        sockets.recount(0);
-        sockets.give_back();
-        assert!(sockets.take() && sockets.take() && !sockets.take());
+        assert!(!sockets.take());
     }
 
     #[test]
-    fn a_socket_that_is_held_is_not_counted_anew() {
+    fn a_socket_that_is_dropped_is_given_back() {
         let sockets = Arc::new(Sockets::new(2));
         assert!(sockets.take() && sockets.take());
-        let held = Counted::new(&sockets);
-        sockets.recount(0);
-        assert!(sockets.take() && !sockets.take());
-        drop(held);
+        let counted = Counted::new(&sockets);
+        assert!(!sockets.take());
+        drop(counted);
         assert!(sockets.take() && !sockets.take());
     }
 }

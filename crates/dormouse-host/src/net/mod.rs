@@ -3,7 +3,7 @@
 //! ```text
 //!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
-//!                                                   meter.rs    what was done, in numbers
+//!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -13,17 +13,16 @@ pub(crate) mod meter;
 pub(crate) mod policy;
 pub(crate) mod socket;
 pub(crate) mod tcp;
+pub(crate) mod udp;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::stdio::Sink;
-use limits::Sockets;
+use limits::{Most, Sockets};
 use meter::Meter;
 use policy::{Policy, Refusal};
 use socket::Hub;
@@ -35,6 +34,8 @@ pub(crate) struct Net {
     /// For sockets that are waited for one by one: its marks wake no one.
     pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
+    /// The option by which there may be more.
+    option: &'static str,
     refusals: Refusals,
 }
 
@@ -48,9 +49,11 @@ pub(crate) enum NoSocket {
 }
 
 impl Net {
-    pub(crate) fn new(policy: Policy, most: usize, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
+    pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
-        Arc::new(Net { policy, meter, hub: Arc::default(), sockets: Arc::new(Sockets::new(most)), refusals })
+        let Most { sockets, option } = most.into();
+        let sockets = Arc::new(Sockets::new(sockets));
+        Arc::new(Net { policy, meter, hub: Arc::default(), sockets, option, refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -91,9 +94,9 @@ impl Net {
     pub(crate) fn say_full(&self) {
         self.meter.refused();
         if self.sockets.first_full() {
-            let most = self.sockets.most();
+            let (most, option) = (self.sockets.most(), self.option);
             self.refusals
-                .line(&format!("refused: the program wants more sockets at a time than {most}; raise --max-sockets"));
+                .line(&format!("refused: the program wants more sockets at a time than {most}; raise {option}"));
         }
     }
 
@@ -104,13 +107,6 @@ impl Net {
         }
         checked.is_ok()
     }
-}
-
-/// Whether the process, or the system, has no descriptor left: wasmtime-wasi's errors do not tell that from others
-/// (48.0.8, sockets/mod.rs, `ErrorCode::Other`).
-pub(crate) fn no_descriptors() -> bool {
-    let tried = Socket::new(Domain::IPV4, Type::STREAM, None);
-    tried.is_err_and(|error| matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)))
 }
 
 /// Says each refusal once, so that a program that tries again and again does not flood.

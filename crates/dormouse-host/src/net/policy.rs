@@ -261,6 +261,9 @@ impl Port {
 
 /// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned, which tells whether there were some.
 fn split(text: &str) -> Result<(&str, bool, Port), AddrError> {
+    if text.contains('=') {
+        return Err(AddrError::new(text, "a name is for a listener that the runner opens: --listen ADDR=NAME"));
+    }
     let (host, port) = text.rsplit_once(':').ok_or_else(|| AddrError::new(text, "write IP:PORT, like 127.0.0.1:80"))?;
     let (host, bracketed) = match host.strip_prefix('[') {
         Some(inner) => match inner.strip_suffix(']') {
@@ -473,6 +476,7 @@ mod tests {
             ("[::ffff:127.0.0.1]:80", "write 127.0.0.1"),
             ("[fe80::1%1]:80", "no zone"),
             ("*:80", "not an IP address"),
+            ("127.0.0.1:0=a:b", "--listen ADDR=NAME"),
         ];
         for (text, why) in cases {
             let error = text.parse::<ListenAddr>().unwrap_err().to_string();

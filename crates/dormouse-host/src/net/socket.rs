@@ -249,6 +249,16 @@ impl Socket {
         self.poll_ready(side, cx).map_ok(|_| ())
     }
 
+    /// Waits until the network has sent an error back, which the next operation may tell. tokio calls a socket with nothing but an error not
+    /// readable (tokio 1.54, io/ready.rs, `from_mio`).
+    pub(crate) async fn error(self: Arc<Self>) -> io::Result<()> {
+        self.register()?;
+        if let Some(registered) = self.registered.get() {
+            registered.ready(Interest::ERROR).await?.clear_ready();
+        }
+        Ok(())
+    }
+
     /// Waits, if the last operation on this side has drained it, until something has happened since. Where every operation is tried
     /// after this, one that can be done at once asks neither tokio nor the system first. One at a time waits for a side.
     pub(crate) fn poll_unless_drained(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -274,6 +284,16 @@ impl Socket {
             registered.ready(interest | Interest::ERROR).await?.clear_ready_matching(Ready::ERROR);
         }
         Ok(())
+    }
+
+    /// What marks a side, if it is armed.
+    pub(crate) fn waker(&self, side: Side) -> &Waker {
+        &self.wakers[side as usize]
+    }
+
+    /// There is something to be found out on this side: it is ready until an operation finds nothing.
+    pub(crate) fn set_ready(&self, side: Side) {
+        self.state(side).store(READY, Ordering::Release);
     }
 
     /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all

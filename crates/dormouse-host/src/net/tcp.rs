@@ -24,26 +24,30 @@ const MOST: usize = 1 << 30;
 
 // ---- from a descriptor to a connection ----
 
-/// A socket that is not bound, does not block and, if `nodelay`, has TCP_NODELAY. One of IPv6 is of IPv6 alone.
-pub(crate) fn create(family: Family, nodelay: bool) -> io::Result<OwnedFd> {
+/// A socket that is not bound, does not block and has TCP_NODELAY. One of IPv6 is of IPv6 alone.
+pub(crate) fn create(family: Family) -> io::Result<OwnedFd> {
+    let fd = open(family, SocketType::STREAM)?;
+    set_nodelay(&fd)?;
+    Ok(fd)
+}
+
+/// A socket of either kind that does not block. One of IPv6 is of IPv6 alone.
+pub(super) fn open(family: Family, kind: SocketType) -> io::Result<OwnedFd> {
     let domain = match family {
         Family::V4 => AddressFamily::INET,
         Family::V6 => AddressFamily::INET6,
     };
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    let fd = net::socket_with(domain, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let fd = net::socket_with(domain, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    let fd = unblocked(net::socket(domain, SocketType::STREAM, None)?)?;
+    let fd = unblocked(net::socket(domain, kind, None)?)?;
     if family == Family::V6 {
         sockopt::set_ipv6_v6only(&fd, true)?;
-    }
-    if nodelay {
-        set_nodelay(&fd)?;
     }
     Ok(fd)
 }
 
-/// What `create` and `accept` do in one call elsewhere.
+/// What `open` and `accept` do in one call elsewhere.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fioclex(&fd)?;
@@ -52,7 +56,7 @@ fn unblocked(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// Whether what is accepted has TCP_NODELAY if the listener has it.
-pub(crate) const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
+const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
 
 /// WASI has no call for it, and with Nagle's algorithm an answer that is sent in parts may wait for a client that delays its
 /// acknowledgements, 40 ms.
@@ -101,6 +105,10 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<OwnedFd> {
     let accepted = listener.on(Side::Read, |fd| accept(fd).map_err(of_the_connection), |_| false)?;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     let accepted = unblocked(accepted)?;
+    if !INHERITS_NODELAY {
+        // Should it fail, that is all.
+        let _ = set_nodelay(&accepted);
+    }
     listener.meter().accepted();
     Ok(accepted)
 }
@@ -431,12 +439,12 @@ mod tests {
         within_a_runtime(async || {
             let (hub, meter) = (Arc::<Hub>::default(), Meter::new());
             let socket = |fd| Socket::new(fd, &hub, &meter);
-            let listener = socket(create(Family::V4, true).unwrap());
+            let listener = socket(create(Family::V4).unwrap());
             bind(&listener, "127.0.0.1:0".parse().unwrap()).unwrap();
             listen(&listener, 8).unwrap();
             assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             assert_eq!(receive(&listener, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotConnected);
-            let client = socket(create(Family::V4, false).unwrap());
+            let client = socket(create(Family::V4).unwrap());
             start_connect(&client, local_addr(&listener).unwrap()).unwrap();
             std::future::poll_fn(|cx| client.poll_wait(Side::Write, cx)).await.unwrap();
             finish_connect(&client).unwrap();

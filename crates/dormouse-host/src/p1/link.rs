@@ -86,15 +86,11 @@ macro_rules! calls {
     (@type $arg:ident) => { i32 };
 }
 
-/// Whether wasmtime-wasi has the descriptor, and under which number; a call that it does not answer is counted.
-fn theirs(p1: &mut Wasip1, name: &str, fd: i32) -> Option<i32> {
+/// Whether wasmtime-wasi has the descriptor, and under which number.
+fn theirs(p1: &mut Wasip1, fd: i32) -> Option<i32> {
     match p1.table.owner(fd as u32) {
-        // Its own span counts it.
         Owner::Wasi(fd) => Some(fd as i32),
-        _ => {
-            p1.count(name);
-            None
-        }
+        _ => None,
     }
 }
 
@@ -104,12 +100,10 @@ fn ours<T: Send + 'static>(
 ) -> wasmtime::Result<()> {
     calls! { linker, get:
         fn sock_accept(memory, p1, fd, flags, out) {
-            p1.count("sock_accept");
             number(accept(memory, p1, fd as u32, flags as u32, out as u32).await)
         }
 
         fn sock_recv(memory, p1, fd, bufs, count, flags, out, out_flags) {
-            p1.count("sock_recv");
             let results = [(out as u32, 4), (out_flags as u32, 2)];
             let received = receive(memory, p1, fd as u32, bufs as u32, count as u32, flags as u32, &results).await;
             number(received.and_then(|n| {
@@ -119,12 +113,10 @@ fn ours<T: Send + 'static>(
         }
 
         fn sock_send(memory, p1, fd, bufs, count, _flags, out) {
-            p1.count("sock_send");
             number(send(memory, p1, fd as u32, bufs as u32, count as u32, out as u32).await)
         }
 
         fn sock_shutdown(_memory, p1, fd, how) {
-            p1.count("sock_shutdown");
             let how = match how {
                 1 => Ok(Shutdown::Read),
                 2 => Ok(Shutdown::Write),
@@ -150,11 +142,10 @@ fn ours<T: Send + 'static>(
             if let Some(theirs) = stream(p1, fd, Kind::Input) {
                 let errno = stdio::read(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?;
                 if let Some(result) = errno {
-                    p1.count("fd_read");
                     return Ok(number(result));
                 }
             }
-            match theirs(p1, "fd_read", fd) {
+            match theirs(p1, fd) {
                 Some(fd) => {
                     let memory = &mut GuestMemory::Unshared(memory);
                     wasi::fd_read(&mut p1.wasi, memory, fd, bufs, count, out).await?
@@ -171,10 +162,9 @@ fn ours<T: Send + 'static>(
             if let Some(theirs) = stream(p1, fd, Kind::Output)
                 && u32::from(theirs.flags) & NONBLOCK != 0
             {
-                p1.count("fd_write");
                 return Ok(number(stdio::write(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?));
             }
-            match theirs(p1, "fd_write", fd) {
+            match theirs(p1, fd) {
                 Some(fd) => {
                     let memory = &mut GuestMemory::Unshared(memory);
                     wasi::fd_write(&mut p1.wasi, memory, fd, bufs, count, out).await?
@@ -184,7 +174,7 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_close(memory, p1, fd) {
-            match theirs(p1, "fd_close", fd) {
+            match theirs(p1, fd) {
                 Some(theirs) => {
                     let errno = wasi::fd_close(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs).await?;
                     number(match errno {
@@ -197,7 +187,7 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_fdstat_get(memory, p1, fd, out) {
-            match theirs(p1, "fd_fdstat_get", fd) {
+            match theirs(p1, fd) {
                 Some(theirs) => {
                     let errno =
                         wasi::fd_fdstat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs, out).await?;
@@ -216,7 +206,6 @@ fn ours<T: Send + 'static>(
         fn fd_fdstat_set_flags(memory, p1, fd, flags) {
             let flags = flags as u32;
             if flags & !ALL_FLAGS != 0 {
-                p1.count("fd_fdstat_set_flags");
                 return Ok(number(p1.table.check_open(fd as u32).and(Err(Errno::INVAL))));
             }
             match p1.table.theirs(fd as u32) {
@@ -230,7 +219,6 @@ fn ours<T: Send + 'static>(
                         }
                         _ => Err(Errno::INVAL),
                     };
-                    p1.count("fd_fdstat_set_flags");
                     number(set)
                 }
                 Some(&mut Theirs { number: theirs, .. }) => {
@@ -243,7 +231,6 @@ fn ours<T: Send + 'static>(
                     wasi::fd_fdstat_set_flags(&mut p1.wasi, &mut GuestMemory::Unshared(memory), theirs as i32, flags)?
                 }
                 None => {
-                    p1.count("fd_fdstat_set_flags");
                     number(p1.table.socket(fd as u32).and_then(|socket| match flags & SYNC {
                         0 => {
                             socket.nonblocking = flags & NONBLOCK != 0;
@@ -256,7 +243,7 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_filestat_get(memory, p1, fd, out) {
-            match theirs(p1, "fd_filestat_get", fd) {
+            match theirs(p1, fd) {
                 Some(fd) => wasi::fd_filestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out).await?,
                 None => number(p1.table.socket(fd as u32).map(|_| ()).and_then(|()| {
                     let mut stat = [0; 64];
@@ -268,7 +255,7 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_prestat_get(memory, p1, fd, out) {
-            match theirs(p1, "fd_prestat_get", fd) {
+            match theirs(p1, fd) {
                 Some(fd) => wasi::fd_prestat_get(&mut p1.wasi, &mut GuestMemory::Unshared(memory), fd, out)?,
                 // wasi-libc asks from 3 on until EBADF, and passes over what is no directory only if the call succeeds
                 // (libc-bottom-half/sources/preopens.c); so does Go's runtime.
@@ -282,7 +269,6 @@ fn ours<T: Send + 'static>(
 
         // The number alone moves: what has it stays where it is, here or with wasmtime-wasi.
         fn fd_renumber(_memory, p1, from, to) {
-            p1.count("fd_renumber");
             let (from, to) = (from as u32, to as u32);
             let open = p1.table.check_open(from).and_then(|()| p1.table.check_open(to));
             match open {
@@ -300,7 +286,6 @@ fn ours<T: Send + 'static>(
         }
 
         fn random_get(memory, p1, buf, len) {
-            p1.count("random_get");
             match memory::range(memory, buf as u32, len as u32 as usize) {
                 Err(errno) => number(Err(errno)),
                 Ok(range) => {
@@ -317,7 +302,7 @@ fn ours<T: Send + 'static>(
         }
 
         fn path_unlink_file(memory, p1, fd, path, len) {
-            match theirs(p1, "path_unlink_file", fd) {
+            match theirs(p1, fd) {
                 // The one path that wasmtime-wasi 48.0.8 copies whatever its length (p1.rs).
                 Some(_) if len as u32 > PATH => number(Err(Errno::NAMETOOLONG)),
                 Some(fd) => {
@@ -330,10 +315,7 @@ fn ours<T: Send + 'static>(
     }
 
     // wasmtime-wasi traps on 126 and more, where a process may end with any of 0 to 255.
-    linker.func_wrap(MODULE, "proc_exit", move |mut caller: Caller<'_, T>, code: i32| -> wasmtime::Result<()> {
-        get(caller.data_mut()).count("proc_exit");
-        Err(I32Exit(code).into())
-    })?;
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) })?;
     Ok(())
 }
 
@@ -343,16 +325,15 @@ fn stream(p1: &mut Wasip1, fd: i32, kind: Kind) -> Option<Theirs> {
 }
 
 /// The numbers that wasmtime-wasi has for two descriptors; `errno` if one of them is an open socket's.
-fn both(p1: &mut Wasip1, name: &str, one: i32, other: i32, errno: Errno) -> Result<(i32, i32), Errno> {
+fn both(p1: &mut Wasip1, one: i32, other: i32, errno: Errno) -> Result<(i32, i32), Errno> {
     let numbers = [one, other].map(|fd| match p1.table.owner(fd as u32) {
         Owner::Wasi(fd) => Ok(fd as i32),
         Owner::Socket(_) => Err(errno),
         Owner::Closed => Err(Errno::BADF),
     });
     if let [Ok(one), Ok(other)] = numbers {
-        return Ok((one, other)); // Its own span counts it.
+        return Ok((one, other));
     }
-    p1.count(name);
     match numbers.contains(&Err(Errno::BADF)) {
         true => Err(Errno::BADF),
         false => Err(errno),
@@ -371,7 +352,7 @@ fn shifted<T: Send + 'static>(
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, ($fd, $($arg,)*): (i32, $($kind,)*)| Box::new(async move {
                     let (memory, p1) = parts(&mut caller, get)?;
-                    Ok(match theirs(p1, stringify!($name), $fd) {
+                    Ok(match theirs(p1, $fd) {
                         Some(fd) => {
                             let memory = &mut GuestMemory::Unshared(memory);
                             wasi::$name(&mut p1.wasi, memory, fd $(, $arg)*)$(.$await)??
@@ -410,7 +391,7 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (old, flags, path, len, new, new_path, new_len) = args;
-            let (old, new) = match both(p1, "path_link", old, new, Errno::NOTDIR) {
+            let (old, new) = match both(p1, old, new, Errno::NOTDIR) {
                 Ok(both) => both,
                 Err(errno) => return Ok(number(Err(errno))),
             };
@@ -423,7 +404,7 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (old, path, len, new, new_path, new_len) = args;
-            let (old, new) = match both(p1, "path_rename", old, new, Errno::NOTDIR) {
+            let (old, new) = match both(p1, old, new, Errno::NOTDIR) {
                 Ok(both) => both,
                 Err(errno) => return Ok(number(Err(errno))),
             };
@@ -436,7 +417,7 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (target, target_len, fd, path, len) = args;
-            let Some(fd) = theirs(p1, "path_symlink", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
+            let Some(fd) = theirs(p1, fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
             let memory = &mut GuestMemory::Unshared(memory);
             wasi::path_symlink(&mut p1.wasi, memory, target, target_len, fd, path, len).await
         })
@@ -446,10 +427,9 @@ fn shifted<T: Send + 'static>(
         Box::new(async move {
             let (memory, p1) = parts(&mut caller, get)?;
             let (fd, lookup, path, len, open, base, inheriting, flags, out) = args;
-            let Some(fd) = theirs(p1, "path_open", fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
+            let Some(fd) = theirs(p1, fd) else { return Ok(refused(p1, fd, Errno::NOTDIR)) };
             // Before it is opened, so that no file is open that has no number.
             if let Err(errno) = memory::range(memory, out as u32, 4).and_then(|_| p1.table.check_file_room()) {
-                p1.count("path_open");
                 return Ok(number(Err(errno)));
             }
             let guest = &mut GuestMemory::Unshared(memory);
@@ -474,7 +454,12 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
     memory::range(memory, out, 4)?;
     p1.table.socket(fd)?;
     // Before the system is asked, so that no connection is taken and lost.
-    p1.table.check_room()?;
+    if let Err(full) = p1.table.check_room() {
+        if let Some(net) = &p1.net {
+            net.say_full();
+        }
+        return Err(full);
+    }
     let stream = loop {
         let listener = p1.table.socket(fd)?;
         match listener.accept() {
@@ -485,9 +470,7 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
             accepted => break accepted?,
         }
     };
-    // WasmEdge 0.14 ignores the flag.
-    let nonblocking = flags & NONBLOCK != 0 && p1.contrary.is_none();
-    let accepted = p1.table.accept(stream, nonblocking)?;
+    let accepted = p1.table.accept(stream, flags & NONBLOCK != 0)?;
     memory::write(memory, out, accepted.to_le_bytes())
 }
 

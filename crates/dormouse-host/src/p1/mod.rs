@@ -28,11 +28,10 @@
 //! ```text
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   a socket whose calls may block
-//!   others.rs   what wasmtime-wasi waits for           contrary.rs what other hosts answer, for tests
+//!   others.rs   what wasmtime-wasi waits for
 //!   stdio.rs    standard streams that do not block
 //! ```
 
-mod contrary;
 mod errno;
 mod link;
 mod memory;
@@ -45,8 +44,9 @@ mod table;
 use std::fmt;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, Module};
+use wasmtime::{InstancePre, Linker, Module, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::Clockid;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
@@ -54,10 +54,9 @@ use wiggle::{GuestMemory, GuestPtr};
 
 pub use link::add_to_linker;
 
+use crate::count::{Counter, Trace};
 use crate::limits::Limits;
-use crate::net::meter::Meter;
-use crate::trace::Trace;
-use contrary::Contrary;
+use crate::net::Net;
 use errno::Errno;
 use table::Table;
 
@@ -71,8 +70,8 @@ pub struct Wasip1 {
     table: Table,
     scratch: poll::Scratch,
     trace: Option<Trace>,
-    /// Answers as other hosts do, which is for tests.
-    contrary: Option<Contrary>,
+    /// Says that there are as many sockets as there may be. An embedder has none.
+    net: Option<Arc<Net>>,
     own_stdin: bool,
 }
 
@@ -84,7 +83,7 @@ impl Wasip1 {
             table: Table::new(),
             scratch: poll::Scratch::default(),
             trace: None,
-            contrary: None,
+            net: None,
             own_stdin: false,
         }
     }
@@ -119,31 +118,25 @@ impl Wasip1 {
         self.table.set_most_files(most);
     }
 
+    /// How many sockets are open, listeners and what was accepted.
+    pub fn open_sockets(&self) -> usize {
+        self.table.open()
+    }
+
     /// Standard input is this process's own: what poll(2) says of that is true of the program's.
     pub(crate) fn set_own_stdin(&mut self, own: bool) {
         self.own_stdin = own;
     }
 
-    /// Counts the connections, those that are opened from now on.
-    pub(crate) fn set_meter(&mut self, meter: Meter) {
-        self.table.set_meter(meter);
+    /// Counts the connections, those that are opened from now on, and says when there are too many.
+    pub(crate) fn set_net(&mut self, net: Arc<Net>) {
+        self.table.set_meter(net.meter.clone());
+        self.net = Some(net);
     }
 
-    /// Counts the calls that sockets answer; the others have spans.
+    /// Counts what polls are given.
     pub(crate) fn set_trace(&mut self, trace: Option<Trace>) {
         self.trace = trace;
-    }
-
-    /// One more call that a socket has answered.
-    fn count(&self, name: &str) {
-        if let Some(trace) = &self.trace {
-            trace.count_p1(name);
-        }
-    }
-
-    /// See [`Run::contrary_p1`](crate::Run::contrary_p1).
-    pub(crate) fn set_contrary(&mut self, on: bool) {
-        self.contrary = on.then(Contrary::default);
     }
 
     /// Tells the trace how many sockets are open.
@@ -156,7 +149,6 @@ impl Wasip1 {
     /// Learns which descriptors wasmtime-wasi has.
     fn begin(&mut self) -> wasmtime::Result<()> {
         let mut directories = 0;
-        // The trait's functions here and below, not the ones of the program's calls: those would be counted as such.
         loop {
             match self.wasi.fd_prestat_get(&mut GuestMemory::Unshared(&mut []), (3 + directories).into()) {
                 Ok(_) => directories += 1,
@@ -195,7 +187,6 @@ impl Wasip1 {
 
     /// What the program would read from its clock, which wasmtime-wasi keeps.
     fn now(&mut self, clock: Clockid) -> wasmtime::Result<u64> {
-        // The trait's function, not the one of the program's call: that would be counted as one.
         let now = self.wasi.clock_time_get(&mut GuestMemory::Unshared(&mut []), clock, 0);
         now.or_else(|error| error.downcast().map(|_| 0))
     }
@@ -205,6 +196,34 @@ impl Wasip1 {
 pub(crate) struct State {
     pub(crate) p1: Wasip1,
     pub(crate) limits: Limits,
+    /// Counts the calls that the program tells of.
+    pub(crate) counter: Option<Counter>,
+}
+
+/// [`Limits`], and the way by which a counted program tells of its calls.
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        match &self.counter {
+            Some(counter) if counter.counts(current, desired, maximum, || self.p1.table.open()) => Ok(false),
+            _ => self.limits.memory_growing(current, desired, maximum),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
 }
 
 /// Links a module against WASI 0.1.

@@ -138,7 +138,6 @@ impl Others {
         let events = self.memory.len();
         self.memory.resize(events + count * EVENT, 0);
         let memory = &mut GuestMemory::Unshared(&mut self.memory);
-        // The trait's function, not the one of the program's call: that would be counted as one.
         let polled = ctx.poll_oneoff(memory, GuestPtr::new(0), GuestPtr::new(events as u32), count as u32).await;
         let fired = match polled {
             Ok(fired) => fired,

@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wasmtime_wasi::p1::types::Clockid;
 
-use super::contrary::Answer;
 use super::errno::Errno;
 use super::memory::{self, long, word};
 use super::others::{EVENT, Others, READ, SUBSCRIPTION, Told, WRITE};
@@ -147,14 +146,11 @@ async fn poll(
     scratch.clocks = Clocks::default();
     scratch.others.clear();
     let mut due: Option<Instant> = None;
-    let (mut ready, mut absolute_time) = (false, false);
+    let mut ready = false;
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
         match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
-                Some(when) => {
-                    absolute_time |= absolute;
-                    due = Some(due.map_or(when, |due| due.min(when)));
-                }
+                Some(when) => due = Some(due.map_or(when, |due| due.min(when))),
                 None => ready = true,
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
@@ -167,22 +163,7 @@ async fn poll(
         }
     }
     if let Some(trace) = &p1.trace {
-        // Before it is counted: who sees the count sees this number, too.
-        trace.set_resources(p1.table.open());
-        trace.count_poll_oneoff(count as usize);
-    }
-
-    let answer = match &mut p1.contrary {
-        Some(contrary) => contrary.next(count as usize, absolute_time),
-        None => Answer::True,
-    };
-    match answer {
-        Answer::Refused(errno) => return Ok(Err(errno)),
-        Answer::Nothing => {
-            tokio::task::yield_now().await;
-            return Ok(Ok(0));
-        }
-        Answer::True | Answer::AllReady => ready |= answer == Answer::AllReady,
+        trace.count_poll_entries(count as usize);
     }
 
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
@@ -203,7 +184,7 @@ async fn poll(
             true => Asked::Copied(guest[asked.clone()].to_vec()),
             false => Asked::There(&asked),
         };
-        let told = tell(p1, scratch, guest, &subscriptions, &out, answer);
+        let told = tell(p1, scratch, guest, &subscriptions, &out);
         if told > 0 {
             return Ok(Ok(told));
         }
@@ -220,14 +201,7 @@ enum Asked<'a> {
 }
 
 /// The second pass: writes the events, and tells how many.
-fn tell(
-    p1: &mut Wasip1,
-    scratch: &Scratch,
-    guest: &mut [u8],
-    asked: &Asked<'_>,
-    out: &Range<usize>,
-    answer: Answer,
-) -> u32 {
+fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>, out: &Range<usize>) -> u32 {
     let now = Instant::now();
     let mut written = 0;
     for index in 0..out.len() / EVENT {
@@ -243,7 +217,6 @@ fn tell(
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
                 Owner::Socket(socket) => match socket.is_ready(side) {
-                    Ok(false) if answer == Answer::AllReady => Some(Told::default()),
                     Ok(false) => None,
                     Ok(true) if socket.is_hung_up(side) => Some(Told { flags: HANGUP, bytes: 1, ..Told::default() }),
                     Ok(true) => Some(Told { bytes: 1, ..Told::default() }),

@@ -78,7 +78,6 @@ pub(super) async fn write(
     call[..4].copy_from_slice(&(BYTES as u32).to_le_bytes());
     call[4..8].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
     call[BYTES..BYTES + bytes.len()].copy_from_slice(bytes);
-    // The trait's function, not the one of the program's call: that would be counted as one.
     let list = GuestPtr::new((0, 1));
     let written = p1.wasi.fd_write(&mut GuestMemory::Unshared(&mut call), stream.number.into(), list).await;
     match written {

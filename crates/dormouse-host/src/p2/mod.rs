@@ -1,13 +1,13 @@
 //! WASI 0.2: the linker, and what a store holds.
 //!
-//! TCP is ours, with the streams and pollables of connections; everything else is wasmtime-wasi's. A stream or pollable says by its number
+//! Sockets are ours, with the streams and pollables of these; everything else is wasmtime-wasi's. A stream or pollable says by its number
 //! whose it is (`table.rs`).
 //!
 //! ```text
 //!   table.rs    which socket has which number       sockets.rs   wasi:sockets/tcp, over it
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
-//!   udp.rs      how many there may be                count.rs     for a counted run
+//!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -17,7 +17,7 @@ macro_rules! versioned {
     };
 }
 
-mod count;
+mod datagrams;
 mod flush;
 mod poll;
 mod sockets;
@@ -35,14 +35,13 @@ use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::p2::add_to_linker_with_options_async;
 use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
-use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket};
+use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket, udp as wasi_udp, udp_create_socket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::built_ins::BuiltIns;
+use crate::count::{Counter, Trace};
 use crate::limits::Limits;
 use crate::net::{Net, NoSocket};
-use crate::trace::{Trace, WAIT};
 pub(crate) use table::Own;
 
 /// What the store of one run holds.
@@ -51,58 +50,26 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limits: Limits,
     pub(crate) net: Arc<Net>,
-    /// Its TCP sockets of WASI 0.2.
+    /// Its sockets of WASI 0.2.
     pub(crate) own: Own,
-    /// Whether its TCP sockets get TCP_NODELAY.
-    pub(crate) nodelay: bool,
-    /// There if and only if the linker is a counting one.
+    /// There if and only if the run is counted.
     pub(crate) trace: Option<Trace>,
-    /// What the program tells about by itself.
-    pub(crate) built_ins: Arc<BuiltIns>,
+    /// Counts the calls that the program tells of.
+    pub(crate) counter: Option<Counter>,
 }
 
 impl State {
     pub(crate) fn view(&mut self) -> View<'_> {
-        View { table: &mut self.table, own: &mut self.own }
-    }
-
-    pub(crate) fn count(&self, name: &str) {
-        if let Some(trace) = &self.trace {
-            trace.count(name);
-        }
+        View { table: &mut self.table, own: &mut self.own, trace: self.trace.as_ref() }
     }
 
     /// Counts a socket that is about to be opened, with `open` of [`Net`].
     pub(crate) fn open_socket(&mut self, open: impl Fn(&Net) -> Result<(), NoSocket>) -> Result<(), NoSocket> {
         let opened = open(&self.net);
-        if opened != Err(NoSocket::Full) {
-            return opened;
-        }
-        // A connection that was accepted, and whose listener was dropped before it was handed over, still counts.
-        self.recount_sockets();
-        let opened = open(&self.net);
-        if opened.is_err() {
+        if opened == Err(NoSocket::Full) {
             self.net.say_full();
         }
         opened
-    }
-
-    /// Counts the sockets in wasmtime-wasi's table anew; those of ours are counted exactly.
-    pub(crate) fn recount_sockets(&mut self) {
-        use wasmtime_wasi::p2::bindings::sockets as p2;
-        use wasmtime_wasi::p3::bindings::sockets::types as p3;
-        let sockets = self.table.iter_mut().filter(|entry| {
-            entry.is::<p2::udp::UdpSocket>() || entry.is::<p3::TcpSocket>() || entry.is::<p3::UdpSocket>()
-        });
-        self.net.sockets.recount(sockets.count());
-    }
-
-    /// A socket has been dropped.
-    pub(crate) fn closed_socket(&mut self, listened: bool) {
-        match listened {
-            true => self.recount_sockets(),
-            false => self.net.sockets.give_back(),
-        }
     }
 
     /// Walks the table: it does not know its own size.
@@ -113,22 +80,32 @@ impl State {
     }
 }
 
-/// [`Limits`], and the way by which a program tells about the built-ins that it calls.
+/// [`Limits`], and the way by which a counted program tells of its calls.
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let Some(name) = self.built_ins.told(current, desired, maximum) else {
-            return self.limits.memory_growing(current, desired, maximum);
-        };
-        if name == WAIT {
-            // Before it is counted: who sees the count sees this number, too.
-            self.measure_resources();
+        let State { counter, table, own, .. } = self;
+        // The table does not know its own size.
+        let resources = || table.iter_mut().count() + own.handles();
+        match counter {
+            Some(counter) if counter.counts(current, desired, maximum, resources) => Ok(false),
+            _ => self.limits.memory_growing(current, desired, maximum),
         }
-        self.count(name);
-        Ok(false)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
     }
 }
 
@@ -142,6 +119,7 @@ impl WasiView for State {
 pub(crate) struct View<'a> {
     table: &'a mut ResourceTable,
     own: &'a mut Own,
+    trace: Option<&'a Trace>,
 }
 
 impl HasData for View<'static> {
@@ -149,7 +127,7 @@ impl HasData for View<'static> {
 }
 
 /// What WASI 0.2 offers.
-pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker<State>> {
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
@@ -160,10 +138,8 @@ pub(crate) fn linker(engine: &Engine, counting: bool) -> wasmtime::Result<Linker
     wasi_tcp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     tcp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     streams::write_without_copy(&mut linker)?;
-    udp::guard(&mut linker)?;
-    if counting {
-        count::add_to_linker(&mut linker)?;
-    }
+    wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
+    udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     Ok(linker)
 }
 

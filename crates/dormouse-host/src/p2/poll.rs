@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{self, HostPollable};
 
 use super::View;
-use super::table::{Own, Part, is_ours};
+use super::table::{Own, is_ours};
 use super::tcp::Tcp;
 
 /// Room that is made for what is ready, at the most, before it is known how many are.
@@ -23,7 +23,7 @@ const MANY: usize = 64;
 impl Own {
     /// Whether a pollable of ours is ready. One that is not there is: the pass that tells fails for it.
     fn is_ready(&self, rep: u32) -> bool {
-        self.get(rep).map_or(true, |tcp| tcp.is_ready(Part::of(rep), &self.net))
+        self.part_is_ready(rep).unwrap_or(true)
     }
 
     fn any_ready(&self, list: &[Resource<DynPollable>]) -> bool {
@@ -32,17 +32,22 @@ impl Own {
 
     /// Waits until a part of a socket is ready.
     pub(super) async fn wait(&self, rep: u32) -> wasmtime::Result<()> {
-        self.wait_until(rep, |tcp| tcp.is_ready(Part::of(rep), &self.net)).await
+        self.part_is_ready(rep)?;
+        self.until(|| self.is_ready(rep)).await
     }
 
     /// Waits until something is so that a mark or the flusher makes so.
     pub(super) async fn wait_until(&self, rep: u32, is_so: impl Fn(&Tcp) -> bool) -> wasmtime::Result<()> {
         let tcp = self.get(rep)?;
+        self.until(|| is_so(tcp)).await
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) -> wasmtime::Result<()> {
         let mut slept = false;
         poll_fn(|cx| {
             // Before the look: what is marked after it wakes us.
             self.hub.wait(cx);
-            if is_so(tcp) {
+            if is_so() {
                 return Poll::Ready(());
             }
             slept = true;
@@ -60,6 +65,9 @@ impl poll::Host for View<'_> {
     async fn poll(&mut self, list: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         if list.is_empty() {
             wasmtime::bail!("empty poll list");
+        }
+        if let Some(trace) = self.trace {
+            trace.count_poll_entries(list.len());
         }
         let own = &*self.own;
         loop {
@@ -90,7 +98,7 @@ impl poll::Host for View<'_> {
             }
             let mut ready = Vec::with_capacity(list.len().min(MANY));
             for (index, pollable) in (0..).zip(&list).filter(|(_, pollable)| is_ours(pollable.rep())) {
-                if own.get(pollable.rep())?.is_ready(Part::of(pollable.rep()), &own.net) {
+                if own.part_is_ready(pollable.rep())? {
                     ready.push(index);
                 }
             }
@@ -118,8 +126,7 @@ impl HostPollable for View<'_> {
         if !is_ours(rep) {
             return HostPollable::ready(self.table, pollable).await;
         }
-        self.own.get(rep)?;
-        if self.own.is_ready(rep) {
+        if self.own.part_is_ready(rep)? {
             return Ok(true);
         }
         // A program that asks again and again gives tokio no turn otherwise.

@@ -46,7 +46,7 @@ impl tcp_create_socket::Host for View<'_> {
         };
         let own = &mut *self.own;
         let counted = Counted::new(&own.net.sockets);
-        let tcp = Tcp::create(family, own.nodelay, counted, &own.hub, &own.net)?;
+        let tcp = Tcp::create(family, counted, &own.hub, &own.net)?;
         Ok(Resource::new_own(own.insert(tcp)?))
     }
 }
@@ -133,7 +133,7 @@ impl HostTcpSocket for View<'_> {
             return Err(ErrorCode::NewSocketLimit.into());
         }
         let counted = Counted::new(&own.net.sockets);
-        let accepted = listener.accept(own.nodelay, counted, &own.hub, &own.net)?;
+        let accepted = listener.accept(counted, &own.hub, &own.net)?;
         let accepted = own.insert(accepted)?;
         let (input, output) = self.streams(accepted)?;
         Ok((Resource::new_own(accepted), input, output))

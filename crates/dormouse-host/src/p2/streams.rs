@@ -255,7 +255,6 @@ pub(super) fn write_without_copy(linker: &mut Linker<State>) -> wasmtime::Result
     let mut streams = linker.instance(versioned!("wasi:io/streams"))?;
     type Write = (Resource<DynOutputStream>, WasmList<u8>);
     streams.func_wrap("[method]output-stream.write", |mut store, (stream, bytes): Write| {
-        store.data().count("wasi:io/streams.[method]output-stream.write");
         let rep = stream.rep();
         let written = match is_ours(rep) {
             true => {

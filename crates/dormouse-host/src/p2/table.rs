@@ -19,6 +19,7 @@ use wasmtime::component::ResourceTableError;
 
 use super::flush::Flusher;
 use super::tcp::Tcp;
+use super::udp::Udp;
 use crate::net::Net;
 use crate::net::socket::Hub;
 
@@ -77,7 +78,25 @@ impl Handles {
 struct Place {
     generation: u32,
     handles: Handles,
-    tcp: Option<Tcp>,
+    kind: Option<Kind>,
+}
+
+/// What is at a place.
+pub(super) enum Kind {
+    Tcp(Tcp),
+    Udp(Udp),
+}
+
+impl From<Tcp> for Kind {
+    fn from(tcp: Tcp) -> Kind {
+        Kind::Tcp(tcp)
+    }
+}
+
+impl From<Udp> for Kind {
+    fn from(udp: Udp) -> Kind {
+        Kind::Udp(udp)
+    }
 }
 
 /// The sockets of a program.
@@ -91,16 +110,17 @@ pub(crate) struct Own {
     pub(super) hub: Arc<Hub>,
     pub(super) net: Arc<Net>,
     pub(super) flusher: Arc<Flusher>,
-    /// Whether its sockets get TCP_NODELAY.
-    pub(super) nodelay: bool,
+    /// Where datagrams are received. Empty until there is one.
+    pub(super) room: Vec<u8>,
 }
 
 impl Own {
     /// None yet, and at most so many handles.
-    pub(crate) fn new(net: Arc<Net>, nodelay: bool, most: usize) -> Own {
+    pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
         let hub = Arc::<Hub>::default();
         let flusher = Flusher::new(&hub);
-        Own { places: Vec::new(), free: VecDeque::new(), handles: 0, most, hub, net, flusher, nodelay }
+        let (places, free) = (Vec::new(), VecDeque::new());
+        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
     }
 
     /// What sends the bytes that the system has not taken yet.
@@ -120,7 +140,7 @@ impl Own {
     }
 
     /// Takes a socket; gives its number.
-    pub(super) fn insert(&mut self, tcp: Tcp) -> Result<u32, ResourceTableError> {
+    pub(super) fn insert(&mut self, socket: impl Into<Kind>) -> Result<u32, ResourceTableError> {
         let may_grow = self.places.len() < PLACES as usize;
         let place = match self.free.len() > HOLD || !may_grow {
             true => self.free.pop_front(),
@@ -129,12 +149,12 @@ impl Own {
         let place = match place {
             Some(place) => place,
             None if may_grow => {
-                self.places.push(Place { generation: 0, handles: Handles::default(), tcp: None });
+                self.places.push(Place { generation: 0, handles: Handles::default(), kind: None });
                 self.places.len() as u32 - 1
             }
             None => return Err(ResourceTableError::Full),
         };
-        self.places[place as usize].tcp = Some(tcp);
+        self.places[place as usize].kind = Some(socket.into());
         let rep = OURS | self.places[place as usize].generation << GENERATION | place;
         match self.give(rep, Part::Socket) {
             Ok(rep) => Ok(rep),
@@ -155,13 +175,48 @@ impl Own {
         place.filter(|place| place.generation == generation(rep)).ok_or(ResourceTableError::NotPresent)
     }
 
-    /// The socket that a number names, or a part of.
+    /// The TCP socket that a number names, or a part of.
     pub(super) fn get(&self, rep: u32) -> Result<&Tcp, ResourceTableError> {
-        self.place(rep)?.tcp.as_ref().ok_or(ResourceTableError::NotPresent)
+        match &self.place(rep)?.kind {
+            Some(Kind::Tcp(tcp)) => Ok(tcp),
+            _ => Err(ResourceTableError::NotPresent),
+        }
     }
 
     pub(super) fn get_mut(&mut self, rep: u32) -> Result<&mut Tcp, ResourceTableError> {
-        self.place_mut(rep)?.tcp.as_mut().ok_or(ResourceTableError::NotPresent)
+        match &mut self.place_mut(rep)?.kind {
+            Some(Kind::Tcp(tcp)) => Ok(tcp),
+            _ => Err(ResourceTableError::NotPresent),
+        }
+    }
+
+    /// The UDP socket that a number names, or a part of.
+    pub(super) fn udp(&self, rep: u32) -> Result<&Udp, ResourceTableError> {
+        match &self.place(rep)?.kind {
+            Some(Kind::Udp(udp)) => Ok(udp),
+            _ => Err(ResourceTableError::NotPresent),
+        }
+    }
+
+    pub(super) fn udp_mut(&mut self, rep: u32) -> Result<&mut Udp, ResourceTableError> {
+        match &mut self.place_mut(rep)?.kind {
+            Some(Kind::Udp(udp)) => Ok(udp),
+            _ => Err(ResourceTableError::NotPresent),
+        }
+    }
+
+    /// Whether a wait for what a number names is over.
+    pub(super) fn part_is_ready(&self, rep: u32) -> Result<bool, ResourceTableError> {
+        match &self.place(rep)?.kind {
+            Some(Kind::Tcp(tcp)) => Ok(tcp.is_ready(Part::of(rep), &self.net)),
+            Some(Kind::Udp(udp)) => Ok(udp.is_ready(Part::of(rep))),
+            None => Err(ResourceTableError::NotPresent),
+        }
+    }
+
+    /// Whether the program has a part of a socket.
+    pub(super) fn has(&self, rep: u32, of: Part) -> Result<bool, ResourceTableError> {
+        Ok(self.place(rep)?.handles.parts[of as usize])
     }
 
     fn take_handle(&mut self) -> Result<(), ResourceTableError> {
@@ -221,7 +276,7 @@ impl Own {
     /// The socket at a place is no more.
     fn close(&mut self, place: u32) {
         let closed = &mut self.places[place as usize];
-        closed.tcp = None;
+        closed.kind = None;
         closed.generation = (closed.generation + 1) % GENERATIONS;
         self.free.push_back(place);
     }

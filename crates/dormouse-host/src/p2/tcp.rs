@@ -96,14 +96,8 @@ pub(super) enum Sent {
 
 impl Tcp {
     /// A new one; `counted` is given back when it is closed, or at once if there is none.
-    pub(super) fn create(
-        family: Family,
-        nodelay: bool,
-        counted: Counted,
-        hub: &Arc<Hub>,
-        net: &Net,
-    ) -> io::Result<Tcp> {
-        let fd = tcp::create(family, nodelay)?;
+    pub(super) fn create(family: Family, counted: Counted, hub: &Arc<Hub>, net: &Net) -> io::Result<Tcp> {
+        let fd = tcp::create(family)?;
         Ok(Tcp::new(fd, family, State::Unbound, counted, hub, net))
     }
 
@@ -217,11 +211,8 @@ impl Tcp {
     }
 
     /// A connection; `counted` as with [`create`](Self::create).
-    pub(super) fn accept(&self, nodelay: bool, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
+    pub(super) fn accept(&self, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
         let fd = tcp::accept(&self.socket)?;
-        if nodelay && !tcp::INHERITS_NODELAY {
-            tcp::set_nodelay(&fd)?;
-        }
         Ok(Tcp::new(fd, self.family, State::Connected, counted, hub, net))
     }
 
@@ -464,6 +455,6 @@ fn closed(errno: Option<Errno>) -> StreamError {
 }
 
 /// `::a.b.c.d`, which is deprecated since 2006.
-fn is_compatible(ip: Ipv6Addr) -> bool {
+pub(super) fn is_compatible(ip: Ipv6Addr) -> bool {
     matches!(ip.segments(), [0, 0, 0, 0, 0, 0, _, _]) && !ip.is_unspecified() && !ip.is_loopback()
 }

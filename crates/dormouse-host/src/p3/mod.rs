@@ -22,8 +22,8 @@ mod transfer;
 mod udp;
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
-use wasmtime::component::{ComponentExportIndex, HasData, InstancePre, Linker, Resource, ResourceType};
-use wasmtime_wasi::p3::bindings::{CommandPre, cli, filesystem, sockets};
+use wasmtime::component::{ComponentExportIndex, HasData, InstancePre, Linker};
+use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
 use wasmtime_wasi::p3::sockets::SocketError;
 
 use crate::p2::State;
@@ -62,14 +62,10 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 }
 
 /// Adds what WASI 0.3 offers to what 0.2 does.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>, counting: bool) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
-    sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)?;
-    if counting {
-        count_drops(linker)?;
-    }
-    Ok(())
+    sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)
 }
 
 /// Sockets are ours: `wasi:sockets/types` is implemented here, and no socket of wasmtime-wasi's is ever made.
@@ -92,34 +88,4 @@ pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExp
     let interface = component.get_export_index(None, versioned!("wasi:cli/run"));
     let run = interface.and_then(|interface| component.get_export_index(Some(&interface), "run"));
     run.ok_or_else(|| wasmtime::format_err!("it exports no function `run`"))
-}
-
-fn count_drops(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    use cli::{terminal_input, terminal_output};
-    use filesystem::types as files;
-    use wasmtime_wasi::cli::WasiCliView as _;
-    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
-
-    /// interface, resource: Rust type, the host's own drop(view of the state).
-    macro_rules! count_drops {
-        ($($interface:literal $name:literal: $ty:ty, $drop:path, |$state:ident| $view:expr;)*) => {
-            $(linker.instance(versioned!($interface))?.resource(
-                $name,
-                ResourceType::host::<$ty>(),
-                |mut store, rep| {
-                    let $state = store.data_mut();
-                    $state.count(concat!($interface, ".[resource-drop]", $name));
-                    $drop(&mut $view, Resource::new_own(rep))
-                },
-            )?;)*
-        };
-    }
-    count_drops! {
-        "wasi:filesystem/types" "descriptor": files::Descriptor, files::HostDescriptor::drop, |s| s.filesystem();
-        "wasi:cli/terminal-input" "terminal-input":
-            terminal_input::TerminalInput, terminal_input::HostTerminalInput::drop, |s| s.cli();
-        "wasi:cli/terminal-output" "terminal-output":
-            terminal_output::TerminalOutput, terminal_output::HostTerminalOutput::drop, |s| s.cli();
-    }
-    Ok(())
 }

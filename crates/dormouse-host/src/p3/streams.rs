@@ -197,15 +197,14 @@ impl StreamConsumer<State> for Send {
 pub(super) struct Incoming {
     listener: Arc<Socket>,
     family: Family,
-    nodelay: bool,
     net: Arc<Net>,
     /// Waits for room among the sockets that the program may have.
     room: Option<Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>,
 }
 
 impl Incoming {
-    pub(super) fn new(listener: Arc<Socket>, family: Family, nodelay: bool, net: Arc<Net>) -> Incoming {
-        Incoming { listener, family, nodelay, net, room: None }
+    pub(super) fn new(listener: Arc<Socket>, family: Family, net: Arc<Net>) -> Incoming {
+        Incoming { listener, family, net, room: None }
     }
 
     /// Room for a connection. While there is none, those that have come stay in the backlog.
@@ -227,12 +226,7 @@ impl Incoming {
         loop {
             let _ = ready!(self.listener.poll_unless_drained(Side::Read, cx));
             let counted = ready!(self.poll_room(cx));
-            let accepted = tcp::accept(&self.listener).and_then(|fd| {
-                if self.nodelay && !tcp::INHERITS_NODELAY {
-                    tcp::set_nodelay(&fd)?;
-                }
-                Ok(fd)
-            });
+            let accepted = tcp::accept(&self.listener);
             return Poll::Ready(match accepted {
                 Ok(fd) => Tcp::connected(Arc::new(Socket::new(fd, &self.net, counted)), self.family),
                 Err(error) if passes(&error) => continue,

@@ -284,9 +284,9 @@ impl HostTcpSocketWithStore<State> for Sockets {
         socket: Resource<TcpSocket>,
     ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
         let state: &mut State = store.get();
-        let (net, nodelay) = (Arc::clone(&state.net), state.nodelay);
+        let net = Arc::clone(&state.net);
         let socket = get_mut(state, &socket)?;
-        let incoming = Incoming::new(socket.listen(&net)?, socket.family, nodelay, net);
+        let incoming = Incoming::new(socket.listen(&net)?, socket.family, net);
         StreamReader::new(&mut store, incoming).map_err(SocketError::trap)
     }
 
@@ -333,7 +333,7 @@ impl HostTcpSocket for State {
         self.open_socket(Net::open_tcp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
         let family = from_wasi(family);
-        let fd = tcp::create(family, self.nodelay).map_err(of)?;
+        let fd = tcp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
         let socket = Tcp { state: Stage::New(socket), family, bound: false, backlog: BACKLOG };
         push(self, socket).map_err(SocketError::trap)
@@ -427,7 +427,6 @@ impl HostTcpSocket for State {
     fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {
         // Its streams, if there are some, have the descriptor open.
         self.table.delete(Resource::<Tcp>::new_own(socket.rep()))?;
-        self.count("wasi:sockets/types.[resource-drop]tcp-socket");
         Ok(())
     }
 }

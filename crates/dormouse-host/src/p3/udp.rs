@@ -285,7 +285,6 @@ impl HostUdpSocket for State {
 
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
         self.table.delete(Resource::<Udp>::new_own(socket.rep()))?;
-        self.count("wasi:sockets/types.[resource-drop]udp-socket");
         Ok(())
     }
 }

@@ -6,7 +6,12 @@ pub mod p3;
 /// A command component. `fields` are the fields of its core module, with a function "run" that returns 0 or 1. It
 /// may use the functions that are imported in [`HEAD`], and memory from 4096 on; below is room for results.
 pub fn guest(fields: &str) -> Vec<u8> {
-    assemble(&format!("{HEAD}{fields}{TAIL}"))
+    assemble(&text(fields))
+}
+
+/// The text of a guest, for those that differ.
+pub fn text(fields: &str) -> String {
+    format!("{HEAD}{fields}{TAIL}")
 }
 
 /// A guest whose "run" has this body.

@@ -4,7 +4,6 @@
 //! `futures-lite` or `futures-util`.
 
 mod copy;
-mod error;
 mod stdin;
 pub(crate) mod stdio;
 
@@ -12,7 +11,7 @@ pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 
 pub use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
-pub(crate) use error::{closed, error, exhausted, is_closed};
+pub(crate) use crate::base::{closed, error, is_closed};
 
 #[cfg(feature = "send")]
 pub use crate::compat::on_thread::OnThread;

@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::socket::{BIND, LISTEN};
-use super::transient::{comes_again, is_transient, told};
+use super::transient::{comes_again, is_transient};
 use super::{TcpSocket, TcpStream, ToSocketAddrs};
+use crate::base::told;
 use crate::reactor::{Handle, Share};
 use crate::sys::{Side, Source};
 use crate::time::Instant;

@@ -40,9 +40,6 @@ pub use udp::{Datagram, UdpSocket};
 
 use std::io;
 
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use transient::told;
-
 /// Whether an operation failed because its handle was closed by this program: with [`TcpListener::close`] or
 /// [`TcpStream::close`], in this task or another.
 ///

@@ -150,8 +150,8 @@ macro_rules! options {
         /// Has the host send what is written at once, and not wait for an answer to what it sent before (Nagle's algorithm,
         /// `TCP_NODELAY`). Large answers to a client that delays its own take 40 ms otherwise.
         ///
-        /// WASI has no such option. On wasip2 it is always on under `dormouse run` on Linux, which says so in the
-        /// environment of a program that calls this, with `DORMOUSE_TCP_NODELAY=1`.
+        /// WASI has no such option. On wasip2 it is always on under a host that says so, as `dormouse run` does on Linux: see
+        /// `FACTS.md` in the crate.
         ///
         /// # Errors
         /// `Unsupported` on wasip1, on wasip2 under a host that does not say so, and for `false` under one that does.

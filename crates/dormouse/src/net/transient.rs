@@ -1,8 +1,8 @@
 //! Errors of an accept that pass, told the same way on every host.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
-use crate::io::exhausted;
+use crate::base::{Cause, cause};
 
 /// Whether an accept failed for a reason that passes, so that the listener is as good as before: the peer of one connection has gone, or
 /// the host has no descriptors or no memory for another one now. All other errors come again: give up.
@@ -29,94 +29,24 @@ pub fn is_transient(error: &io::Error) -> bool {
     cause(error) != Cause::Listener
 }
 
-/// What has failed.
-#[derive(Clone, Copy, PartialEq)]
-enum Cause {
-    Connection,
-    Descriptors,
-    Memory,
-    Listener,
-}
-
-/// The same error, as it is told on every host.
-pub(crate) fn told(error: io::Error) -> io::Error {
-    match cause(&error) {
-        Cause::Connection => ErrorKind::ConnectionAborted.into(),
-        Cause::Descriptors => exhausted(),
-        Cause::Memory => ErrorKind::OutOfMemory.into(),
-        Cause::Listener => error,
-    }
-}
-
 /// Whether the next connection would fail for the same reason.
 pub(super) fn comes_again(error: &io::Error) -> bool {
     matches!(cause(error), Cause::Descriptors | Cause::Memory)
 }
 
-fn cause(error: &io::Error) -> Cause {
-    match error.kind() {
-        ErrorKind::ConnectionAborted
-        | ErrorKind::ConnectionReset
-        | ErrorKind::HostUnreachable
-        | ErrorKind::NetworkUnreachable
-        | ErrorKind::NetworkDown => Cause::Connection,
-        ErrorKind::QuotaExceeded => Cause::Descriptors,
-        ErrorKind::OutOfMemory => Cause::Memory,
-        _ => error.raw_os_error().map_or(Cause::Listener, of_number),
-    }
-}
-
-/// What std has no kind for.
-#[cfg(unix)]
-fn of_number(number: i32) -> Cause {
-    use rustix::io::Errno;
-    match Errno::from_raw_os_error(number) {
-        Errno::MFILE | Errno::NFILE => Cause::Descriptors,
-        Errno::NOBUFS => Cause::Memory,
-        // Linux reports an error of the network that the new connection has had as one of the accept; accept(2) says which.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        Errno::PROTO | Errno::NOPROTOOPT | Errno::HOSTDOWN | Errno::NONET | Errno::OPNOTSUPP => Cause::Connection,
-        _ => Cause::Listener,
-    }
-}
-
-#[cfg(windows)]
-fn of_number(number: i32) -> Cause {
-    const WSAEMFILE: i32 = 10024;
-    const WSAENOBUFS: i32 = 10055;
-    match number {
-        WSAEMFILE => Cause::Descriptors,
-        WSAENOBUFS => Cause::Memory,
-        _ => Cause::Listener,
-    }
-}
-
-#[cfg(target_os = "wasi")]
-fn of_number(number: i32) -> Cause {
-    const MFILE: i32 = 33;
-    const NFILE: i32 = 41;
-    const NOBUFS: i32 = 42;
-    const NOMEM: i32 = 48;
-    const NOPROTOOPT: i32 = 50;
-    const PROTO: i32 = 65;
-    match number {
-        MFILE | NFILE => Cause::Descriptors,
-        NOBUFS | NOMEM => Cause::Memory,
-        PROTO | NOPROTOOPT => Cause::Connection,
-        _ => Cause::Listener,
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
+    use std::io::ErrorKind;
+
     use rustix::io::Errno;
 
     use super::*;
+    use crate::base;
 
     fn told(number: Errno) -> ErrorKind {
         let error = io::Error::from(number);
         assert_eq!(is_transient(&error), cause(&error) != Cause::Listener);
-        super::told(error).kind()
+        base::told(error).kind()
     }
 
     #[test]
@@ -149,7 +79,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_listener_is_told_as_it_is() {
         for number in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::PERM, Errno::TIMEDOUT, Errno::FAULT] {
-            let error = super::told(number.into());
+            let error = base::told(number.into());
             assert_eq!(error.raw_os_error(), Some(number.raw_os_error()));
             assert!(!is_transient(&error), "{number}");
         }
@@ -160,7 +90,7 @@ mod tests {
     #[test]
     fn an_error_that_has_been_told_is_transient_still() {
         for number in [Errno::MFILE, Errno::NOBUFS, Errno::CONNABORTED] {
-            assert!(is_transient(&super::told(number.into())));
+            assert!(is_transient(&base::told(number.into())));
         }
     }
 }

@@ -223,7 +223,7 @@ mod tests {
             budget.spend(64 * 1024);
             granted
         });
-        assert_eq!(operations.count(), 15, "of 64 KiB: 1 + 8 units each");
+        assert_eq!(operations.count(), 4, "of 64 KiB: 1 + 32 units each");
         budget.begin(0);
         assert!(budget.take());
         budget.spend(usize::MAX);

@@ -1,8 +1,8 @@
 //! What is true of the reactor before every wait. Looked at in simulations only: it is a pass over all handles.
 
+use super::timers::Due;
 use super::{Inner, Place};
 use crate::sys::{Side, Wait};
-use crate::time::Due;
 
 impl Inner {
     /// # Panics

@@ -12,7 +12,7 @@ use super::slot::{Id, OWNERS, SHARED, Slot, UNPARKED};
 use super::{Key, Next, Reactor};
 use crate::contain::SafeWaker;
 use crate::io::closed;
-use crate::sys::{Side, Source};
+use crate::sys::{Poller, Side, Source, Wait};
 use crate::time::Instant;
 
 /// What an operation has done: how many bytes it has moved counts.
@@ -151,17 +151,21 @@ impl Handle {
         loop {
             match self.with(&mut op) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if Poller::EDGES && error.kind() == io::ErrorKind::WouldBlock => {
+                    self.reactor.tried(self.key, side);
+                    return Err(error);
+                }
                 result => return result,
             }
         }
     }
 
-    /// Parks under `id` without a try.
+    /// Parks under `id` without a try; [`try_once`](Self::try_once) may have been one.
     pub(super) fn park_untried(&self, side: Side, mut id: Id, cx: &mut Context<'_>) -> io::Result<()> {
         if let Next::Expired = self.reactor.next(self.key, side, SHARED) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match self.park(side, &mut id, cx) {
+        match self.park(side, &mut id, false, cx) {
             Poll::Ready(refused) => refused,
             Poll::Pending => Ok(()),
         }
@@ -229,18 +233,19 @@ impl Handle {
             }
         }
         self.reactor.give_back();
-        self.park(side, id, cx)
+        self.park(side, id, true, cx)
     }
 
     /// Ready only with an error.
-    fn park(&self, side: Side, id: &mut Id, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn park(&self, side: Side, id: &mut Id, is_tried: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if *id == UNPARKED {
             *id = self.reactor.next_id();
         }
         // Cloned first and dropped last: both are somebody else's code, and may do anything with this handle.
         let mut waker = Some(SafeWaker::new(cx.waker()));
         let mut crowd = Vec::new();
-        let parked = self.with(|source| self.reactor.park(source, (self.key, side, *id), &mut waker, &mut crowd));
+        let parked =
+            self.with(|source| self.reactor.park(source, (self.key, side, *id), is_tried, &mut waker, &mut crowd));
         crowd.into_iter().for_each(SafeWaker::wake);
         match parked {
             Ok(()) => Poll::Pending,

@@ -9,9 +9,9 @@ mod budget;
 mod check;
 mod chore;
 mod handle;
-mod key;
 mod share;
 mod slot;
+mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -24,14 +24,15 @@ use budget::Budget;
 pub(crate) use chore::Chore;
 use chore::Closing;
 pub(crate) use handle::{Handle, Moved};
-pub(crate) use key::{Arena, Key};
 pub(crate) use share::Share;
 use slot::{Id, Slot, UNPARKED, is_operation};
+use timers::{Due, Timers};
 
+use crate::base::{Arena, Key};
 use crate::contain::{SafeWaker, contain};
 use crate::io::closed;
 use crate::sys::{self, Notifier, Poller, Ready, Side, Source, Until, Wait};
-use crate::time::{Due, Instant, Timers};
+use crate::time::Instant;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
@@ -327,12 +328,13 @@ impl Reactor {
         self.last_id.get()
     }
 
-    /// Parks the waker until `source` is ready on `side`. What is to be dropped afterwards, outside of any borrow, is left
+    /// Parks the waker until `source` is ready on `side`; `is_tried` if an operation there has just said `WouldBlock`. What is to be dropped afterwards, outside of any borrow, is left
     /// in `waker`, and what is to be woken in `crowd`.
     fn park(
         &self,
         source: &Source,
         (key, side, id): (Key, Side, Id),
+        is_tried: bool,
         waker: &mut Option<SafeWaker>,
         crowd: &mut Vec<SafeWaker>,
     ) -> io::Result<()> {
@@ -343,11 +345,22 @@ impl Reactor {
         let Some(slot) = slot(&mut inner.slots, key) else { return Err(closed()) };
         let waiters = slot.side(side);
         if !waiters.armed && !waiters.paused {
-            inner.poller.arm(source, side, key)?;
+            match is_tried || (Poller::EDGES && waiters.tried) {
+                true => inner.poller.arm(source, side, key)?,
+                false => inner.poller.arm_untried(source, side, key)?,
+            }
             waiters.armed = true;
         }
         waiters.park(id, waker, self.turns.get(), crowd);
         Ok(())
+    }
+
+    /// An operation that does not park has said `WouldBlock`.
+    fn tried(&self, key: Key, side: Side) {
+        let inner = &mut *self.inner.borrow_mut();
+        if let Some(slot) = slot(&mut inner.slots, key) {
+            slot.side(side).tried = true;
+        }
     }
 
     /// Takes a parked operation back. The poller stops watching when it was the last one.
@@ -440,7 +453,7 @@ impl Reactor {
     }
 
     fn watch(&self, key: Key, chore: &dyn Chore) {
-        let armed = self.inner.borrow_mut().poller.arm(chore.source(), Side::Write, key);
+        let armed = self.inner.borrow_mut().poller.arm_untried(chore.source(), Side::Write, key);
         if let Err(error) = armed {
             self.forget(key);
             chore.failed(error);

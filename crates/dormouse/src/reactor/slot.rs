@@ -18,10 +18,11 @@
 //!
 //! A closed handle has no slot any more.
 
-use super::Key;
+use super::timers::{Due, Timers};
+use crate::base::Key;
 use crate::contain::SafeWaker;
-use crate::sys::Side;
-use crate::time::{Due, Instant, Timers};
+use crate::sys::{Poller, Side, Wait};
+use crate::time::Instant;
 
 /// Both sides of one handle.
 #[derive(Default)]
@@ -56,6 +57,8 @@ pub(crate) struct Waiters {
     pub(crate) armed: bool,
     /// The poller does not watch it for a while, whatever is parked: see [`Reactor::pause`](super::Reactor::pause).
     pub(crate) paused: bool,
+    /// An operation that does not park has said `WouldBlock` since the last report. Kept where [`Wait::EDGES`] is.
+    pub(crate) tried: bool,
     deadline: Option<Instant>,
     /// The deadline has passed.
     pub(crate) expired: bool,
@@ -161,6 +164,9 @@ impl Waiters {
     /// parked.
     pub(crate) fn ready(&mut self, into: &mut Vec<SafeWaker>) {
         self.armed = false;
+        if Poller::EDGES {
+            self.tried = false;
+        }
         self.take(into);
     }
 

@@ -5,6 +5,9 @@
 //! likewise), `file.rs` (what a file has to wait for), `clock.rs` (`now`), and `abi.rs`, the only file that may hold
 //! `unsafe`.
 //!
+//! Nothing here names what is above the seam; keys, instants and errors are of the ground floor, `base`. What is done because of one host
+//! alone is in `quirks/`, and what is true of long lists on every host of WASI up to 0.2 in `wasi/long/`.
+//!
 //! To add one: write the folder, add an arm to the `cfg_select!` below, and give `conformance` a driver for it. `sim/` is
 //! none of the arms: with the feature `sim` it stands in front of the one that was selected.
 //!
@@ -42,12 +45,13 @@
 
 use std::io;
 
-use crate::reactor::Key;
-use crate::time::Instant;
+use crate::base::{Instant, Key};
 
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagrams;
 mod drained;
+#[cfg(target_os = "wasi")]
+mod quirks;
 #[cfg(target_os = "wasi")]
 mod wasi;
 
@@ -167,18 +171,29 @@ pub(crate) trait Wait: Sized {
     type Source;
     type Notifier;
 
+    /// Whether [`arm_untried`](Self::arm_untried) costs more than [`arm`](Self::arm).
+    const EDGES: bool = false;
+
     fn new() -> io::Result<Self>;
 
-    /// Report `key` once, as soon as `source` can make progress on `side`. One-shot and level: a source that is ready
-    /// already is reported by the next `wait`, and after the report the side is no longer armed. A side that is armed
-    /// stays so.
+    /// Report `key` once, as soon as `source` can make progress on `side`. The caller has tried since the last report, and was told
+    /// `WouldBlock`: what has become ready since is reported by the next `wait`. After the report the side is no longer armed.
+    /// A side that is armed stays so.
     fn arm(&mut self, source: &Self::Source, side: Side, key: Key) -> io::Result<()>;
+
+    /// The same for a caller that has not tried, or not to the end: whatever is ready is reported by the next `wait`.
+    fn arm_untried(&mut self, source: &Self::Source, side: Side, key: Key) -> io::Result<()> {
+        self.arm(source, side, key)
+    }
 
     /// Stop reporting this side. Never fails; a side that is not armed is fine.
     fn disarm(&mut self, side: Side, key: Key);
 
     /// Disarm both sides and forget the source. Called before a source that was armed goes away.
-    fn remove(&mut self, key: Key);
+    fn remove(&mut self, key: Key) {
+        self.disarm(Side::Read, key);
+        self.disarm(Side::Write, key);
+    }
 
     /// Sleep until something armed is ready or `until` passes; push what is ready. True if the clock says that `until`
     /// may have passed (early is fine: the caller looks at the clock).

@@ -17,8 +17,9 @@ use std::task::{Context, Poll, Waker};
 
 use async_task::FallibleTask;
 
+use crate::base::Key;
 use crate::contain::Panic;
-use crate::reactor::{Key, Reactor};
+use crate::reactor::Reactor;
 use crate::runtime::Waits;
 use scheduler::{Output, Scheduler};
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_task::Runnable;
 
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sys::Notifier;
 
 /// The tasks that can run. Each knows its entry in the scheduler's list.

@@ -19,8 +19,9 @@ use pin_project_lite::pin_project;
 
 use super::JoinError;
 use super::queue::Queue;
+use crate::base::{Arena, Key};
 use crate::contain::{Held, SafeWaker, contain};
-use crate::reactor::{Arena, Key, Reactor};
+use crate::reactor::Reactor;
 use crate::runtime::{self, Tasks, Waits};
 use crate::sys;
 

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Instant;
-use crate::reactor::{Key, Reactor};
+use crate::base::Key;
+use crate::reactor::Reactor;
 
 /// Waits for `duration`, counted from the call. A duration too long for the clock waits for ever.
 ///

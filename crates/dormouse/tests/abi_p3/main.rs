@@ -6,7 +6,8 @@
 mod host;
 mod sys;
 
-mod reactor {
+/// What `src/base` has of it.
+mod base {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Key {
         pub index: u32,

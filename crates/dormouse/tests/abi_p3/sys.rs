@@ -1,8 +1,14 @@
 //! What the files find around them.
 
+#[path = "../../src/sys/quirks/lowest_first.rs"]
+pub mod lowest_first;
 pub mod p3;
 
-use crate::reactor::Key;
+pub mod quirks {
+    pub use super::lowest_first;
+}
+
+use crate::base::Key;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

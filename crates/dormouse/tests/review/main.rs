@@ -1,9 +1,10 @@
-//! The long list of wasip1 and wasip2, on a host of the test's and in its time: the very text of `sys/wasi/review.rs` and `watched.rs`.
+//! The long list of wasip1 and wasip2, on a host of the test's and in its time: the very text of `sys/wasi/long`.
 #![cfg(not(target_family = "wasm"))]
 
 mod sys;
 
-mod reactor {
+/// What `src/base` has of it.
+mod base {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Key {
         pub index: u32,

@@ -1,17 +1,20 @@
-//! What the two files find around them, and the tests, which have to be where they can be seen from.
+//! What the files find around them, and the tests, which have to be where they can be seen from.
 
-#[path = "../../src/sys/wasi/review.rs"]
+#[path = "../../src/sys/wasi/long/numbers.rs"]
+mod numbers;
+#[path = "../../src/sys/wasi/long/review.rs"]
 mod review;
-#[path = "../../src/sys/wasi/watched.rs"]
+#[path = "../../src/sys/wasi/long/watched.rs"]
 mod watched;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use crate::reactor::Key;
-use review::{Host, LONG, Reviewed, SHARE, SHORTEST};
-use watched::{PART, SOCKETS, Watched};
+use crate::base::Key;
+use numbers::{CLOCK, LONG, PART, REVIEW, SHARE, SHORTEST, SOCKETS};
+use review::{Host, Reviewed};
+use watched::Watched;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -120,14 +123,14 @@ impl Host for Simulated {
     }
 
     fn rang(&self) -> bool {
-        self.fired.contains(&watched::REVIEW)
+        self.fired.contains(&REVIEW)
     }
 
     fn report(&mut self, from: usize, alarm: bool, watched: &mut Watched<u32>, ready: &mut Vec<Ready>) -> bool {
         let fired = self.fired.iter().filter(|&&place| !alarm || place > 0).map(|place| from + place);
         let first = ready.len();
         ready.extend(fired.clone().filter_map(|place| watched.owner(place)));
-        let clock_fired = fired.into_iter().any(|place| place == watched::CLOCK);
+        let clock_fired = fired.into_iter().any(|place| place == CLOCK);
         ready[first..].iter().for_each(|&Ready { side, key }| watched.take_out(side, key));
         clock_fired
     }
@@ -196,7 +199,7 @@ fn the_bound_holds_and_the_share_for_every_seed() {
                 let due = if index < busy { 0 } else { quiet(&mut program.random) };
                 program.world.borrow_mut().sockets[index] = due;
             }
-            let all = EACH * (busy + idle + watched::SOCKETS) as u64;
+            let all = EACH * (busy + idle + SOCKETS) as u64;
             let (mut worst, mut echoes, mut turn) = (0, 0, 0);
             while program.now() < 300_000_000 {
                 let served = program.turn(|random, index| {
@@ -324,7 +327,7 @@ fn a_short_list_is_given_whole() {
 fn the_list_is_right_after_any_changes() {
     for seed in 0..50 {
         let mut random = Random(seed * 2 + 1);
-        let mut watched = watched::Watched::new(0);
+        let mut watched = Watched::new(0);
         let mut armed = std::collections::BTreeSet::new();
         for step in 0..2_000 {
             let index = random.below(200) as u32;
@@ -342,10 +345,10 @@ fn the_list_is_right_after_any_changes() {
                 4 if step % 100 == 7 => watched.forget_turns(),
                 _ => {}
             }
-            assert!((watched::SOCKETS..=watched.list.len()).contains(&watched.quiet()));
-            let listed: std::collections::BTreeSet<_> = watched.list[watched::SOCKETS..].iter().copied().collect();
+            assert!((SOCKETS..=watched.list.len()).contains(&watched.quiet()));
+            let listed: std::collections::BTreeSet<_> = watched.list[SOCKETS..].iter().copied().collect();
             assert_eq!((listed, watched.armed()), (armed.clone(), armed.len()));
-            for place in watched::SOCKETS..watched.list.len() {
+            for place in SOCKETS..watched.list.len() {
                 assert_eq!(watched.owner(place).map(|owner| owner.key), Some(key(watched.list[place])));
             }
             assert!((0..200).all(|index| watched.is_armed(Side::Read, key(index)) == armed.contains(&index)));

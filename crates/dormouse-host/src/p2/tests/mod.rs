@@ -17,6 +17,7 @@ use wasmtime_wasi::sockets::WasiSocketsView as _;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream, HostOutputStream};
 
+mod datagrams;
 mod handles;
 mod random;
 mod states;
@@ -41,11 +42,10 @@ fn program(sockets: usize) -> State {
         wasi: WasiCtx::builder().build(),
         table: ResourceTable::new(),
         limits: Limits::new(Bounds::default(), 0),
-        own: Own::new(Arc::clone(&net), true, 1000),
+        own: Own::new(Arc::clone(&net), 1000),
         net,
-        nodelay: true,
         trace: None,
-        built_ins: Arc::default(),
+        counter: None,
     }
 }
 

@@ -1,53 +1,41 @@
 //! What the system's poller is told of a source, whose descriptor it must not outlive.
 #![allow(unsafe_code)]
 
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
 use std::io;
-
-use polling::{Event, Poller};
 
 use super::Source;
 
-/// The descriptor of a source that is registered; valid until [`delete`].
+/// The descriptor of a source that is registered; valid until [`Wait::remove`](crate::sys::Wait::remove).
 #[cfg(unix)]
 pub(super) type Descriptor = std::os::fd::RawFd;
 #[cfg(windows)]
 pub(super) type Descriptor = std::os::windows::io::RawSocket;
 
 #[cfg(unix)]
-use std::os::fd::{AsRawFd as _, BorrowedFd as Borrowed};
+use std::os::fd::BorrowedFd as Borrowed;
 #[cfg(windows)]
-use std::os::windows::io::{AsRawSocket as _, BorrowedSocket as Borrowed};
+use std::os::windows::io::BorrowedSocket as Borrowed;
 
-/// Registers a source, until [`delete`].
-pub(super) fn add(poller: &Poller, source: &Source, interest: Event) -> io::Result<Descriptor> {
-    // SAFETY: the reactor calls `Wait::remove` before it drops or changes a source that was armed (reactor/handle.rs
-    // `release` and `change`, reactor/mod.rs `forget`), and that deletes it. Standard streams are never closed.
+/// Registers a source, until it is deleted.
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
+pub(super) fn add(poller: &polling::Poller, source: &Source, interest: polling::Event) -> io::Result<Descriptor> {
+    // SAFETY: it is deleted before it is closed, as is said in `borrow`.
     unsafe { poller.add(source, interest)? };
+    Ok(descriptor(source))
+}
+
+/// What a source is registered as.
+pub(super) fn descriptor(source: &Source) -> Descriptor {
     #[cfg(unix)]
-    return Ok(source.as_raw_fd());
+    return std::os::fd::AsRawFd::as_raw_fd(source);
     #[cfg(windows)]
-    return Ok(source.as_raw_socket());
+    return std::os::windows::io::AsRawSocket::as_raw_socket(source);
 }
 
-/// Changes what is waited for.
-pub(super) fn modify(poller: &Poller, descriptor: Descriptor, interest: Event) -> io::Result<()> {
-    poller.modify(borrow(&descriptor), interest)
-}
-
-/// Forgets a source.
-pub(super) fn delete(poller: &Poller, descriptor: Descriptor) -> io::Result<()> {
-    poller.delete(borrow(&descriptor))
-}
-
-/// Takes the urgent byte of a socket, if it has one. It is no part of the stream (std does not ask for SO_OOBINLINE), and while it is there
-/// epoll reports the socket each time (polling 3.11, epoll.rs, asks for EPOLLPRI of whatever is read).
-pub(super) fn discard_urgent(descriptor: Descriptor) {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    // What is no socket has none.
-    let _ = socket2::SockRef::from(&borrow(&descriptor)).recv_out_of_band(&mut byte);
-}
-
-fn borrow(descriptor: &Descriptor) -> Borrowed<'_> {
-    // SAFETY: it came from `add`, and its source is alive until after `delete`, as is said there.
+/// The descriptor of a source that is registered.
+pub(super) fn borrow(descriptor: &Descriptor) -> Borrowed<'_> {
+    // SAFETY: it is that of a source which was armed, and which is alive until after `Wait::remove`: the reactor calls that
+    // before it drops or changes a source (reactor/handle.rs `release` and `change`, reactor/mod.rs `forget`). Standard streams are never closed.
     unsafe { Borrowed::borrow_raw(*descriptor) }
 }

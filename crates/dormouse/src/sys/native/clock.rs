@@ -1,7 +1,7 @@
 //! The system's monotonic clock.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Nanoseconds since the first call in this process.
 pub(crate) fn now() -> u64 {
@@ -11,11 +11,6 @@ pub(crate) fn now() -> u64 {
 /// The time as it is known without a system call: reading this clock is none.
 pub(crate) fn latest() -> u64 {
     now()
-}
-
-/// The system's instant for ours; `None` if it has none that late.
-pub(crate) fn to_system(nanos: u64) -> Option<Instant> {
-    base().checked_add(Duration::from_nanos(nanos))
 }
 
 fn since_base(instant: Instant) -> u64 {

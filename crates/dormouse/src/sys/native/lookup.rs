@@ -8,7 +8,7 @@ use std::thread;
 use std::vec;
 
 use super::{Notifier, Source};
-use crate::reactor::Key;
+use crate::base::Key;
 
 /// A lookup that goes on, or has ended.
 pub(crate) struct Lookup {
@@ -94,7 +94,7 @@ fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
     let mut addrs = Vec::new();
     let found = (host, 0).to_socket_addrs().map_err(|error| match error.raw_os_error() {
         Some(_) => error,
-        None => crate::io::error(io::ErrorKind::NotFound, error.to_string()),
+        None => crate::base::error(io::ErrorKind::NotFound, error.to_string()),
     })?;
     for addr in found {
         // One for each kind of socket, on some systems.

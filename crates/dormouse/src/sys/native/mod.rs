@@ -1,4 +1,4 @@
-//! Unix and Windows, over the `polling` crate: to develop and to test on, and to keep the seam honest.
+//! Unix and Windows, over epoll or the `polling` crate: to develop and to test on, and to keep the seam honest.
 
 mod abi;
 pub(crate) mod clock;
@@ -66,7 +66,7 @@ impl Source {
             "FD {fd}: only wasm32-wasip1 names sockets by number; here, listeners that systemd has opened are \
              TcpListener::bind_or_preopened's, and a socket of std is TcpStream::from's or TcpListener::from's"
         );
-        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+        Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
     }
 
     /// Listeners by socket activation, as systemd does it.
@@ -135,15 +135,19 @@ impl AsRawSocket for Source {
 /// Ends a wait from another thread; free of charge while nobody sleeps.
 #[derive(Clone)]
 pub(crate) struct Notifier {
-    poller: Arc<polling::Poller>,
+    interrupt: Arc<dyn Interrupt>,
     sleeping: Arc<AtomicBool>,
+}
+
+/// What ends a wait of the system's poller, the one that goes on or the next.
+pub(crate) trait Interrupt: Send + Sync {
+    fn interrupt(&self);
 }
 
 impl Notifier {
     pub(crate) fn notify(&self) {
         if self.sleeping.load(Ordering::SeqCst) {
-            // It fails only if the poller's own descriptor is gone, and then nobody sleeps on it.
-            let _ = self.poller.notify();
+            self.interrupt.interrupt();
         }
     }
 

@@ -8,12 +8,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{Source, stdio};
 use crate::sys::empty;
 
+/// How many buffers any system takes in a call; Linux takes 1024.
+const IOV_MAX: usize = 16;
+
 // ---- a socket that is not yet a listener or a stream ----
 
 impl Source {
     pub(crate) fn tcp(v6: bool) -> io::Result<Self> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(crate::net::told)?;
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(crate::base::told)?;
         socket.set_nonblocking(true)?;
         Ok(Source::Socket(socket))
     }
@@ -90,7 +93,7 @@ fn is_in_progress(error: &io::Error) -> bool {
 }
 
 fn to_std(addr: &socket2::SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| crate::io::error(io::ErrorKind::InvalidData, "not an IP address"))
+    addr.as_socket().ok_or_else(|| crate::base::error(io::ErrorKind::InvalidData, "not an IP address"))
 }
 
 // ---- a listener ----
@@ -122,7 +125,7 @@ impl Source {
         }
         match self {
             Source::Stdin(stdin) => stdio::try_read_stdin(stdin, buf),
-            _ => self.receive(buf.len(), |mut stream| stream.read(buf)),
+            _ => self.receive(buf.len(), true, |mut stream| stream.read(buf)),
         }
     }
 
@@ -132,7 +135,9 @@ impl Source {
             return Ok(0);
         }
         let first = empty(bufs);
-        self.receive(room, |mut stream| stream.read_vectored(&mut bufs[first..]))
+        let bufs = &mut bufs[first..];
+        // Of more than it takes in a call the system leaves the last empty, whatever there is.
+        self.receive(room, bufs.len() <= IOV_MAX, |mut stream| stream.read_vectored(bufs))
     }
 
     pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -177,9 +182,14 @@ impl Source {
         false
     }
 
-    fn receive(&self, room: usize, read: impl FnOnce(&net::TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    fn receive(
+        &self,
+        room: usize,
+        is_believed: bool,
+        read: impl FnOnce(&net::TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let Source::Stream(stream, drained) = self else { unreachable!("it is a stream") };
-        drained.read(room, true, || read(stream))
+        drained.read(room, is_believed, || read(stream))
     }
 
     fn stream(&self) -> &net::TcpStream {

@@ -1,144 +1,210 @@
-//! epoll, kqueue or IOCP, one-shot, through the `polling` crate. It knows a descriptor with both its sides, so the side
-//! that did not fire is armed again here.
+//! What is armed, over the system's poller: `poller/epoll.rs` on Linux and Android, `poller/oneshot.rs` elsewhere.
+//!
+//! epoll is asked for edges. A source is registered once, and an event costs no other call than the wait. An edge is reported
+//! once, whether its side is armed or not, so each side has a count of reports that are *due*:
+//!
+//! ```text
+//!   an event of the side          due = 1; 2 after an urgent byte; always after the end of the stream
+//!   the side is armed, and due    the next wait reports it:  due - 1, not armed any more
+//! ```
+//!
+//! That is enough for [`Wait::arm`], whose caller has just been told `WouldBlock`: whatever came later is an edge. A caller that has not
+//! tried may have left something behind, and no edge will come of that. [`Wait::arm_untried`] has the system look again.
+//!
+//! One `WouldBlock` is a guess: the one after a read that did not fill its buffer (`drained.rs`). It is wrong if what
+//! follows came before that read and made no bytes of it: the end of the stream, and bytes behind the mark of urgent data. Both are in
+//! the flags of the event, and make more reports due.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod epoll;
+#[cfg(any(all(test, not(miri)), not(any(target_os = "linux", target_os = "android"))))]
+mod oneshot;
+#[cfg(all(test, not(miri), any(target_os = "linux", target_os = "android")))]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use polling::{Event, Events};
-
-use super::abi::{self, Descriptor};
+use super::abi::Descriptor;
 use super::lookup::Ended;
-use super::{Notifier, Source, clock};
-use crate::reactor::Key;
+use super::{Interrupt, Notifier, Source};
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
 
-pub(crate) struct Poller {
-    poller: Arc<polling::Poller>,
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) type Poller = Armed<epoll::Epoll>;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) type Poller = Armed<oneshot::OneShot>;
+
+/// The system's poller.
+pub(crate) trait System: Sized {
+    /// Whether it reports edges, of all sides that were ever asked for. Otherwise one event, and then nothing until it is asked again.
+    const EDGES: bool;
+
+    fn new() -> io::Result<Self>;
+
+    /// Registers a source. What is ready already is an event.
+    fn add(&self, source: &Source, key: Key, sides: [bool; 2]) -> io::Result<Descriptor>;
+
+    /// Asks for these sides from now on. What is ready already is an event.
+    fn modify(&self, descriptor: Descriptor, key: Key, sides: [bool; 2]) -> io::Result<()>;
+
+    fn delete(&self, descriptor: Descriptor) -> io::Result<()>;
+
+    /// Takes the urgent byte of a socket, if it would be reported again and again while it is there. It is no part of the stream: std does
+    /// not ask for SO_OOBINLINE.
+    fn discard_urgent(descriptor: Descriptor);
+
+    /// Sleeps until there is an event, an interrupt, or it is time.
+    fn wait(&mut self, until: Until, told: impl FnMut(Told)) -> io::Result<()>;
+
+    /// What ends a wait.
+    fn interrupt(&self) -> Arc<dyn Interrupt>;
+}
+
+/// An event.
+pub(crate) struct Told {
+    pub(crate) index: u32,
+    /// `None`: the system does not say.
+    pub(crate) generation: Option<u32>,
+    /// By side.
+    pub(crate) sides: [bool; 2],
+    /// There is an urgent byte.
+    pub(crate) is_urgent: bool,
+    /// The peer will send no more.
+    pub(crate) is_ended: bool,
+}
+
+pub(crate) struct Armed<S> {
+    system: S,
     sleeping: Arc<AtomicBool>,
-    events: Events,
     /// By index of the key.
     known: Vec<Known>,
     armed: usize,
+    /// Sides that were armed when a report was due, for the next wait.
+    due: Vec<Ready>,
     /// Lookups, which have no descriptor.
     lookups: Ended,
 }
 
-/// What the system's poller has been told of a source.
+/// What the system's poller has been told of a source, and has told.
 #[derive(Clone, Copy, Default)]
 struct Known {
     generation: u32,
     /// What it is registered as, for as long as it is.
     descriptor: Option<Descriptor>,
+    /// There was an urgent byte: its mark may be anywhere in what is still to be read.
+    is_marked: bool,
     /// By side.
-    armed: [bool; 2],
+    sides: [Watched; 2],
 }
 
-impl Wait for Poller {
+#[derive(Clone, Copy, Default)]
+struct Watched {
+    /// The system is asked for it.
+    asked: bool,
+    armed: bool,
+    /// How many reports are due.
+    due: u8,
+    /// It is in the list for the next wait.
+    listed: bool,
+}
+
+/// As many reports as it is armed for.
+const ALWAYS: u8 = u8::MAX;
+
+impl<S: System> Wait for Armed<S> {
     type Source = Source;
     type Notifier = Notifier;
 
+    const EDGES: bool = S::EDGES;
+
     fn new() -> io::Result<Self> {
-        let poller = Arc::new(polling::Poller::new()?);
+        let system = S::new()?;
         let sleeping = Arc::<AtomicBool>::default();
-        let notifier = Notifier { poller: Arc::clone(&poller), sleeping: Arc::clone(&sleeping) };
-        Ok(Poller {
-            poller,
-            sleeping,
-            lookups: Ended::new(notifier),
-            events: Events::new(),
-            known: Vec::new(),
-            armed: 0,
-        })
+        let notifier = Notifier { interrupt: system.interrupt(), sleeping: Arc::clone(&sleeping) };
+        Ok(Armed { system, sleeping, known: Vec::new(), armed: 0, due: Vec::new(), lookups: Ended::new(notifier) })
     }
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
-        let index = key.index as usize;
-        if index >= self.known.len() {
-            self.known.resize(index + 1, Known::default());
-        }
-        let known = &mut self.known[index];
-        if known.generation != key.generation {
-            *known = Known { generation: key.generation, ..Known::default() };
-        }
-        if known.armed[side as usize] {
-            return Ok(());
-        }
-        let mut wanted = *known;
-        wanted.armed[side as usize] = true;
-        match (source, known.descriptor) {
-            (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
-            (_, Some(descriptor)) => abi::modify(&self.poller, descriptor, wanted.interest(key.index))?,
-            (_, None) => wanted.descriptor = Some(abi::add(&self.poller, source, wanted.interest(key.index))?),
-        }
-        *known = wanted;
-        self.armed += 1;
-        Ok(())
+        self.arm_either(source, side, key, true)
+    }
+
+    fn arm_untried(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
+        self.arm_either(source, side, key, false)
     }
 
     fn disarm(&mut self, side: Side, key: Key) {
-        let Some(known) = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation)
-        else {
-            return;
-        };
-        if std::mem::replace(&mut known.armed[side as usize], false) {
+        let Some(known) = find(&mut self.known, key.index, Some(key.generation)) else { return };
+        if std::mem::replace(&mut known.side(side).armed, false) {
             self.armed -= 1;
-            if let Some(descriptor) = known.descriptor {
+            if let (false, Some(descriptor)) = (S::EDGES, known.descriptor) {
                 // Should it fail, a wake too many is the consequence.
-                let _ = abi::modify(&self.poller, descriptor, known.interest(key.index));
+                let _ = self.system.modify(descriptor, key, known.armed());
             }
         }
     }
 
     fn remove(&mut self, key: Key) {
-        let Some(known) = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation)
-        else {
-            return;
-        };
-        self.armed -= known.armed.iter().filter(|&&armed| armed).count();
+        let Some(known) = find(&mut self.known, key.index, Some(key.generation)) else { return };
+        self.armed -= known.armed().into_iter().filter(|&armed| armed).count();
         if let Some(descriptor) = known.descriptor {
             // The descriptor is about to be closed, which forgets it as well.
-            let _ = abi::delete(&self.poller, descriptor);
+            let _ = self.system.delete(descriptor);
         }
         *known = Known { generation: key.generation, ..Known::default() };
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
         next_turn();
-        self.events.clear();
         // Those that have ended before the notifier was told of this wait end it in no other way.
         let ended = self.lookups.take();
-        let until = if ended.is_empty() { until } else { Until::Now };
-        match until {
-            Until::Now => self.poller.wait(&mut self.events, Some(std::time::Duration::ZERO))?,
-            Until::At(when) => match clock::to_system(when.as_nanos()) {
-                Some(deadline) => self.poller.wait_deadline(&mut self.events, deadline)?,
-                None => self.poller.wait(&mut self.events, None)?,
-            },
-            Until::Forever => self.poller.wait(&mut self.events, None)?,
-        };
-        for key in ended.into_iter().chain(self.lookups.take()) {
-            let known = self.known.get_mut(key.index as usize).filter(|known| known.generation == key.generation);
-            if known.is_some_and(|known| std::mem::replace(&mut known.armed[Side::Read as usize], false)) {
-                self.armed -= 1;
-                ready.push(Ready { key, side: Side::Read });
+        let until = if ended.is_empty() && self.due.is_empty() { until } else { Until::Now };
+        let (known, armed) = (&mut self.known, &mut self.armed);
+        let waited = self.system.wait(until, |told| {
+            let Some(known) = find(known, told.index, told.generation) else { return };
+            let key = Key { index: told.index, generation: known.generation };
+            known.is_marked |= told.is_urgent;
+            if let (true, Some(descriptor)) = (told.is_urgent, known.descriptor) {
+                S::discard_urgent(descriptor);
             }
-        }
-        for event in self.events.iter() {
-            let Some(known) = self.known.get_mut(event.key) else { continue };
-            let key = Key { index: event.key as u32, generation: known.generation };
-            if let (true, Some(descriptor)) = (event.is_priority(), known.descriptor) {
-                abi::discard_urgent(descriptor);
-            }
-            for (side, fired) in [(Side::Read, event.readable), (Side::Write, event.writable)] {
+            for (side, happened) in [(Side::Read, told.sides[0]), (Side::Write, told.sides[1])] {
+                let is_read = side == Side::Read;
+                let reports = match happened {
+                    _ if !S::EDGES => 0,
+                    true if is_read && told.is_ended => ALWAYS,
+                    true => 1 + u8::from(is_read && known.is_marked),
+                    false => 0,
+                };
+                let watched = known.side(side);
+                watched.due = watched.due.max(reports);
                 // One-shot: the event has disarmed both sides. A side that has not fired is reported as well; its
                 // operation tries, and parks again. That is rare, and cheaper than a system call each time.
-                let armed = std::mem::replace(&mut known.armed[side as usize], false);
-                if armed || fired {
-                    self.armed -= usize::from(armed);
+                if (happened || !S::EDGES) && watched.report() {
+                    *armed -= 1;
                     ready.push(Ready { key, side });
                 }
+            }
+        });
+        // So the wakes of what is reported make no call each.
+        self.sleeping.store(false, Ordering::SeqCst);
+        waited?;
+        for Ready { key, side } in self.due.drain(..) {
+            let Some(known) = find(known, key.index, Some(key.generation)) else { continue };
+            let watched = known.side(side);
+            watched.listed = false;
+            if watched.due > 0 && watched.report() {
+                *armed -= 1;
+                ready.push(Ready { key, side });
+            }
+        }
+        for key in ended.into_iter().chain(self.lookups.take()) {
+            let known = find(known, key.index, Some(key.generation));
+            if known.is_some_and(|known| known.side(Side::Read).report()) {
+                *armed -= 1;
+                ready.push(Ready { key, side: Side::Read });
             }
         }
         Ok(true)
@@ -149,12 +215,69 @@ impl Wait for Poller {
     }
 
     fn notifier(&self) -> Notifier {
-        Notifier { poller: Arc::clone(&self.poller), sleeping: Arc::clone(&self.sleeping) }
+        Notifier { interrupt: self.system.interrupt(), sleeping: Arc::clone(&self.sleeping) }
     }
 }
 
+impl<S: System> Armed<S> {
+    fn arm_either(&mut self, source: &Source, side: Side, key: Key, is_tried: bool) -> io::Result<()> {
+        let index = key.index as usize;
+        if index >= self.known.len() {
+            self.known.resize(index + 1, Known::default());
+        }
+        let known = &mut self.known[index];
+        if known.generation != key.generation {
+            *known = Known { generation: key.generation, ..Known::default() };
+        }
+        let mut sides = known.armed();
+        let watched = known.side(side);
+        if watched.armed {
+            return Ok(());
+        }
+        if S::EDGES && watched.due > 0 {
+            if !std::mem::replace(&mut watched.listed, true) {
+                self.due.push(Ready { key, side });
+            }
+        } else if !(S::EDGES && watched.asked && is_tried) {
+            if S::EDGES {
+                sides = known.sides.map(|side| side.asked);
+            }
+            sides[side as usize] = true;
+            match (source, known.descriptor) {
+                (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
+                (_, None) => known.descriptor = Some(self.system.add(source, key, sides)?),
+                (_, Some(descriptor)) => self.system.modify(descriptor, key, sides)?,
+            }
+        }
+        let watched = known.side(side);
+        (watched.asked, watched.armed) = (!matches!(source, Source::Lookup(_)), true);
+        self.armed += 1;
+        Ok(())
+    }
+}
+
+/// A source, if it is still that of the key.
+fn find(known: &mut [Known], index: u32, generation: Option<u32>) -> Option<&mut Known> {
+    known.get_mut(index as usize).filter(|known| generation.is_none_or(|generation| known.generation == generation))
+}
+
 impl Known {
-    fn interest(&self, index: u32) -> Event {
-        Event::new(index as usize, self.armed[Side::Read as usize], self.armed[Side::Write as usize])
+    fn side(&mut self, side: Side) -> &mut Watched {
+        &mut self.sides[side as usize]
+    }
+
+    fn armed(&self) -> [bool; 2] {
+        self.sides.map(|side| side.armed)
+    }
+}
+
+impl Watched {
+    /// It is reported, if it is armed.
+    fn report(&mut self) -> bool {
+        let armed = std::mem::replace(&mut self.armed, false);
+        if armed && self.due != ALWAYS {
+            self.due = self.due.saturating_sub(1);
+        }
+        armed
     }
 }

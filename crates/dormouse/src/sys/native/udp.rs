@@ -77,7 +77,7 @@ impl Udp {
 impl Source {
     pub(crate) fn udp(v6: bool) -> io::Result<Self> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(crate::net::told)?;
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(crate::base::told)?;
         socket.set_nonblocking(true)?;
         Ok(Source::Socket(socket))
     }

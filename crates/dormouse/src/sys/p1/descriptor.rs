@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 
 use super::abi::{self, Errno, RawFd};
 use super::{Kind, Source};
-use crate::io::error;
+use crate::base::error;
 use crate::sys::Side;
 
 /// Where descriptors begin that are no standard streams; what systemd calls SD_LISTEN_FDS_START.
@@ -81,7 +81,8 @@ impl Drop for Descriptor {
             FAILED.with_borrow_mut(|failed| failed.retain(|(fd, ..)| *fd != self.fd));
         }
         if self.owner == Owner::Accepted {
-            ACCEPTED.with_borrow_mut(|accepted| accepted.binary_search(&self.fd).map(|place| accepted.remove(place)).ok());
+            ACCEPTED
+                .with_borrow_mut(|accepted| accepted.binary_search(&self.fd).map(|place| accepted.remove(place)).ok());
         }
         if self.owner != Owner::Other {
             abi::close(self.fd);
@@ -115,14 +116,18 @@ impl Source {
     /// The stream socket that has this number, whether it listens or is connected.
     pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
         let explain = |error: io::Error| match error.raw_os_error() {
-            Some(errno) if errno == i32::from(wasip1::ERRNO_BADF.raw()) => crate::io::error(
+            Some(errno) if errno == i32::from(wasip1::ERRNO_BADF.raw()) => crate::base::error(
                 io::ErrorKind::NotFound,
-                format!("FD {fd}: the host has opened no such descriptor; `dormouse run --listen ADDR` opens FD {FIRST}"),
+                format!(
+                    "FD {fd}: the host has opened no such descriptor; `dormouse run --listen ADDR` opens FD {FIRST}"
+                ),
             ),
-            _ => crate::io::error(error.kind(), format!("FD {fd}: {error}")),
+            _ => crate::base::error(error.kind(), format!("FD {fd}: {error}")),
         };
         if ACCEPTED.with_borrow(|accepted| accepted.binary_search(&fd).is_ok()) {
-            let sentence = format!("FD {fd} is a connection that this program has accepted: use the stream that accept gave, or a clone of it");
+            let sentence = format!(
+                "FD {fd} is a connection that this program has accepted: use the stream that accept gave, or a clone of it"
+            );
             return Err(error(io::ErrorKind::InvalidInput, sentence));
         }
         let (kind, flags) = abi::stat(fd).map_err(explain)?;

@@ -8,6 +8,7 @@ mod abi;
 pub(crate) mod clock;
 mod descriptor;
 mod file;
+mod list;
 mod net;
 mod options;
 mod poller;

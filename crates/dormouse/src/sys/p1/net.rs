@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::abi::{self, RawFd};
 use super::descriptor::{self, Descriptor};
 use super::{Kind, Source};
-use crate::io::error;
+use crate::base::error;
 use crate::sys::{Side, empty};
 
 // ---- a socket that is not yet a listener or a stream: it never will be ----

@@ -24,5 +24,5 @@ impl Source {
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "wasm32-wasip1 has no call for options of sockets"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "wasm32-wasip1 has no call for options of sockets"))
 }

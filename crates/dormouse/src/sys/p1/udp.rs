@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Kind, Source};
-use crate::io::error;
+use crate::base::error;
 
 const NO_UDP: &str = "wasm32-wasip1 has no call for UDP; build for wasm32-wasip2";
 

@@ -62,5 +62,5 @@ fn error(code: ErrorCode) -> io::Error {
         }
         code => return net::error(code),
     };
-    crate::io::error(kind, sentence)
+    crate::base::error(kind, sentence)
 }

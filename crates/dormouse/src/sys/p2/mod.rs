@@ -4,9 +4,9 @@
 //! stream's child. A child must go before its parent, or the host traps; [`Source`] keeps them in that order.
 
 mod abi;
-mod budget;
 pub(crate) mod clock;
 mod file;
+mod list;
 mod lookup;
 mod net;
 mod options;
@@ -61,7 +61,7 @@ impl Source {
     /// wasip2 has no descriptors.
     pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
         let sentence = format!("FD {fd}: wasm32-wasip2 has no descriptors; use TcpListener::bind, TcpStream::connect");
-        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+        Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
     }
 
     pub(crate) fn preopened(_name: Option<&str>) -> io::Result<Option<Self>> {

@@ -13,7 +13,9 @@ use wasip2::sockets::network::{
 use wasip2::sockets::tcp::{self, ShutdownType};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-use super::{Source, abi, budget, poller};
+use super::clock::has_budget_again;
+use super::{Source, abi};
+use crate::sys::quirks::{budget, short_read, slow_close};
 use crate::sys::wasi::{GATHER, gathered};
 
 /// What wasmtime reads at once, at the most (wasmtime-wasi 48.0.8, `MAX_READ_SIZE_ALLOC`).
@@ -66,7 +68,7 @@ impl Source {
         let (input, output) = loop {
             match self.socket()?.finish_connect() {
                 Ok(streams) => break streams,
-                Err(ErrorCode::WouldBlock) if budget::renewed() => {}
+                Err(ErrorCode::WouldBlock) if has_budget_again() => {}
                 Err(code) => return Err(error(code)),
             }
         };
@@ -97,11 +99,12 @@ impl Source {
             budget::spend(budget::ACCEPT);
             let (socket, input, output) = match self.socket()?.accept() {
                 Ok(accepted) => accepted,
-                Err(ErrorCode::WouldBlock) if budget::renewed() => continue,
+                Err(ErrorCode::WouldBlock) if has_budget_again() => continue,
                 Err(code) => return Err(opening(code)),
             };
             let peer = socket.remote_address();
-            let source = Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
+            let source =
+                Source { input: input.into(), output: output.into(), socket: Some(socket), ..Source::default() };
             match peer {
                 Ok(peer) => {
                     return Ok((source, from_wasi(peer)));
@@ -123,7 +126,7 @@ impl Source {
         let (Some(input), false) = (self.input.get(), buf.is_empty()) else { return Ok(0) };
         budget::spend(budget::READ);
         let when_empty = self.when_empty.get();
-        let is_believed = poller::is_crowded() && when_empty.is_none();
+        let is_believed = short_read::is_believed() && when_empty.is_none();
         self.drained.read(buf.len().min(MOST_READ), is_believed, || match abi::read(input, buf) {
             Ok(0) => when_empty.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |end| end(self)),
             Ok(n) => Ok(n),
@@ -140,7 +143,8 @@ impl Source {
     }
 
     pub(crate) fn try_peek(&self, _buf: &mut [u8]) -> io::Result<usize> {
-        Err(crate::io::error(io::ErrorKind::Unsupported,
+        Err(crate::base::error(
+            io::ErrorKind::Unsupported,
             "peek: wasm32-wasip2 has no such call (wasi:io/streams reads take what they return); \
              read into a buffer and look at that",
         ))
@@ -209,7 +213,7 @@ impl Source {
 
     /// Reading is shut down, and nothing more has come.
     fn end_reading(&self) -> io::Result<usize> {
-        if budget::renewed() {
+        if has_budget_again() {
             // Asked again: this may have been for want of budget.
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -230,7 +234,9 @@ impl Source {
         if let Some(other) = &self.other {
             return other.is_pending();
         }
-        self.wrote.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        (self.socket.is_none() || slow_close::may_wait())
+            && self.wrote.get()
+            && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     pub(super) fn socket(&self) -> io::Result<&tcp::TcpSocket> {
@@ -244,7 +250,7 @@ impl Source {
         loop {
             budget::spend(budget::CHECK_WRITE);
             match output.check_write().map_err(write_error)? {
-                0 if budget::renewed() => {}
+                0 if has_budget_again() => {}
                 0 => return Err(io::ErrorKind::WouldBlock.into()),
                 permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
             }
@@ -263,8 +269,7 @@ fn write_error(error: StreamError) -> io::Error {
 /// hosts keep shut (`network-error-code`, wasi:sockets 0.2 network.wit); so the kind is found in the host's words.
 fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
     let text = cause.to_debug_string();
-    let says =
-        |word: &str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    let says = |word: &str| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     let kinds = [
         ("reset", io::ErrorKind::ConnectionReset),
         ("abort", io::ErrorKind::ConnectionAborted),
@@ -274,7 +279,7 @@ fn stream_error(cause: &wasip2::io::error::Error) -> io::Error {
         ("no space", io::ErrorKind::StorageFull),
     ];
     let kind = kinds.iter().find(|(word, _)| says(word)).map_or(io::ErrorKind::Other, |&(_, kind)| kind);
-    crate::io::error(kind, text)
+    crate::base::error(kind, text)
 }
 
 /// The error of a stream, which is in the wrong state when its peer has gone.
@@ -301,8 +306,8 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
         ErrorCode::ConnectionRefused => io::ErrorKind::ConnectionRefused,
         ErrorCode::ConnectionReset => io::ErrorKind::ConnectionReset,
         ErrorCode::ConnectionAborted => io::ErrorKind::ConnectionAborted,
-        ErrorCode::NewSocketLimit => return crate::io::exhausted(),
-        _ => return crate::io::error(io::ErrorKind::Other, "the host does not say why"),
+        ErrorCode::NewSocketLimit => return crate::base::exhausted(),
+        _ => return crate::base::error(io::ErrorKind::Other, "the host does not say why"),
     };
     kind.into()
 }
@@ -311,7 +316,7 @@ pub(super) fn error(code: ErrorCode) -> io::Error {
 /// `unknown` (wasmtime-wasi 48.0.8, sockets/mod.rs, `From<&Errno>`); of all that a system may say here it is the only one without a code.
 pub(super) fn opening(code: ErrorCode) -> io::Error {
     match code {
-        ErrorCode::Unknown => crate::io::exhausted(),
+        ErrorCode::Unknown => crate::base::exhausted(),
         code => error(code),
     }
 }

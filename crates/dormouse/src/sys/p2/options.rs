@@ -6,7 +6,7 @@ use wasip2::sockets::network::ErrorCode;
 
 use super::{Source, net};
 use crate::sys::Setting;
-use crate::sys::wasi::nodelay;
+use crate::sys::wasi::facts;
 
 impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
@@ -59,15 +59,15 @@ impl Source {
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket()?;
-        nodelay::set(nodelay)
+        facts::set_nodelay(nodelay)
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         self.socket()?;
-        nodelay::get()
+        facts::nodelay()
     }
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "WASI 0.2 has no such option for this kind of socket"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "WASI 0.2 has no such option for this kind of socket"))
 }

@@ -1,131 +1,24 @@
-//! The list of pollables is what the host is given, all of it or the busy part: see [`Reviewed`].
+//! `wasi:io/poll.poll` over the list of what is armed, and a clock.
 //!
 //! The clock pollable stays while the earliest deadline does. When the earliest deadline moves later it stays too: it
 //! fires early once, and the next wait gets a new one.
 
-use std::cell::Cell;
-use std::convert::Infallible;
 use std::io;
 
-use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
+use wasip2::clocks::monotonic_clock::subscribe_instant;
 use wasip2::io::poll::Pollable;
 
-use super::abi::{self, RawPollable};
-use super::{Notifier, Source, budget, clock};
-use crate::reactor::Key;
+use super::list::{List, Wasi};
+use super::{Notifier, Source};
+use crate::base::{Instant, Key};
 use crate::sys::drained::next_turn;
-use crate::sys::wasi::review::{Host, Reviewed};
-use crate::sys::wasi::watched::{CLOCK, REVIEW, Watched};
+use crate::sys::quirks::budget;
 use crate::sys::{Ready, Side, Until, Wait};
-use crate::time::Instant;
-
-/// So many that a wait has told of are a crowd.
-const CROWD: usize = 3;
-
-thread_local! {
-    static CROWDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the last wait has told of many. Then a short read is believed to have taken all there was, and its task parks without another.
-///
-/// wasmtime calls a stream ready until a read has found nothing (wasmtime-wasi 48.0.8, sockets/tcp.rs, `try_read`), so the next wait tells of that
-/// task once more. If it is alone it makes the read that finds nothing then, after a wait more. But while a crowd is served, the peers of
-/// the first of it answer, and that read finds something: an echo is three calls and not four.
-pub(super) fn is_crowded() -> bool {
-    CROWDED.get()
-}
 
 pub(crate) struct Poller {
-    list: Reviewed<Wasi>,
+    list: List,
     host: Wasi,
     clock: Option<(Instant, Pollable)>,
-}
-
-#[derive(Default)]
-struct Wasi {
-    /// Where the host writes what is ready.
-    fired: Vec<u32>,
-    /// The last wait was for all of a long list that was quiet.
-    asked_all: bool,
-}
-
-impl Host for Wasi {
-    type Entry = RawPollable;
-    type Alarm = Pollable;
-    type Error = Infallible;
-    const IN_TURNS: bool = true;
-
-    /// Without budget nobody would look ready.
-    fn refresh(&mut self) {
-        budget::renewed();
-    }
-
-    fn before_all(&mut self) {
-        self.asked_all = true;
-    }
-
-    fn now(&mut self) -> u64 {
-        clock::now()
-    }
-
-    fn alarm(&mut self, nanos: u64) -> Pollable {
-        subscribe_duration(nanos)
-    }
-
-    fn past(&mut self) -> Pollable {
-        subscribe_instant(0)
-    }
-
-    fn entry(alarm: &Pollable) -> RawPollable {
-        alarm.handle()
-    }
-
-    fn poll(&mut self, list: &[RawPollable]) -> Result<(), Infallible> {
-        abi::poll(list, &mut self.fired);
-        budget::spend(budget::FIRED * self.fired.len() as u32);
-        Ok(())
-    }
-
-    fn rang(&self) -> bool {
-        self.fired.contains(&(REVIEW as u32))
-    }
-
-    fn report(
-        &mut self,
-        from: usize,
-        alarm: bool,
-        watched: &mut Watched<RawPollable>,
-        ready: &mut Vec<Ready>,
-    ) -> bool {
-        let mut clock_fired = false;
-        let first = ready.len();
-        for &index in &self.fired {
-            match from + index as usize {
-                place if alarm && place == from => {}
-                CLOCK => clock_fired = true,
-                // A host that reports what was not asked is not believed.
-                place => ready.extend(watched.owner(place)),
-            }
-        }
-        ready[first..].iter().for_each(|&Ready { side, key }| watched.take_out(side, key));
-        clock_fired
-    }
-}
-
-impl Poller {
-    fn wait_with(&mut self, clock: Option<RawPollable>, ready: &mut Vec<Ready>) -> bool {
-        next_turn();
-        if is_crowded() {
-            // Somebody is always ready then, and a host that is never waited for learns of nobody else.
-            budget::renewed();
-        }
-        let first = ready.len();
-        self.host.asked_all = false;
-        let Ok(fired) = self.list.wait(&mut self.host, clock, ready);
-        // A list that was quiet does not get busy by what is told of twice.
-        CROWDED.set(ready.len() - first >= CROWD && !self.host.asked_all);
-        fired
-    }
 }
 
 impl Wait for Poller {
@@ -133,7 +26,7 @@ impl Wait for Poller {
     type Notifier = Notifier;
 
     fn new() -> io::Result<Self> {
-        Ok(Poller { list: Reviewed::new(0), host: Wasi::default(), clock: None })
+        Ok(Poller { list: List::new(0), host: Wasi::default(), clock: None })
     }
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
@@ -149,19 +42,15 @@ impl Wait for Poller {
         self.list.watched.take_out(side, key);
     }
 
-    fn remove(&mut self, key: Key) {
-        self.list.watched.take_out(Side::Read, key);
-        self.list.watched.take_out(Side::Write, key);
-    }
-
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {
+        next_turn();
         match until {
             Until::Now => {
                 // Fresh each time: wasmtime yields to its own tasks only at the first poll of a clock pollable that is
                 // past (wasmtime-wasi 48.0.8, p2/host/clocks.rs, `Deadline::Past`; wasmtime #13085, #13507).
                 let past = subscribe_instant(0);
-                let fired = self.wait_with(Some(past.handle()), ready);
-                // Else somebody was ready at once, and the host has not suspended us.
+                let fired = self.host.wait(&mut self.list, Some(past.handle()), ready);
+                // Else something was ready at once, and the host has not suspended us.
                 if fired {
                     budget::refresh();
                 }
@@ -172,7 +61,7 @@ impl Wait for Poller {
                     self.clock = Some((when, subscribe_instant(when.as_nanos())));
                 }
                 let clock = self.clock.as_ref().map(|(_, pollable)| pollable.handle());
-                let fired = self.wait_with(clock, ready);
+                let fired = self.host.wait(&mut self.list, clock, ready);
                 if fired {
                     self.clock = None;
                 }
@@ -181,7 +70,7 @@ impl Wait for Poller {
             Until::Forever => {
                 // A host traps on an empty list (wasi-io #67). The runtime does not ask for it.
                 assert!(self.armed() > 0, "an endless wait on nothing");
-                Ok(self.wait_with(None, ready))
+                Ok(self.host.wait(&mut self.list, None, ready))
             }
         }
     }

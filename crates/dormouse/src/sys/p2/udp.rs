@@ -16,10 +16,12 @@ use wasip2::sockets::udp::{
 };
 use wasip2::sockets::udp_create_socket::create_udp_socket;
 
+use super::clock::has_budget_again;
 use super::net::{self, from_wasi, opening, to_wasi, with_network};
-use super::{Other, Source, abi, budget};
+use super::{Other, Source, abi};
 use crate::sys::Side;
 use crate::sys::datagrams::{self, Datagrams};
+use crate::sys::quirks::{budget, slow_close};
 
 /// How many datagrams are asked for at once; wasmtime gives no more (wasmtime-wasi 48.0.8, p2/host/udp.rs).
 const BATCH: u64 = 16;
@@ -69,7 +71,9 @@ impl Other for Udp {
 
     /// Dropping the outgoing stream waits for what is on its way (wasmtime-wasi 48.0.8, p2/host/udp.rs, `drop`).
     fn is_pending(&self) -> bool {
-        self.sent.get() && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        slow_close::may_wait()
+            && self.sent.get()
+            && self.permit().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -81,7 +85,7 @@ impl Udp {
         loop {
             budget::spend(budget::CHECK_WRITE);
             match outgoing.check_send().map_err(error)? {
-                0 if budget::renewed() => {}
+                0 if has_budget_again() => {}
                 0 => return Err(io::ErrorKind::WouldBlock.into()),
                 permit => return Ok(usize::try_from(permit).unwrap_or(usize::MAX)),
             }

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::abi::{self, Waitable};
-use super::set;
 
 /// A call that has been made.
 pub(super) struct Call<T> {
@@ -22,7 +21,7 @@ impl<T> Call<T> {
 
     /// What it returned, if it has. To be dropped then.
     pub(super) fn try_finish(&mut self) -> Option<T> {
-        if set::has_event(self.waitable) { self.poll() } else { None }
+        if abi::has_event(self.waitable) { self.poll() } else { None }
     }
 
     pub(super) fn under_way(&self) -> Option<Waitable> {

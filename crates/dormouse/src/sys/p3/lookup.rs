@@ -79,7 +79,7 @@ fn error(code: ErrorCode) -> io::Error {
         ErrorCode::AccessDenied => {
             (io::ErrorKind::PermissionDenied, "the host refuses lookups; allow them with `dormouse run --allow-dns`")
         }
-        ErrorCode::Other(why) => return crate::io::error(io::ErrorKind::Other, why.unwrap_or_default()),
+        ErrorCode::Other(why) => return crate::base::error(io::ErrorKind::Other, why.unwrap_or_default()),
     };
-    crate::io::error(kind, sentence)
+    crate::base::error(kind, sentence)
 }

@@ -15,6 +15,7 @@
 mod abi;
 mod call;
 pub(crate) mod clock;
+mod convert;
 mod file;
 mod lookup;
 mod net;
@@ -59,7 +60,11 @@ enum State {
     Unconnected(Rc<TcpSocket>),
     Connecting(Call<io::Result<()>>, Rc<TcpSocket>),
     Listener(Mailbox<Connections>, Rc<TcpSocket>),
-    Stream { reader: Half<Reader<SocketEnd>>, writer: Half<Writer<SocketEnd>>, socket: Rc<TcpSocket> },
+    Stream {
+        reader: Half<Reader<SocketEnd>>,
+        writer: Half<Writer<SocketEnd>>,
+        socket: Rc<TcpSocket>,
+    },
     Stdin(Reader<StdioEnd>),
     Stdio(Writer<StdioEnd>),
     Other(Box<dyn Other>),
@@ -87,9 +92,6 @@ impl<T> Half<T> {
     }
 }
 
-/// EMSGSIZE of WASI, which std has no kind for.
-const TOO_LARGE: i32 = 35;
-
 /// Something to wait for that is no stream of bytes.
 trait Other: Any {
     /// What is under way on that side, if anything is.
@@ -103,7 +105,7 @@ pub(crate) fn enter() -> io::Result<Entered> {
     let entered = Entered::new();
     #[cfg(target_env = "p2")]
     if !abi::was_called() && !entered.is_inside_another() {
-        return Err(crate::io::error(
+        return Err(crate::base::error(
             io::ErrorKind::Unsupported,
             "this program waits as WASI 0.3 does, and its host has called it through wasi:cli/run@0.2, which cannot wait so; \
              run it with `dormouse run` or `wasmtime run` (48 or later); if its `fn main` has no #[dormouse::main], add a \
@@ -132,7 +134,7 @@ impl Source {
     /// WASI 0.3 has no descriptors.
     pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
         let sentence = format!("FD {fd}: WASI 0.3 has no descriptors; use TcpListener::bind, TcpStream::connect");
-        Err(crate::io::error(io::ErrorKind::Unsupported, sentence))
+        Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
     }
 
     pub(crate) fn preopened(_name: Option<&str>) -> io::Result<Option<Self>> {

@@ -4,9 +4,9 @@ use std::io;
 
 use wasip3::sockets::types::ErrorCode;
 
-use super::{Source, net};
+use super::{Source, convert};
 use crate::sys::Setting;
-use crate::sys::wasi::nodelay;
+use crate::sys::wasi::facts;
 
 impl Source {
     pub(crate) fn set(&self, setting: Setting, value: u64) -> io::Result<()> {
@@ -31,7 +31,7 @@ impl Source {
                 Setting::SendBuffer => tcp.set_send_buffer_size(value),
             }
         };
-        result.map_err(net::error)
+        result.map_err(convert::error)
     }
 
     pub(crate) fn get(&self, setting: Setting) -> io::Result<u64> {
@@ -54,20 +54,20 @@ impl Source {
                 Setting::SendBuffer => tcp.get_send_buffer_size(),
             }
         };
-        result.map_err(net::error)
+        result.map_err(convert::error)
     }
 
     pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket()?;
-        nodelay::set(nodelay)
+        facts::set_nodelay(nodelay)
     }
 
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         self.socket()?;
-        nodelay::get()
+        facts::nodelay()
     }
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "WASI 0.3 has no such option for this kind of socket"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "WASI 0.3 has no such option for this kind of socket"))
 }

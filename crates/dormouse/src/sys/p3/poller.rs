@@ -4,10 +4,10 @@ use std::io;
 
 use super::abi::{Timer, Waitable};
 use super::{Notifier, Source, set};
-use crate::reactor::Key;
+use crate::base::Instant;
+use crate::base::Key;
 use crate::sys::drained::next_turn;
 use crate::sys::{Ready, Side, Until, Wait};
-use crate::time::Instant;
 
 /// How many timers are kept. Each is earlier than those before it.
 const TIMERS: usize = 4;
@@ -71,11 +71,6 @@ impl Wait for Poller {
     fn disarm(&mut self, side: Side, key: Key) {
         let (waitable, armed_at) = std::mem::take(self.place(key, side));
         set::disarm(waitable, armed_at, key, side);
-    }
-
-    fn remove(&mut self, key: Key) {
-        self.disarm(Side::Read, key);
-        self.disarm(Side::Write, key);
     }
 
     fn wait(&mut self, until: Until, ready: &mut Vec<Ready>) -> io::Result<bool> {

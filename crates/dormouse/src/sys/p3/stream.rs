@@ -5,7 +5,7 @@ use std::io;
 use wasip3::sockets::types::ErrorCode;
 
 use super::abi::{Bytes, Incoming, MOST, Mailbox, Moved, Outbox, Outgoing, Readable, SocketEnd, StdioEnd, Waitable};
-use super::net::error;
+use super::convert::error;
 use super::set;
 use crate::sys::drained::Drained;
 
@@ -27,7 +27,7 @@ impl End for StdioEnd {
         const PIPE: u8 = 2;
         item.map_err(|case| match case {
             PIPE => io::ErrorKind::BrokenPipe.into(),
-            _ => crate::io::error(io::ErrorKind::Other, "the host does not say why"),
+            _ => crate::base::error(io::ErrorKind::Other, "the host does not say why"),
         })
     }
 }
@@ -255,10 +255,11 @@ impl<E: End> Writer<E> {
             Phase::Ended => return None,
         }
         if !self.outbox.is_under_way()
-            && let Some(moved) = self.outbox.start() {
-                self.note(moved);
-                return None;
-            }
+            && let Some(moved) = self.outbox.start()
+        {
+            self.note(moved);
+            return None;
+        }
         Some(self.outbox.waitable())
     }
 }

@@ -10,8 +10,8 @@ use wasip3::sockets::types::{IpSocketAddress, UdpSocket};
 
 use super::abi::Waitable;
 use super::call::Call;
-use super::net::{error, family, from_wasi, opening, to_wasi};
-use super::{Other, Source, State, TOO_LARGE};
+use super::convert::{TOO_LARGE, error, family, from_wasi, opening, to_wasi};
+use super::{Other, Source, State};
 use crate::sys::Side;
 use crate::sys::datagrams::{self, Datagrams};
 

@@ -11,7 +11,7 @@ impl Source {
     pub(crate) fn file(file: &File) -> io::Result<Option<Self>> {
         match host::Source::file(file)? {
             Some(_) if World::current().is_some() => {
-                Err(crate::io::error(io::ErrorKind::Unsupported, "a simulation cannot wait for a pipe or a device"))
+                Err(crate::base::error(io::ErrorKind::Unsupported, "a simulation cannot wait for a pipe or a device"))
             }
             source => Ok(source.map(Source::Host)),
         }

@@ -49,7 +49,7 @@ impl Source {
     /// A simulation has none.
     pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
         match World::current() {
-            Some(_) => Err(crate::io::error(io::ErrorKind::Unsupported, format!("FD {fd}: a simulation has none"))),
+            Some(_) => Err(crate::base::error(io::ErrorKind::Unsupported, format!("FD {fd}: a simulation has none"))),
             None => host::Source::from_fd(fd).map(Source::Host),
         }
     }

@@ -36,5 +36,5 @@ impl Source {
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "a simulated socket has no options"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "a simulated socket has no options"))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::socket::Id;
 use super::world::State;
 use super::{Descriptor, Notifier, Source, World, host};
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sim::{Fault, What};
 use crate::sys::{Ready, Side, Until, Wait};
 
@@ -31,6 +31,8 @@ impl Wait for Poller {
     type Source = Source;
     type Notifier = Notifier;
 
+    const EDGES: bool = <host::Poller as Wait>::EDGES;
+
     fn new() -> io::Result<Self> {
         match World::current() {
             Some(world) => Ok(Poller::Sim(world)),
@@ -46,10 +48,17 @@ impl Wait for Poller {
                 world.with(|state| state.arm(source.id(), side, key));
                 Ok(())
             }
-            _ => Err(crate::io::error(
+            _ => Err(crate::base::error(
                 io::ErrorKind::InvalidInput,
                 "a simulation waits for its own sockets, and the host for its own",
             )),
+        }
+    }
+
+    fn arm_untried(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
+        match (&mut *self, source) {
+            (Poller::Host(poller), Source::Host(source)) => poller.arm_untried(source, side, key),
+            _ => self.arm(source, side, key),
         }
     }
 
@@ -175,7 +184,7 @@ impl State {
                 return Ok(passed);
             }
             let Some(next) = self.flights.next_due().into_iter().chain(deadline).min() else {
-                return Err(crate::io::error(
+                return Err(crate::base::error(
                     io::ErrorKind::Deadlock,
                     "no runnable task, no timer, and nothing on its way to a socket that is waited for",
                 ));
@@ -194,7 +203,7 @@ impl State {
         }
         let time = Duration::from_nanos(until - self.now());
         if let Some(limit) = self.setup.limit.filter(|&limit| self.elapsed() + time > limit) {
-            return Err(crate::io::error(io::ErrorKind::TimedOut, format!("the simulation went on for {limit:?}")));
+            return Err(crate::base::error(io::ErrorKind::TimedOut, format!("the simulation went on for {limit:?}")));
         }
         self.log(What::Slept { time });
         self.waits_in_a_row = 0;

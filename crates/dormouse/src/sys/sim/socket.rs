@@ -17,7 +17,7 @@ use super::World;
 use super::stream::End;
 use super::wire::{Line, Packet};
 use super::world::State;
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sim::{Fault, What};
 use crate::sys::Side;
 
@@ -266,7 +266,7 @@ impl State {
             return Err(ErrorKind::InvalidInput.into());
         };
         if !queue.is_empty() && self.goes_wrong(Fault::Exhausted, |faults| faults.exhausted) {
-            return Err(crate::io::exhausted());
+            return Err(crate::base::exhausted());
         }
         let Stage::Listening { queue, .. } = &mut self.socket(listener).stage else { unreachable!("it listens") };
         let Some(id) = queue.pop_front() else { return Err(ErrorKind::WouldBlock.into()) };

@@ -8,7 +8,7 @@ use super::{Source, World, host};
 impl Source {
     pub(crate) fn stdin() -> io::Result<Self> {
         if World::current().is_some() {
-            return Err(crate::io::error(io::ErrorKind::Unsupported, "a simulation has no standard input"));
+            return Err(crate::base::error(io::ErrorKind::Unsupported, "a simulation has no standard input"));
         }
         host::Source::stdin().map(Source::Host)
     }

@@ -12,7 +12,7 @@ use super::Descriptor;
 use super::socket::{Id, Stage};
 use super::wire::Packet;
 use super::world::State;
-use crate::reactor::Key;
+use crate::base::Key;
 use crate::sim::{Fault, What};
 use crate::sys::Side;
 

@@ -64,7 +64,7 @@ impl Source {
 
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
         match World::current() {
-            Some(_) => Err(crate::io::error(io::ErrorKind::Unsupported, "a simulated network has no names yet")),
+            Some(_) => Err(crate::base::error(io::ErrorKind::Unsupported, "a simulated network has no names yet")),
             None => host::Source::lookup(host).map(Source::Host),
         }
     }
@@ -82,5 +82,5 @@ impl Source {
 }
 
 fn unsupported<T>() -> io::Result<T> {
-    Err(crate::io::error(io::ErrorKind::Unsupported, "a simulated network has no UDP yet"))
+    Err(crate::base::error(io::ErrorKind::Unsupported, "a simulated network has no UDP yet"))
 }

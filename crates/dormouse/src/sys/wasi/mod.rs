@@ -1,12 +1,9 @@
 //! What WASI backends have in common: one thread, and, up to 0.2, a list that they hand to the host at each wait.
 
 mod abi;
-#[cfg(not(target_env = "p1"))]
-pub(super) mod nodelay;
+pub(super) mod facts;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(super) mod review;
-#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
-pub(super) mod watched;
+pub(super) mod long;
 
 pub(crate) use abi::spawn_local;
 
@@ -44,7 +41,7 @@ pub(super) fn gathered<'a>(
 #[cfg(not(target_env = "p1"))]
 pub(super) fn check_zone(host: &str) -> std::io::Result<()> {
     match host.contains('%') {
-        true => Err(crate::io::error(
+        true => Err(crate::base::error(
             std::io::ErrorKind::InvalidInput,
             "WASI does not know interfaces by name; give the number, as in fe80::1%2",
         )),
@@ -74,7 +71,7 @@ pub(crate) fn file_error(error: std::io::Error) -> std::io::Error {
         Some(76) => ErrorKind::PermissionDenied, // a right that the host did not give
         _ => return error,
     };
-    crate::io::error(kind, error.to_string())
+    crate::base::error(kind, error.to_string())
 }
 
 /// Ends a wait of another thread; there is none.

@@ -15,8 +15,8 @@ use abi::{Bytes, Connections, Mailbox, Outbox, SocketEnd};
 use wasip3::sockets::types::{ErrorCode, TcpSocket};
 
 use super::Side;
+use crate::base::Key;
 use crate::host;
-use crate::reactor::Key;
 
 /// A socket that the host does not look at. Never dropped: `wasip3` has no host here.
 fn with_socket<T>(call: impl FnOnce(&TcpSocket) -> T) -> T {
@@ -152,7 +152,7 @@ fn a_number_that_is_used_again_is_another() {
     let (mut second, end) = incoming();
     assert_eq!(second.waitable(), number);
     assert!(second.start().is_none());
-    assert!(!set::has_event(number), "that was the first's");
+    assert!(!abi::has_event(number), "that was the first's");
     host::feed(number, b"y");
     assert!(!wait(), "nobody is armed");
     second.try_finish().unwrap();

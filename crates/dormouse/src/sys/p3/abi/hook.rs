@@ -10,8 +10,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 
-use super::Waitable;
-use crate::sys::p3::set;
+use super::{Waitable, known};
 
 type Callback = unsafe extern "C" fn(data: *mut c_void, code: u32);
 type Register =
@@ -69,11 +68,11 @@ unsafe extern "C" fn register(_: *mut c_void, waitable: u32, callback: Callback,
     if is_ours {
         REGISTERED.set(Some(waitable));
     }
-    set::listen(waitable, Some(Listener { callback, data, is_ours })).map_or(ptr::null_mut(), |old| old.data)
+    known::listen(waitable, Some(Listener { callback, data, is_ours })).map_or(ptr::null_mut(), |old| old.data)
 }
 
 unsafe extern "C" fn unregister(_: *mut c_void, waitable: u32) -> *mut c_void {
-    set::listen(waitable, None).map_or(ptr::null_mut(), |old| old.data)
+    known::listen(waitable, None).map_or(ptr::null_mut(), |old| old.data)
 }
 
 /// There is one executor, and it stays.

@@ -6,13 +6,14 @@
 //! through: by an event, or because it was told to stop. The caller's memory is lent for the length of a call: what is not
 //! done by then is stopped.
 //!
-//! `read.rs` and `write.rs` are these two, `open.rs` is where their streams come from, `hook.rs` lets futures of wit-bindgen wait here,
+//! `read.rs` and `write.rs` are these two, `known.rs` knows which events have come, `open.rs` is where their streams come from, `hook.rs` lets futures of wit-bindgen wait here,
 //! and `run.rs` is how the host calls the program.
 //!
 //! Names and numbers are those of the canonical ABI (component-model, design/mvp/CanonicalABI.md).
 #![allow(unsafe_code)]
 
 mod hook;
+mod known;
 mod open;
 mod read;
 #[cfg(target_env = "p2")]
@@ -23,6 +24,7 @@ pub(crate) use hook::Entered;
 #[cfg(feature = "p3-spawn")]
 pub(crate) use hook::set_spawn;
 pub(super) use hook::{Listener, watched};
+pub(super) use known::{arm, disarm, has_event, listeners, note, waitable_set, with_orphans};
 pub(super) use open::{Incoming, Outgoing, forward, listen, receive, send, stderr, stdin, stdout};
 pub(super) use read::{Bytes, Connections, Mailbox, Readable, SocketEnd, StdioEnd};
 #[cfg(target_env = "p2")]
@@ -30,8 +32,6 @@ pub(super) use run::was_called;
 #[cfg(target_env = "p2")]
 pub use run::{WORLD, run_main};
 pub(super) use write::Outbox;
-
-use super::set;
 
 /// A handle that can be waited for. 0 is none.
 pub(super) type Waitable = u32;
@@ -128,7 +128,7 @@ impl WaitableSet {
 }
 
 /// Takes a waitable out of the set that it is in.
-pub(super) fn leave(waitable: Waitable) {
+fn leave(waitable: Waitable) {
     // SAFETY: as for `add`.
     unsafe { root::waitable_join(waitable, 0) }
 }
@@ -160,13 +160,13 @@ impl Timer {
             return None;
         }
         let subtask = status >> 4;
-        set::join(subtask);
+        known::join(subtask);
         Some(Timer { subtask, returned: false })
     }
 
     /// Whether its event has come.
     pub(super) fn has_fired(&mut self) -> bool {
-        self.returned |= set::take_event(self.subtask).is_some_and(|state| state == RETURNED);
+        self.returned |= known::take_event(self.subtask).is_some_and(|state| state == RETURNED);
         self.returned
     }
 }
@@ -174,11 +174,11 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if !self.has_fired() {
-            set::leave(self.subtask);
+            known::leave(self.subtask);
             // SAFETY: the call has not returned, and its handle is in no set.
             unsafe { root::subtask_cancel(self.subtask) };
         }
-        set::forget(self.subtask);
+        known::forget(self.subtask);
         // SAFETY: the call is over, and this was the last of the handle.
         unsafe { root::subtask_drop(self.subtask) }
     }

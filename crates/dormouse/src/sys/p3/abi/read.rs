@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use wasip3::sockets::types::{ErrorCode, TcpSocket};
 
-use super::{BLOCKED, Moved, Waitable};
-use crate::sys::p3::set;
+use super::{BLOCKED, Moved, Waitable, known};
 
 /// A type of stream or future that is read, with its built-ins.
 pub(in crate::sys::p3) trait Readable {
@@ -248,7 +247,7 @@ impl<R: Readable> Mailbox<R> {
         let code = unsafe { R::read(self.handle, self.letters.as_mut_ptr().cast(), self.letters.len()) };
         if code == BLOCKED {
             self.under_way = true;
-            set::join(self.handle);
+            known::join(self.handle);
             return None;
         }
         Some(self.through(code))
@@ -256,7 +255,7 @@ impl<R: Readable> Mailbox<R> {
 
     /// How the read that is under way went, if its event has come.
     pub(in crate::sys::p3) fn try_finish(&mut self) -> Option<Moved> {
-        let code = set::take_event(self.handle)?;
+        let code = known::take_event(self.handle)?;
         Some(self.through(code))
     }
 
@@ -282,7 +281,7 @@ impl<R: Readable> Mailbox<R> {
     /// Stops the read that is under way, and tells what it has brought.
     pub(in crate::sys::p3) fn stop(&mut self) -> Moved {
         self.try_finish().unwrap_or_else(|| {
-            set::leave(self.handle);
+            known::leave(self.handle);
             // SAFETY: a read is under way, as the host sees it too, and the handle is in no set.
             let code = unsafe { R::cancel(self.handle) };
             self.through(code)
@@ -296,7 +295,7 @@ impl<R: Readable> Drop for Mailbox<R> {
             self.stop();
         }
         while self.take().is_some() {}
-        set::forget(self.handle);
+        known::forget(self.handle);
         // SAFETY: nothing is under way, and this was the last of the handle.
         unsafe { R::drop(self.handle) }
     }
@@ -322,7 +321,7 @@ impl Mailbox<Bytes> {
         // SAFETY: a read that is not through is stopped before `buf` goes back to its owner.
         let mut code = unsafe { Bytes::read(self.handle, buf.as_mut_ptr(), buf.len()) };
         if code == BLOCKED {
-            set::leave(self.handle);
+            known::leave(self.handle);
             // SAFETY: a read is under way, and the handle is in no set.
             code = unsafe { Bytes::cancel(self.handle) };
         }

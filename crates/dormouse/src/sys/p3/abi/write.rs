@@ -1,7 +1,6 @@
 //! What is written: streams of bytes.
 
-use super::{BLOCKED, MOST, Moved, Waitable};
-use crate::sys::p3::set;
+use super::{BLOCKED, MOST, Moved, Waitable, known};
 
 mod bytes {
     #[link(wasm_import_module = "wasi:cli/stdin@0.3.2")]
@@ -47,7 +46,7 @@ impl Outbox {
         // SAFETY: a write that is not through is stopped before `buf` goes back to its owner.
         let mut code = unsafe { bytes::write(self.handle, buf.as_ptr(), buf.len().min(MOST)) };
         if code == BLOCKED {
-            set::leave(self.handle);
+            known::leave(self.handle);
             // SAFETY: a write is under way, and the handle is in no set.
             code = unsafe { bytes::cancel(self.handle) };
         }
@@ -67,7 +66,7 @@ impl Outbox {
         let code = unsafe { bytes::write(self.handle, self.letters.as_ptr(), self.letters.len().min(MOST)) };
         if code == BLOCKED {
             self.under_way = true;
-            set::join(self.handle);
+            known::join(self.handle);
             return None;
         }
         Some(Moved::new(code))
@@ -75,7 +74,7 @@ impl Outbox {
 
     /// How the write that is under way went, if its event has come.
     pub(in crate::sys::p3) fn try_finish(&mut self) -> Option<Moved> {
-        let code = set::take_event(self.handle)?;
+        let code = known::take_event(self.handle)?;
         self.under_way = false;
         Some(Moved::new(code))
     }
@@ -84,11 +83,11 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         if self.under_way && self.try_finish().is_none() {
-            set::leave(self.handle);
+            known::leave(self.handle);
             // SAFETY: a write is under way, as the host sees it too, and the handle is in no set.
             unsafe { bytes::cancel(self.handle) };
         }
-        set::forget(self.handle);
+        known::forget(self.handle);
         // SAFETY: nothing is under way, and this was the last of the handle.
         unsafe { bytes::drop(self.handle) }
     }

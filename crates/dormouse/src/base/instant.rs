@@ -1,10 +1,8 @@
-//! A point in time that never goes back.
+//! A point in time that never goes back. The clock that it is read from is above: `time/now.rs`.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
-
-use crate::sys;
 
 /// A measurement of a clock that never goes back, in nanoseconds; like [`std::time::Instant`], and read with a single
 /// host call (`wasi:clocks/monotonic-clock.now` on wasip2).
@@ -18,16 +16,6 @@ use crate::sys;
 pub struct Instant(u64);
 
 impl Instant {
-    /// The time now.
-    pub fn now() -> Instant {
-        Instant(sys::clock::now())
-    }
-
-    /// The time as it is known without a host call: at the latest reading, or now where reading costs nothing.
-    pub(crate) fn latest() -> Instant {
-        Instant(sys::clock::latest())
-    }
-
     /// The instant at which the host's clock has this many nanoseconds. Where it begins is the host's affair, so this is for what
     /// [`as_nanos`](Self::as_nanos) gave.
     pub const fn from_nanos(nanos: u64) -> Instant {
@@ -58,11 +46,6 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time since this instant.
-    pub fn elapsed(&self) -> Duration {
-        Instant::now().saturating_duration_since(*self)
-    }
-
     /// This instant and `duration` more; `None` if that cannot be represented.
     pub fn checked_add(&self, duration: Duration) -> Option<Instant> {
         let nanos = u64::try_from(duration.as_nanos()).ok()?;
@@ -73,11 +56,6 @@ impl Instant {
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         let nanos = u64::try_from(duration.as_nanos()).ok()?;
         self.0.checked_sub(nanos).map(Instant)
-    }
-
-    /// Now and `duration` more, or the far future.
-    pub(crate) fn after(duration: Duration) -> Instant {
-        Instant::now().checked_add(duration).unwrap_or(Instant::FAR_FUTURE)
     }
 }
 
@@ -122,19 +100,5 @@ impl Sub for Instant {
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Instant({:?})", Duration::from_nanos(self.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_earlier_than_the_beginning_of_the_clock() {
-        assert_eq!(Instant::from_nanos(5) - Duration::from_secs(1), Instant::from_nanos(0));
-        let mut long_ago = Instant::now();
-        long_ago -= Duration::MAX;
-        assert!(long_ago < Instant::now());
-        assert_eq!(Instant::now().checked_sub(Duration::MAX), None);
     }
 }

@@ -1,7 +1,4 @@
-//! Who waits, when the list is long: the few that were busy lately at each wait, and all of them from time to time.
-//!
-//! The host looks at every entry of the list that it is given (half a microsecond each in wasmtime 48), so with thousands of
-//! idle connections a wait is all but waiting. Instead:
+//! What a wait is for, when the list is long: the few entries that were busy lately at each wait, and all of them from time to time.
 //!
 //! ```text
 //!        ├──────────── period ───────────┤
@@ -10,13 +7,13 @@
 //! ```
 //!
 //! * The period is nine times what the last review took, and at least [`SHORTEST`]. So reviews take a tenth of the time at
-//!   the most, and nobody waits longer than ten reviews and two turns, or two milliseconds and two turns if that is more.
-//! * Who is armed is busy, and is called quiet by the second review that finds it still waiting.
-//! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up. Nor
-//!   is it busy when something happens: only if that is so again before ten reviews could have been made.
+//!   the most, and no entry waits longer than ten reviews and two turns, or two milliseconds and two turns if that is more.
+//! * What is armed is busy, and is marked as quiet by the second review that finds it still waiting.
+//! * If nothing at all happens for a period the wait is for all, for as long as it takes: an idle program does not wake up. One
+//!   event does not end idle mode; a second one within ten review times does.
 //! * A list shorter than [`LONG`] is given whole, always.
 //!
-//! And if a wait has told of many, most of those that are busy are ready, or will be before they are served:
+//! And if a wait has reported [`MANY`], most of those that are busy are ready, or will be before they are served:
 //!
 //! ```text
 //!   ║▪▪▪▪▪▪▪▪▪▪▪▪║1│2│3│4│1│2│3│4│1│2│▪ …      1 the first [`PART`] of the busy ones, without waiting, 2 the next, …
@@ -25,25 +22,9 @@
 //!
 //! So they are asked about in turns, and none is looked at again and again while others are served.
 
-use super::watched::{CLOCK, PART, REVIEW, SOCKETS, Watched};
+use super::numbers::{CLOCK, EACH, FEW, LONG, MANY, PART, REVIEW, SHARE, SHORTEST, SOCKETS};
+use super::watched::Watched;
 use crate::sys::Ready;
-
-/// From how many entries on there are reviews.
-pub(in crate::sys) const LONG: usize = 128;
-
-/// The shortest time from one review to the next, in nanoseconds.
-pub(in crate::sys) const SHORTEST: u64 = 1_000_000;
-
-/// What reviews may take of the time: one part in this many.
-pub(in crate::sys) const SHARE: u64 = 10;
-
-/// So many at once are many: the busy ones are asked about in turns from then on,
-const MANY: usize = 64;
-/// until a part has fewer than that.
-const FEW: usize = 16;
-
-/// What a host may take to look at an entry, in nanoseconds: rather too much than too little.
-const EACH: u64 = 500;
 
 /// What a host is asked for.
 pub(in crate::sys) trait Host {

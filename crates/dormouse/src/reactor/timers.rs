@@ -1,9 +1,8 @@
 //! All timers, the earliest on top: a binary heap whose entries know their place, so that a timer is cancelled in
 //! O(log n). Timers for the same instant fire in the order in which they were set.
 
-use super::Instant;
+use crate::base::{Arena, Instant, Key};
 use crate::contain::SafeWaker;
-use crate::reactor::{Arena, Key};
 
 /// What is to be done at the time.
 pub(crate) enum Due {

@@ -10,21 +10,11 @@
 //! list from the review's place or the clock's, or from the first socket's, to the end of some busy ones, of all of them or of the
 //! list.
 
-use crate::reactor::Key;
+use super::numbers::{PART, SOCKETS};
+use crate::base::Key;
 use crate::sys::{Ready, Side};
 
-/// Where the clock of the next review is.
-pub(in crate::sys) const REVIEW: usize = 0;
-/// Where the clock of the earliest timer is.
-pub(in crate::sys) const CLOCK: usize = 1;
-/// Where the sockets begin.
-pub(in crate::sys) const SOCKETS: usize = 2;
-
 const NOWHERE: u32 = 0;
-
-/// How many are asked about at a time when many are ready. With what else is in the list it is less than the budget of a host that
-/// has one (`p2/budget.rs`), so that all of them are told of.
-pub(in crate::sys) const PART: usize = 96;
 
 pub(in crate::sys) struct Watched<T> {
     /// What the host takes.
@@ -61,7 +51,7 @@ struct Turns {
     lap: Vec<Owner>,
     /// How many of this lap have had their turn.
     done: usize,
-    /// How many have it at a time: all parts of a lap are of a size, or those at the end of each would have one less often.
+    /// How many are in a part. A lap is split evenly, so that no entry is polled less often than another.
     part: usize,
     next_lap: Vec<Owner>,
 }
@@ -199,8 +189,7 @@ impl<T: Copy> Watched<T> {
         self.quiet
     }
 
-    /// Calls quiet who has been waiting since before the last review; if they have turns, only who has had two of them: the others may
-    /// well be ready.
+    /// Marks as quiet each entry that has waited through a whole review period (in parts: that was polled twice without a result).
     pub(in crate::sys) fn review(&mut self) {
         let mut place = SOCKETS;
         while place < self.quiet {
