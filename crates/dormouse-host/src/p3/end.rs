@@ -89,12 +89,31 @@ impl Ended {
     fn set(&self, interest: Interest) {
         let mover = {
             let mut shared = locked(&self.0);
-            shared.interest = interest;
-            shared.mover.take()
+            match shared.interest == interest {
+                true => None,
+                false => {
+                    shared.interest = interest;
+                    shared.mover.take()
+                }
+            }
         };
         if let Some(mover) = mover {
             mover.wake();
         }
+    }
+
+    /// The end, if it has come; `finish` takes the question back.
+    pub(super) fn poll(&self, cx: &Context<'_>, finish: bool) -> Poll<Option<How>> {
+        let interest = {
+            let mut shared = locked(&self.0);
+            if let Some(how) = shared.how.take() {
+                return Poll::Ready(Some(how));
+            }
+            keep(&mut shared.reader, cx);
+            if finish { Interest::Paused } else { Interest::Awaited }
+        };
+        self.set(interest);
+        if finish { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
@@ -107,19 +126,7 @@ impl FutureProducer<State> for Ended {
         _: StoreContextMut<'_, State>,
         finish: bool,
     ) -> Poll<wasmtime::Result<Option<How>>> {
-        let this = self.get_mut();
-        let mut shared = locked(&this.0);
-        if let Some(how) = shared.how.take() {
-            return Poll::Ready(Ok(Some(how)));
-        }
-        let interest = if finish { Interest::Paused } else { Interest::Awaited };
-        keep(&mut shared.reader, cx);
-        let changed = shared.interest != interest;
-        drop(shared);
-        if changed {
-            this.set(interest);
-        }
-        if finish { Poll::Ready(Ok(None)) } else { Poll::Pending }
+        self.poll(cx, finish).map(Ok)
     }
 }
 

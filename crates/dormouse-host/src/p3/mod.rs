@@ -1,7 +1,17 @@
-//! WASI 0.3: the linker.
+//! WASI 0.3: the linker, and `wasi:sockets/types`.
 //!
-//! The host functions are wasmtime-wasi's, beside those of 0.2: what a program is built with today (Rust's std on
-//! wasm32-wasip2, wasi-libc) imports 0.2, whatever the program itself does.
+//! ```text
+//!   tcp.rs       TCP: its states and its calls           udp.rs    the same for UDP
+//!   streams.rs   what is received, sent, accepted        end.rs    how a direction ends, and who wants to know
+//!   transfer.rs  from one connection to another          error.rs  the system's errors by their names
+//!   socket.rs    a socket of `net/`, waited for
+//! ```
+//!
+//! Sockets are ours: their options are set where they are made, the policy, the limit and the meter are those of the other WASIs, and
+//! errors are the system's. A stream of a socket is a producer or a consumer that wasmtime calls for each read and write; it tries
+//! the system's call first and waits for tokio afterwards. The lookup of names stays wasmtime-wasi's: it holds no descriptor, and its policy is one
+//! word. So does all that is no socket, beside the interfaces of 0.2: what a program is built with today (Rust's std on
+//! wasm32-wasip2, wasi-libc) imports those, whatever the program itself does.
 
 mod end;
 mod error;

@@ -14,6 +14,8 @@ use super::streams::{Receive, Send};
 
 /// How much is moved at a time, in bytes.
 const CHUNK: usize = 64 << 10;
+/// How many chunks are moved before the program and others have a turn.
+const TURN: usize = 16;
 
 thread_local! {
     /// Where the bytes are between two sockets. What the second one does not take at once its transfer keeps.
@@ -36,7 +38,7 @@ pub(super) fn start(from: Receive, to: Send) {
 
 impl Transfer {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..TURN {
             let (from, to) = (self.from.interest(cx), self.to.interest(cx));
             if from == Interest::GivenUp || to == Interest::GivenUp {
                 return Poll::Ready(());
@@ -48,6 +50,8 @@ impl Transfer {
                 return Poll::Ready(());
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Sends what is kept, or else receives and sends a chunk; false at the end.
@@ -85,5 +89,82 @@ impl Transfer {
     fn failed_to_send(&mut self, error: std::io::Error) -> Poll<bool> {
         self.to.finish(Err(error::of(error)));
         Poll::Ready(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use super::super::socket::Socket;
+    use super::*;
+    use crate::net::Net;
+    use crate::net::limits::Counted;
+    use crate::net::meter::{Meter, Traffic};
+    use crate::net::policy::Policy;
+    use crate::stdio::{Output, Sink};
+
+    /// A connection: its client, and the runner's end.
+    fn pair(net: &Net) -> (TcpStream, Arc<Socket>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        client.set_nonblocking(true).unwrap();
+        server.set_nonblocking(true).unwrap();
+        assert!(net.sockets.take());
+        (client, Arc::new(Socket::new(server.into(), net, Counted::new(&net.sockets))))
+    }
+
+    /// Reads when there is something, while the transfer has its turns.
+    async fn read(client: &mut TcpStream) -> Vec<u8> {
+        let mut buf = [0; 64];
+        loop {
+            match client.read(&mut buf) {
+                Ok(n) => return buf[..n].to_vec(),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn main(net: &Net) {
+        let ((mut left, from), (mut right, to)) = (pair(net), pair(net));
+        let ((receive, received), (send, sent)) = (Receive::new(from), Send::new(to));
+        start(receive, send);
+        left.write_all(b"though nobody reads the end").unwrap();
+        assert_eq!(read(&mut right).await, b"though nobody reads the end");
+
+        let cx = Context::from_waker(Waker::noop());
+        assert!(received.poll(&cx, false).is_pending());
+        assert!(matches!(received.poll(&cx, true), Poll::Ready(None)));
+        left.write_all(b"while it is paused").unwrap();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(right.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(received.poll(&cx, false).is_pending());
+        assert_eq!(read(&mut right).await, b"while it is paused");
+        let Traffic { received: taken, sent: passed_on, .. } = net.meter.traffic();
+        assert_eq!((taken, passed_on), (45, 45));
+
+        assert!(matches!(received.poll(&cx, true), Poll::Ready(None)));
+        left.write_all(b"too late").unwrap();
+        drop(received);
+        assert_eq!(read(&mut right).await, b"");
+        assert!(matches!(sent.poll(&cx, false), Poll::Ready(Some(Ok(())))));
+        assert_eq!(net.meter.traffic().received, 45);
+    }
+
+    #[test]
+    fn a_transfer_is_counted_paused_gone_on_with_and_stopped() {
+        let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(main(&net));
+        // Both sockets are closed.
+        assert!(net.sockets.take() && net.sockets.take());
     }
 }
