@@ -20,6 +20,7 @@ mod test;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -113,9 +114,17 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// A step that takes so many seconds says how long it took.
+const LONG: u64 = 10;
+
 /// Runs a step to its end.
 fn run(what: &str, mut command: Command) -> Result {
     say(what);
+    let start = Instant::now();
     let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    let seconds = start.elapsed().as_secs();
+    if seconds >= LONG {
+        eprintln!("   {seconds} s: {what}");
+    }
     if status.success() { Ok(()) } else { Err(format!("{what}: failed ({status}); its output is above")) }
 }
