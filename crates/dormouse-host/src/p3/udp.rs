@@ -3,12 +3,8 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::io::Errno;
-use rustix::net as sys;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     ErrorCode, HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress, UdpSocket,
@@ -24,10 +20,8 @@ use crate::net::Net;
 use crate::net::limits::Counted;
 use crate::net::socket::Side;
 use crate::net::tcp::{self, Family};
+use crate::net::udp::{self, LONGEST};
 use crate::p2::State;
-
-/// No datagram is longer, in bytes.
-const LONGEST: usize = u16::MAX as usize;
 
 thread_local! {
     /// Where a datagram is received to before its length is known.
@@ -37,13 +31,15 @@ thread_local! {
 pub(super) struct Udp {
     socket: Arc<Socket>,
     family: Family,
-    bound: bool,
-    peer: Option<SocketAddr>,
+    /// Where it is bound to, by itself or by the system with a connect or a send.
+    bound: Option<SocketAddr>,
+    /// Receives that wait see it change.
+    peer: Arc<Mutex<Option<SocketAddr>>>,
 }
 
 impl Udp {
     fn bind(&mut self, net: &Net, addr: SocketAddr) -> Result<(), ErrorCode> {
-        if self.bound {
+        if self.bound.is_some() {
             return Err(ErrorCode::InvalidState);
         }
         if !is_of_family(addr.ip(), self.family) {
@@ -52,8 +48,7 @@ impl Udp {
         if !net.check(addr, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        sys::bind(&*self.socket, &addr).map_err(|errno| of_bind(errno.into()))?;
-        self.bound = true;
+        self.bound = Some(udp::bind(&self.socket, addr).map_err(of_bind)?);
         Ok(())
     }
 
@@ -65,36 +60,25 @@ impl Udp {
         if !self.may_bind(net) || !uses.into_iter().all(|what| net.check(addr, what)) {
             return Err(ErrorCode::AccessDenied);
         }
-        let connected = match sys::connect(&*self.socket, &addr) {
-            // Linux does not take a way to the new address by another interface before the last one is forgotten.
-            Err(Errno::INVAL) => {
-                let _ = sys::connect_unspec(&*self.socket);
-                sys::connect(&*self.socket, &addr)
-            }
-            connected => connected,
-        };
-        self.ask_for_peer();
-        connected.map_err(|errno| of_bind(errno.into()))
+        let bound = self.bound.unwrap_or(unspecified(self.family));
+        let connected = udp::connect(&self.socket, addr, bound);
+        self.ask_for_addresses();
+        connected.map_err(of_bind)
     }
 
     fn disconnect(&mut self) -> Result<(), ErrorCode> {
-        if self.peer.is_none() {
-            return Err(ErrorCode::InvalidState);
-        }
-        let disconnected = match sys::connect_unspec(&*self.socket) {
-            // BSD has done it when it says so (connect(2) of macOS).
-            #[cfg(not(target_os = "linux"))]
-            Err(Errno::INVAL | Errno::AFNOSUPPORT) => Ok(()),
-            disconnected => disconnected,
-        };
-        self.ask_for_peer();
-        disconnected.map_err(|errno| of(errno.into()))
+        let (Some(bound), Some(_)) = (self.bound, *locked(&self.peer)) else { return Err(ErrorCode::InvalidState) };
+        let disconnected = udp::disconnect(&self.socket, bound);
+        self.ask_for_addresses();
+        disconnected.map_err(of)
     }
 
-    fn ask_for_peer(&mut self) {
-        self.peer = tcp::peer_addr(&self.socket).ok();
-        // And stays so: after a disconnect Linux shows a socket as unbound if the system had chosen its address.
-        self.bound |= self.peer.is_some();
+    /// The first address that the system has chosen stays: it is what the socket is bound to again without a peer.
+    fn ask_for_addresses(&mut self) {
+        *locked(&self.peer) = tcp::peer_addr(&self.socket).ok();
+        if self.bound.is_none() {
+            self.bound = tcp::local_addr(&self.socket).ok().filter(|addr| addr.port() != 0);
+        }
     }
 
     fn is_remote(&self, addr: SocketAddr) -> bool {
@@ -103,7 +87,7 @@ impl Udp {
 
     /// Whether the system may choose the address, if it has none.
     fn may_bind(&self, net: &Net) -> bool {
-        self.bound || net.check(unspecified(self.family), SocketAddrUse::UdpBind)
+        self.bound.is_some() || net.check(unspecified(self.family), SocketAddrUse::UdpBind)
     }
 
     /// Where a datagram may be sent to: `None` is where the socket is connected to.
@@ -111,57 +95,39 @@ impl Udp {
         if len > LONGEST {
             return Err(ErrorCode::DatagramTooLarge);
         }
-        let to = match (addr, self.peer) {
+        let peer = *locked(&self.peer);
+        let to = match (addr, peer) {
             (Some(addr), None) if self.is_remote(addr) => addr,
-            (Some(addr), Some(peer)) if addr == peer => addr,
+            (Some(addr), Some(peer)) if udp::is_same(peer, addr) => peer,
             (None, Some(peer)) => peer,
             _ => return Err(ErrorCode::InvalidArgument),
         };
         if !self.may_bind(net) || !net.check(to, SocketAddrUse::UdpSend) {
             return Err(ErrorCode::AccessDenied);
         }
-        Ok(Some(to).filter(|_| self.peer.is_none()))
+        Ok(Some(to).filter(|_| peer.is_none()))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
         match self.bound {
-            true => tcp::local_addr(&self.socket).map_err(of),
-            false => Err(ErrorCode::InvalidState),
+            // With a peer it may be another than the one it is bound to.
+            Some(_) => tcp::local_addr(&self.socket).map_err(of),
+            None => Err(ErrorCode::InvalidState),
         }
     }
 }
 
-/// A socket that is not bound and does not block. One of IPv6 is of IPv6 alone.
-fn create(family: Family) -> rustix::io::Result<OwnedFd> {
-    let domain = match family {
-        Family::V4 => AddressFamily::INET,
-        Family::V6 => AddressFamily::INET6,
-    };
-    let fd = sys::socket_with(domain, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
-    if family == Family::V6 {
-        sockopt::set_ipv6_v6only(&fd, true)?;
-    }
-    Ok(fd)
-}
-
-/// Sends a datagram, to where the socket is connected if to nowhere else.
-async fn send(socket: &Socket, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-    let send = |fd: BorrowedFd<'_>| match &to {
-        Some(to) => Ok(sys::sendto(fd, data, SendFlags::NOSIGNAL, to)?),
-        None => Ok(sys::send(fd, data, SendFlags::NOSIGNAL)?),
-    };
-    socket.try_beside_others(Side::Write, send).await
-}
-
-/// Receives a datagram that the program may have.
-async fn receive(socket: &Socket, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)> {
-    let receive = |fd: BorrowedFd<'_>| {
-        RECEIVED.with_borrow_mut(|buf| {
-            buf.resize(LONGEST, 0);
-            let (n, _, from) = sys::recvfrom(fd, &mut **buf, RecvFlags::empty())?;
-            let from = SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?;
+/// Receives a datagram that the program may have, and that its peer has sent if it has one. Linux filters what arrives after a connect,
+/// and not what has arrived.
+async fn receive(socket: &Socket, peer: &Mutex<Option<SocketAddr>>, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)> {
+    let receive = |socket: &_| {
+        RECEIVED.with_borrow_mut(|room| {
+            room.resize(LONGEST, 0);
+            let (n, from) = udp::receive(socket, room)?;
+            let heard =
+                locked(peer).is_none_or(|peer| udp::is_same(peer, from)) && net.check(from, SocketAddrUse::UdpReceive);
             // `None`: it is dropped, and the next one may not be.
-            Ok(net.check(from, SocketAddrUse::UdpReceive).then(|| (buf[..n].to_vec(), from)))
+            Ok(heard.then(|| (room[..n].to_vec(), from)))
         })
     };
     loop {
@@ -169,6 +135,10 @@ async fn receive(socket: &Socket, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)
             return Ok(received);
         }
     }
+}
+
+fn locked(peer: &Mutex<Option<SocketAddr>>) -> MutexGuard<'_, Option<SocketAddr>> {
+    peer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ours(socket: &Resource<UdpSocket>) -> Resource<Udp> {
@@ -196,9 +166,9 @@ impl HostUdpSocketWithStore<State> for Sockets {
             let to = socket.destination(&state.net, data.len(), addr.map(SocketAddr::from))?;
             Ok((Arc::clone(&socket.socket), to))
         })?;
-        send(&sends, &data, to).await.map_err(of)?;
+        sends.try_beside_others(Side::Write, |socket| udp::send(socket, &data, to)).await.map_err(of)?;
         store.with(|mut store| {
-            get_mut(store.get(), &socket)?.bound = true;
+            get_mut(store.get(), &socket)?.ask_for_addresses();
             Ok(())
         })
     }
@@ -207,15 +177,15 @@ impl HostUdpSocketWithStore<State> for Sockets {
         store: &Accessor<State, Self>,
         socket: Resource<UdpSocket>,
     ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
-        let (receives, net) = store.with(|mut store| -> SocketResult<_> {
+        let (receives, peer, net) = store.with(|mut store| -> SocketResult<_> {
             let state: &mut State = store.get();
             let socket = get(state, &socket)?;
-            if !socket.bound {
+            if socket.bound.is_none() {
                 return Err(ErrorCode::InvalidState.into());
             }
-            Ok((Arc::clone(&socket.socket), Arc::clone(&state.net)))
+            Ok((Arc::clone(&socket.socket), Arc::clone(&socket.peer), Arc::clone(&state.net)))
         })?;
-        let (data, from) = receive(&receives, &net).await.map_err(of)?;
+        let (data, from) = receive(&receives, &peer, &net).await.map_err(of)?;
         Ok((data, from.into()))
     }
 }
@@ -225,9 +195,10 @@ impl HostUdpSocket for State {
         self.open_socket(Net::open_udp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
         let family = from_wasi(family);
-        let fd = create(family).map_err(|errno| of(errno.into()))?;
+        let fd = udp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
-        let pushed = self.table.push(Udp { socket, family, bound: false, peer: None }).map_err(SocketError::trap)?;
+        let pushed =
+            self.table.push(Udp { socket, family, bound: None, peer: Arc::default() }).map_err(SocketError::trap)?;
         Ok(Resource::new_own(pushed.rep()))
     }
 
@@ -250,7 +221,8 @@ impl HostUdpSocket for State {
     }
 
     fn get_remote_address(&mut self, socket: Resource<UdpSocket>) -> SocketResult<IpSocketAddress> {
-        Ok(get(self, &socket)?.peer.ok_or(ErrorCode::InvalidState)?.into())
+        let peer = *locked(&get(self, &socket)?.peer);
+        Ok(peer.ok_or(ErrorCode::InvalidState)?.into())
     }
 
     fn get_address_family(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<IpAddressFamily> {
