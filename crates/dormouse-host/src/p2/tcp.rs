@@ -221,7 +221,7 @@ impl Tcp {
     }
 
     pub(super) fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
-        if matches!(self.state, State::Unbound | State::Binding | State::Closed) {
+        if matches!(self.state, State::Unbound | State::Closed) {
             return Err(ErrorCode::InvalidState);
         }
         let addr = tcp::local_addr(&self.socket)?;

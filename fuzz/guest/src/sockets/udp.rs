@@ -124,7 +124,8 @@ impl World {
     fn finish_bind(&mut self, at: usize) {
         let result = self.sockets[at].socket.finish_bind();
         say(self.name(at), "finish-bind", done(result), None);
-        if result.is_err() {
+        // What is in doubt does not decide what is done next.
+        if result.is_err() || self.sockets[at].doubt.is_some() {
             return;
         }
         let bound = self.sockets[at].socket.local_address();
@@ -212,6 +213,11 @@ impl World {
             }
             if receiver.is_some() && peer.is_some() {
                 self.sockets[at].doubt.get_or_insert("peer in doubt");
+            }
+            let from = self.sockets[at].port;
+            if count > 0 && peer.is_some() && self.sockets[to].peer.is_some_and(|of| Some(of) != from) {
+                // It has another peer itself: the system refuses what comes from elsewhere.
+                self.sockets[at].doubt.get_or_insert("peer is gone");
             }
         } else if count > 0 && peer.is_some() {
             // The refusal comes with a later call; with which is a matter of time.

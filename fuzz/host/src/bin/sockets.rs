@@ -25,12 +25,21 @@ dormouse_host_fuzz::target!(run);
 
 /// Where hosts may differ, by what the guest calls it, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "connect has failed",
+        "wasmtime-wasi answers every later call with the error of the connect; such a socket is in no state for any",
+    ),
+    (
+        "connection is no more",
+        "ours says `invalid-state` when the system says that there is no connection; wasmtime-wasi says nothing",
+    ),
     ("connecting", "how far a socket has got while it connects is a matter of time"),
     ("disconnected", "Linux forgets the port of a UDP socket that is disconnected, unless its host binds it again"),
     (
         "held by the stream that was dropped",
         "wasmtime-wasi takes a datagram when it is asked whether there is one, and drops it with the stream",
     ),
+    ("not listening yet", "ours listens when `finish-listen` has been called; wasmtime-wasi from `start-listen` on"),
     ("listener gone", "a connection that was not accepted: when its end is told is a matter of time"),
     ("peer in doubt", "a UDP socket whose peer is one about which hosts may differ"),
     ("peer is gone", "with which of the next calls the refusal comes is a matter of time"),

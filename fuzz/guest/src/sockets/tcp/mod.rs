@@ -52,10 +52,13 @@ struct Socket {
     socket: TcpSocket,
     port: Option<u16>,
     listens: bool,
+    /// `start-listen` has been finished.
+    is_listening: bool,
     /// Connections that are to be accepted, and the socket that is about to connect.
     waiting: VecDeque<usize>,
     coming: Option<usize>,
     connecting: Option<Target>,
+    failed: bool,
     link: Option<(usize, usize)>,
     reads: bool,
     writes: bool,
@@ -156,6 +159,8 @@ impl World {
             waiting: VecDeque::new(),
             coming: None,
             connecting: None,
+            failed: false,
+            is_listening: false,
             link: None,
             reads: true,
             writes: true,
@@ -195,6 +200,9 @@ impl World {
     fn finish_bind(&mut self, at: usize) {
         let result = self.sockets[at].socket.finish_bind();
         say(self.name(at), "finish-bind", done(result), None);
+        if result.is_err() {
+            return;
+        }
         let bound = self.sockets[at].socket.local_address();
         self.sockets[at].port = bound.ok().map(|address| choice::port(&address)).filter(|port| *port != 0);
     }
@@ -208,7 +216,9 @@ impl World {
     }
 
     fn finish_listen(&mut self, at: usize) {
-        say(self.name(at), "finish-listen", done(self.sockets[at].socket.finish_listen()), None);
+        let result = self.sockets[at].socket.finish_listen();
+        say(self.name(at), "finish-listen", done(result), None);
+        self.sockets[at].is_listening |= result.is_ok();
     }
 
     fn start_connect(&mut self, at: usize, input: &mut Input) {
@@ -271,7 +281,9 @@ impl World {
             }
             Err(error) => {
                 say(self.name(at), "finish-connect", error.name(), None);
-                self.sockets[at].connecting = None;
+                // Without a connect there was nothing that could fail.
+                let socket = &mut self.sockets[at];
+                socket.failed |= socket.connecting.take().is_some();
             }
         }
     }
@@ -285,6 +297,10 @@ impl World {
     }
 
     fn accept(&mut self, at: usize) {
+        // wasmtime-wasi accepts from `start-listen` on, and our runner when it has been finished.
+        if self.sockets[at].listens && !self.sockets[at].is_listening {
+            self.finish_listen(at);
+        }
         self.settle(at);
         let expected = self.sockets[at].waiting.front().copied();
         if expected.is_some() && !soon(&self.sockets[at].socket.subscribe()) {
@@ -312,9 +328,16 @@ impl World {
             (ShutdownType::Send, "shutdown send"),
             (ShutdownType::Both, "shutdown both"),
         ]);
-        let result = self.sockets[at].socket.shutdown(how);
-        say(self.name(at), name, done(result), self.doubt(at));
-        if result.is_err() {
+        if let Some((link, side)) = self.sockets[at].link {
+            let ends = &mut self.links[link].0;
+            // Both have said that they send no more, or one has gone: what the system knows of it then is a matter of time.
+            if ends[side].finished || ends[1 - side].finished || ends[1 - side].gone {
+                ends[side].doubt.get_or_insert("connection is no more");
+            }
+        }
+        let (result, doubt) = (self.sockets[at].socket.shutdown(how), self.doubt(at));
+        say(self.name(at), name, done(result), doubt);
+        if result.is_err() && doubt.is_none() {
             return;
         }
         let socket = &mut self.sockets[at];
@@ -329,7 +352,8 @@ impl World {
     }
 
     fn doubt(&self, at: usize) -> Option<&'static str> {
-        self.sockets[at].link.and_then(|(link, side)| self.links[link].0[side].doubt)
+        let doubt = self.sockets[at].link.and_then(|(link, side)| self.links[link].0[side].doubt);
+        doubt.or(self.sockets[at].failed.then_some("connect has failed"))
     }
 
     fn close(&mut self, at: usize) {

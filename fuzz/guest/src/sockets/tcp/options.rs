@@ -11,7 +11,8 @@ impl World {
         let pending = self.sockets[at].connecting.map(|_| "connecting");
         say(self.name(at), "local-address", kind(socket.local_address()), doubt.or(pending));
         say(self.name(at), "remote-address", kind(socket.remote_address()), doubt.or(pending));
-        say(self.name(at), "is-listening", socket.is_listening(), None);
+        let not_yet = (self.sockets[at].listens && !self.sockets[at].is_listening).then_some("not listening yet");
+        say(self.name(at), "is-listening", socket.is_listening(), not_yet);
         say(self.name(at), "address-family", format!("{:?}", socket.address_family()), None);
     }
 
