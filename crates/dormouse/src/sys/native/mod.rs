@@ -69,6 +69,11 @@ impl Source {
         Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
     }
 
+    /// Whether it is a standard stream: its descriptor is the process's, which may put another file there.
+    fn is_standard(&self) -> bool {
+        matches!(self, Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_))
+    }
+
     /// Listeners by socket activation, as systemd does it.
     #[cfg(unix)]
     pub(crate) fn preopened(name: Option<&str>) -> io::Result<Option<Self>> {
