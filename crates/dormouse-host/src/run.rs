@@ -39,8 +39,9 @@ use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
-/// taken, as it does for a process that ends.
-const LINGER: Duration = Duration::from_secs(2);
+/// taken, as it does for a process that ends. As long as a program of Dormouse's waits on hosts whose drops wait: here it is told that a drop
+/// loses nothing, and waits for nothing.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How a program ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
