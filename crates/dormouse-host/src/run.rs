@@ -248,8 +248,8 @@ impl<'a> Run<'a> {
         let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
-        // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
-        // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
+        // would-block on sockets that are ready: tokio is asked for their readiness (net/socket.rs, `poll_ready`), and counts each
+        // answer. Of wasmtime's own sockets it is issue 14174, fixed after 48.
         let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let (code, calls) = match &counted {
             Some(counted) => (&counted.code, Some(&*counted.calls)),
