@@ -208,7 +208,7 @@ impl TcpStream {
     /// [`shutdown`](TcpStream::shutdown).
     ///
     /// When this future is dropped, or a deadline passes, the bytes stop; calling it again goes on where it stopped. So does the host on
-    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command up to version 48 goes on by itself until one of the peers ends it, and so it
+    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command, seen on 48 and 49, goes on by itself until one of the peers ends it, and so it
     /// does when a stream is closed.
     ///
     /// # Errors
