@@ -39,8 +39,9 @@ use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
-/// taken, as it does for a process that ends.
-const LINGER: Duration = Duration::from_secs(2);
+/// taken, as it does for a process that ends. As long as a program of Dormouse's waits on hosts whose drops wait: here it is told that a drop
+/// loses nothing, and waits for nothing.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How a program ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,8 +248,8 @@ impl<'a> Run<'a> {
         let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
-        // would-block on sockets that are ready: accept, check-write and ready of wasmtime-wasi 48.0.8 ask tokio for
-        // readiness (src/sockets/tcp.rs, poll_accept, poll_write_ready). It is wasmtime issue 14174, fixed after 48.
+        // would-block on sockets that are ready: tokio is asked for their readiness (net/socket.rs, `poll_ready`), and counts each
+        // answer. Of wasmtime's own sockets it is issue 14174, fixed after 48.
         let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let (code, calls) = match &counted {
             Some(counted) => (&counted.code, Some(&*counted.calls)),

@@ -40,16 +40,17 @@ use crate::time::Instant;
 /// # How the peer sees the end
 /// What it reads at last, after all that it was sent:
 ///
-/// | this side | natively, wasip1 | wasip2, WASI 0.3 |
-/// |---|---|---|
-/// | is dropped or [closed](Self::close), and has read all that came | the end | the end |
-/// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | the end, and a failure when it writes |
-/// | is [shut down](Self::shutdown) for writing | the end, and it may still send | the same |
-/// | is open when the program ends, in whatever way | as if dropped | as if dropped; a reset from a host whose process ends with it |
+/// | this side | natively, and under `dormouse run` on wasip1 and wasip2 | WASI 0.3 | the `wasmtime` command on wasip2 |
+/// |---|---|---|---|
+/// | is dropped or [closed](Self::close), and has read all that came | the end | the end | the end |
+/// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | a reset; the end, and a failure when it writes, if all that is unread are 512 bytes or less | the end, and a failure when it writes |
+/// | is [shut down](Self::shutdown) for writing | the end, and it may still send | the same | the same |
+/// | is open when the program ends, in whatever way | as if dropped | as if dropped; a reset from a host whose process ends with it | the same |
 ///
 /// A reset overtakes what is still on its way to the peer, as TCP has it: read to the end what a peer sends that must have the answer.
-/// wasmtime shuts writing down before it closes a socket, and so the end comes before the reset. On wasip2 a write that waits for
-/// the peer is in the host's hands: a program that returns gives it five seconds, and one that exits or panics loses it.
+/// On WASI 0.3 Dormouse reads 512 bytes ahead, which the system takes for read. wasmtime's sockets of wasip2 shut writing down before they are
+/// closed, and so the end comes before the reset. On wasip2 a write that waits for the peer is in the host's hands: `dormouse run` gives
+/// it five seconds at the end of the program; elsewhere a program that returns does so, and one that exits or panics loses it.
 pub struct TcpStream {
     pub(super) handle: Share,
 }
@@ -207,7 +208,7 @@ impl TcpStream {
     /// [`shutdown`](TcpStream::shutdown).
     ///
     /// When this future is dropped, or a deadline passes, the bytes stop; calling it again goes on where it stopped. So does the host on
-    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command up to version 48 goes on by itself until one of the peers ends it, and so it
+    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command, seen on 48 and 49, goes on by itself until one of the peers ends it, and so it
     /// does when a stream is closed.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ pub(super) fn descriptor(source: &Source) -> Descriptor {
 /// The descriptor of a source that is registered.
 pub(super) fn borrow(descriptor: &Descriptor) -> Borrowed<'_> {
     // SAFETY: it is that of a source which was armed, and which is alive until after `Wait::remove`: the reactor calls that
-    // before it drops or changes a source (reactor/handle.rs `release` and `change`, reactor/mod.rs `forget`). Standard streams are never closed.
+    // before it drops or changes a source (reactor/handle.rs `release` and `change`, reactor/mod.rs `forget`). The number of a standard
+    // stream is always that: should the program put another file there, the poller says that it does not know it.
     unsafe { Borrowed::borrow_raw(*descriptor) }
 }

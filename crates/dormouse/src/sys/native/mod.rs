@@ -64,9 +64,14 @@ impl Source {
     pub(crate) fn from_fd(fd: u32) -> io::Result<Self> {
         let sentence = format!(
             "FD {fd}: only wasm32-wasip1 names sockets by number; here, listeners that systemd has opened are \
-             TcpListener::bind_or_preopened's, and a socket of std is TcpStream::from's or TcpListener::from's"
+             TcpListener::bind_or_preopened's"
         );
         Err(crate::base::error(io::ErrorKind::Unsupported, sentence))
+    }
+
+    /// Whether it is a standard stream: its descriptor is the process's, which may put another file there.
+    fn is_standard(&self) -> bool {
+        matches!(self, Source::Stdin(_) | Source::Stdout(_) | Source::Stderr(_))
     }
 
     /// Listeners by socket activation, as systemd does it.

@@ -11,6 +11,9 @@
 //! That is enough for [`Wait::arm`], whose caller has just been told `WouldBlock`: whatever came later is an edge. A caller that has not
 //! tried may have left something behind, and no edge will come of that. [`Wait::arm_untried`] has the system look again.
 //!
+//! Of a standard stream the system looks at each arming: a program may put another file in its place (dup2), of which
+//! nothing is known then.
+//!
 //! One `WouldBlock` is a guess: the one after a read that did not fill its buffer (`drained.rs`). It is wrong if what
 //! follows came before that read and made no bytes of it: the end of the stream, and bytes behind the mark of urgent data. Both are in
 //! the flags of the event, and make more reports due.
@@ -234,11 +237,13 @@ impl<S: System> Armed<S> {
         if watched.armed {
             return Ok(());
         }
-        if S::EDGES && watched.due > 0 {
+        let is_standard = source.is_standard();
+        let by_edges = S::EDGES && !is_standard;
+        if by_edges && watched.due > 0 {
             if !std::mem::replace(&mut watched.listed, true) {
                 self.due.push(Ready { key, side });
             }
-        } else if !(S::EDGES && watched.asked && is_tried) {
+        } else if !(by_edges && watched.asked && is_tried) {
             if S::EDGES {
                 sides = known.sides.map(|side| side.asked);
             }
@@ -246,7 +251,12 @@ impl<S: System> Armed<S> {
             match (source, known.descriptor) {
                 (Source::Lookup(lookup), _) => lookup.watch(key, &self.lookups),
                 (_, None) => known.descriptor = Some(self.system.add(source, key, sides)?),
-                (_, Some(descriptor)) => self.system.modify(descriptor, key, sides)?,
+                (_, Some(descriptor)) => match self.system.modify(descriptor, key, sides) {
+                    Err(error) if is_standard && error.kind() == io::ErrorKind::NotFound => {
+                        self.system.add(source, key, sides)?;
+                    }
+                    result => result?,
+                },
             }
         }
         let watched = known.side(side);
