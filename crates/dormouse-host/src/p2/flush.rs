@@ -31,6 +31,24 @@ struct State {
     /// Whether the half of the connection ends behind the bytes.
     ends: bool,
     done: Option<Result<(), Errno>>,
+    /// Of the flusher.
+    task: Option<Waker>,
+}
+
+impl State {
+    /// Takes note of what a send has come to.
+    fn took(&mut self, sent: io::Result<usize>) {
+        match sent {
+            Ok(sent) => {
+                self.sent += sent;
+                if self.sent == self.bytes.len() {
+                    self.done = Some(Ok(()));
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => self.done = Some(Err(errno(&error))),
+        }
+    }
 }
 
 impl Rest {
@@ -46,21 +64,29 @@ impl Rest {
         state.done.is_none()
     }
 
+    /// Sends what the system takes at once: a program that asks again and again, and never waits, gives the flusher no turn.
+    pub(super) fn push(&self) {
+        let mut state = lock(&self.state);
+        if state.done.is_some() {
+            return;
+        }
+        let sent = tcp::send_aside(&self.socket, &state.bytes[state.sent..]);
+        state.took(sent);
+        let task = if state.done.is_some() { state.task.take() } else { None };
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
         let state = &mut *state;
+        state.task.get_or_insert_with(|| cx.waker().clone());
         while state.done.is_none() {
             let waited = ready!(self.socket.poll_wait(Side::Write, cx));
-            match waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..])) {
-                Ok(sent) => {
-                    state.sent += sent;
-                    if state.sent == state.bytes.len() {
-                        state.done = Some(Ok(()));
-                    }
-                }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(error) => state.done = Some(Err(errno(&error))),
-            }
+            let sent = waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..]));
+            state.took(sent);
         }
         if state.ends {
             // Should it fail, the connection is no more.
@@ -106,7 +132,7 @@ impl Flusher {
 
     /// Sends the bytes as soon as there is room for them.
     pub(super) fn send(self: &Arc<Self>, socket: &Arc<Held>, bytes: Vec<u8>) -> Arc<Rest> {
-        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None });
+        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None, task: None });
         let rest = Arc::new(Rest { socket: Arc::clone(socket), state });
         let mut inner = lock(&self.inner);
         inner.rests.push(Arc::clone(&rest));

@@ -343,6 +343,9 @@ impl Tcp {
 
     /// How much may be written; 0 if it is not known that the system has room.
     pub(super) fn check_write(&mut self) -> StreamResult<usize> {
+        if let Writer::Flushing { rest, .. } = &self.writer {
+            rest.push();
+        }
         self.settle();
         match self.writer {
             Writer::Open if self.is_ready_now(Side::Write) => {

@@ -81,6 +81,20 @@ fn a_drop_waits_for_no_peer_and_loses_nothing() {
 }
 
 #[test]
+fn a_program_that_asks_for_room_and_never_waits_gets_it() {
+    run(async |mut state| {
+        let (connection, mut peer) = pair(&mut state).await;
+        state.view().set_send_buffer_size(borrowed(&connection.0), 4096).unwrap();
+        let written = fill(&mut state, &connection.2).await;
+        let reader = std::thread::spawn(move || peer.read_exact(&mut vec![0; written]));
+        while state.view().check_write(borrowed(&connection.2)).unwrap() == 0 {}
+        reader.join().unwrap().unwrap();
+        state.own.flusher().idle().await;
+        state.drop_all(connection).await;
+    });
+}
+
+#[test]
 fn a_half_ends_behind_what_was_written_and_the_other_goes_on() {
     run(async |mut state| {
         let ((socket, input, output), mut peer) = pair(&mut state).await;
