@@ -219,6 +219,12 @@ pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> io::Result<()> {
     Ok(net::shutdown(socket, how)?)
 }
 
+/// Has the next close reset the connection: the peer is not to take what it has for all there was.
+pub(crate) fn reset_at_close(socket: &Socket) {
+    // Should it fail, the connection is no more.
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
 /// A listener is no connection, whatever a system says of it.
 fn can_carry(socket: &Socket) -> io::Result<()> {
     match socket.listens() {

@@ -1,5 +1,7 @@
 //! Flush. Bytes that a program has written and the system has not taken yet. The host took them, so they are sent whether the program
 //! waits for that or does something else, and also when it has dropped the stream: a drop never waits. The socket counts until then.
+//! A peer has [`PATIENCE`] to take what the program has dropped, so that one that takes nothing does not keep the socket. A connection
+//! that is given up is reset.
 //!
 //! One task of the run sends them all. It is asleep unless the buffer of a connection is full.
 
@@ -7,21 +9,28 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::take;
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::tcp::Held;
 use crate::net::socket::{Hub, Side};
 use crate::net::tcp;
 
+/// How long a peer has to take the rest of a write, once the program has dropped the connection: that long at least from the write on.
+/// It is looked at that often.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Empty buffers that are kept for the next connection that has something left over.
 const SPARE: usize = 4;
 
 /// What is left over of a connection.
 pub(super) struct Rest {
     socket: Arc<Held>,
+    since: Instant,
     state: Mutex<State>,
 }
 
@@ -64,6 +73,11 @@ impl Rest {
         state.done.is_none()
     }
 
+    /// Whether the program has nothing of the connection any more.
+    fn is_dropped(&self) -> bool {
+        Arc::strong_count(&self.socket) == 1
+    }
+
     /// Sends what the system takes at once: a program that asks again and again, and never waits, gives the flusher no turn.
     pub(super) fn push(&self) {
         let mut state = lock(&self.state);
@@ -96,6 +110,14 @@ impl Rest {
     }
 }
 
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if self.done().is_none() {
+            tcp::reset_at_close(&self.socket);
+        }
+    }
+}
+
 /// The system's number for an error; `EIO` for one that is not the system's.
 pub(super) fn errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
@@ -104,6 +126,7 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 /// Sends what is left over, of all connections of a run.
 pub(crate) struct Flusher {
     hub: Arc<Hub>,
+    patience: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -120,7 +143,16 @@ struct Inner {
 
 impl Flusher {
     pub(super) fn new(hub: &Arc<Hub>) -> Arc<Flusher> {
-        Arc::new(Flusher { hub: Arc::clone(hub), inner: Mutex::default() })
+        Flusher::with_patience(hub, PATIENCE)
+    }
+
+    pub(super) fn with_patience(hub: &Arc<Hub>, patience: Duration) -> Arc<Flusher> {
+        Arc::new(Flusher { hub: Arc::clone(hub), patience, inner: Mutex::default() })
+    }
+
+    /// Of how many connections something is left over.
+    pub(crate) fn left(&self) -> usize {
+        lock(&self.inner).rests.len()
     }
 
     /// A copy of what the system has not taken.
@@ -133,7 +165,7 @@ impl Flusher {
     /// Sends the bytes as soon as there is room for them.
     pub(super) fn send(self: &Arc<Self>, socket: &Arc<Held>, bytes: Vec<u8>) -> Arc<Rest> {
         let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None, task: None });
-        let rest = Arc::new(Rest { socket: Arc::clone(socket), state });
+        let rest = Arc::new(Rest { socket: Arc::clone(socket), since: Instant::now(), state });
         let mut inner = lock(&self.inner);
         inner.rests.push(Arc::clone(&rest));
         let task = inner.task.take();
@@ -144,19 +176,27 @@ impl Flusher {
         }
         if !started {
             let flusher = Arc::clone(self);
-            tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| flusher.poll(cx))));
+            let mut look = Box::pin(sleep(self.patience));
+            tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| flusher.poll(cx, look.as_mut()))));
         }
         rest
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// `look` is when those that the program has dropped are looked at next.
+    fn poll(&self, cx: &mut Context<'_>, mut look: Pin<&mut Sleep>) -> Poll<()> {
         let mut inner = lock(&self.inner);
+        let mut now = None;
+        while !inner.rests.is_empty() && look.as_mut().poll(cx).is_ready() {
+            now = Some(Instant::now());
+            look.as_mut().reset(Instant::now() + self.patience);
+        }
+        let is_late = |rest: &Rest| now.is_some_and(|now| now >= rest.since + self.patience) && rest.is_dropped();
         inner.task = Some(cx.waker().clone());
         let Inner { rests, spare, idle, .. } = &mut *inner;
         let before = rests.len();
         rests.retain(|rest| {
             if rest.poll(cx).is_pending() {
-                return true;
+                return !is_late(rest);
             }
             let mut bytes = take(&mut lock(&rest.state).bytes);
             if spare.len() < SPARE {

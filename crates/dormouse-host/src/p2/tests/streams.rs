@@ -1,5 +1,6 @@
 //! The two halves of a connection.
 
+use super::super::flush::Flusher;
 use super::*;
 
 #[test]
@@ -77,6 +78,22 @@ fn a_drop_waits_for_no_peer_and_loses_nothing() {
         state.own.flusher().idle().await;
         assert!(state.net.open_tcp().is_ok());
         assert_eq!(reader.join().unwrap().unwrap(), written);
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_does_not_keep_what_was_dropped() {
+    run(async |mut state| {
+        state.own.flusher = Flusher::with_patience(&state.own.hub, std::time::Duration::from_millis(1));
+        let (connection, mut peer) = pair(&mut state).await;
+        state.view().set_send_buffer_size(borrowed(&connection.0), 4096).unwrap();
+        fill(&mut state, &connection.2).await;
+        state.drop_all(connection).await;
+        assert_eq!(state.own.flusher().left(), 1);
+        state.own.flusher().idle().await;
+        assert_eq!(std::iter::from_fn(|| state.net.open_tcp().ok()).count(), 100);
+        let ended = peer.read_to_end(&mut Vec::new());
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset, "it is not told a good end");
     });
 }
 
