@@ -58,6 +58,14 @@ pub(crate) fn disconnect(socket: &Socket, bound: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a datagram from `from` may be received beside this peer: Linux filters what arrives after the connect, and not what has
+/// arrived.
+pub(crate) fn hears(peer: Option<SocketAddr>, from: SocketAddr) -> bool {
+    let Some(peer) = peer else { return true };
+    let scope = |addr| if let SocketAddr::V6(addr) = addr { addr.scope_id() } else { 0 };
+    (from.ip(), from.port(), scope(from)) == (peer.ip(), peer.port(), scope(peer))
+}
+
 /// Sends a datagram, to the socket's peer or to an address.
 pub(crate) fn send(socket: &Socket, bytes: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
     if bytes.len() > LONGEST {

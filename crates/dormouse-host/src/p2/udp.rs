@@ -227,11 +227,8 @@ impl Udp {
         Ok(())
     }
 
-    /// Linux filters what arrives after the connect, and not what has arrived.
     fn hears(&self, from: SocketAddr) -> bool {
-        let Some(peer) = self.peer else { return true };
-        let scope = |addr| if let SocketAddr::V6(addr) = addr { addr.scope_id() } else { 0 };
-        (from.ip(), from.port(), scope(from)) == (peer.ip(), peer.port(), scope(peer))
+        udp::hears(self.peer, from)
     }
 
     /// How many datagrams may be sent; 0 if it is not known that the system has room.

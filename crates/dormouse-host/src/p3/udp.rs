@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net as sys;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{RecvFlags, SendFlags};
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     ErrorCode, HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress, UdpSocket,
@@ -24,10 +24,8 @@ use crate::net::Net;
 use crate::net::limits::Counted;
 use crate::net::socket::Side;
 use crate::net::tcp::{self, Family};
+use crate::net::udp::{self, LONGEST};
 use crate::p2::State;
-
-/// No datagram is longer, in bytes.
-const LONGEST: usize = u16::MAX as usize;
 
 thread_local! {
     /// Where a datagram is received to before its length is known.
@@ -37,13 +35,14 @@ thread_local! {
 pub(super) struct Udp {
     socket: Arc<Socket>,
     family: Family,
-    bound: bool,
+    /// Where it was bound to, by the program or for it.
+    bound: Option<SocketAddr>,
     peer: Option<SocketAddr>,
 }
 
 impl Udp {
     fn bind(&mut self, net: &Net, addr: SocketAddr) -> Result<(), ErrorCode> {
-        if self.bound {
+        if self.bound.is_some() {
             return Err(ErrorCode::InvalidState);
         }
         if !is_of_family(addr.ip(), self.family) {
@@ -52,8 +51,7 @@ impl Udp {
         if !net.check(addr, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        sys::bind(&*self.socket, &addr).map_err(|errno| of_bind(errno.into()))?;
-        self.bound = true;
+        self.bound = Some(udp::bind(&self.socket, addr).map_err(of_bind)?);
         Ok(())
     }
 
@@ -62,52 +60,47 @@ impl Udp {
             return Err(ErrorCode::InvalidArgument);
         }
         let uses = [SocketAddrUse::UdpSend, SocketAddrUse::UdpReceive];
-        if !self.may_bind(net) || !uses.into_iter().all(|what| net.check(addr, what)) {
+        if !uses.into_iter().all(|what| net.check(addr, what)) {
             return Err(ErrorCode::AccessDenied);
         }
-        let connected = match sys::connect(&*self.socket, &addr) {
-            // Linux does not take a way to the new address by another interface before the last one is forgotten.
-            Err(Errno::INVAL) => {
-                let _ = sys::connect_unspec(&*self.socket);
-                sys::connect(&*self.socket, &addr)
-            }
-            connected => connected,
-        };
-        self.ask_for_peer();
-        connected.map_err(|errno| of_bind(errno.into()))
+        let bound = self.bind_if_unbound(net)?;
+        self.peer = None;
+        udp::connect(&self.socket, addr, bound).map_err(of_bind)?;
+        self.peer = Some(tcp::peer_addr(&self.socket).map_err(of)?);
+        Ok(())
     }
 
     fn disconnect(&mut self) -> Result<(), ErrorCode> {
-        if self.peer.is_none() {
-            return Err(ErrorCode::InvalidState);
-        }
-        let disconnected = match sys::connect_unspec(&*self.socket) {
-            // BSD has done it when it says so (connect(2) of macOS).
-            #[cfg(not(target_os = "linux"))]
-            Err(Errno::INVAL | Errno::AFNOSUPPORT) => Ok(()),
-            disconnected => disconnected,
-        };
-        self.ask_for_peer();
-        disconnected.map_err(|errno| of(errno.into()))
-    }
-
-    fn ask_for_peer(&mut self) {
-        self.peer = tcp::peer_addr(&self.socket).ok();
-        // And stays so: after a disconnect Linux shows a socket as unbound if the system had chosen its address.
-        self.bound |= self.peer.is_some();
+        let (Some(bound), Some(_)) = (self.bound, self.peer) else { return Err(ErrorCode::InvalidState) };
+        self.peer = None;
+        udp::disconnect(&self.socket, bound).map_err(of)
     }
 
     fn is_remote(&self, addr: SocketAddr) -> bool {
         is_of_family(addr.ip(), self.family) && !addr.ip().is_unspecified() && addr.port() != 0
     }
 
-    /// Whether the system may choose the address, if it has none.
-    fn may_bind(&self, net: &Net) -> bool {
-        self.bound || net.check(unspecified(self.family), SocketAddrUse::UdpBind)
+    /// The system chooses the address, if it has none: from then on it has that.
+    fn bind_if_unbound(&mut self, net: &Net) -> Result<SocketAddr, ErrorCode> {
+        if let Some(bound) = self.bound {
+            return Ok(bound);
+        }
+        let any = unspecified(self.family);
+        if !net.check(any, SocketAddrUse::UdpBind) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let bound = udp::bind(&self.socket, any).map_err(of_bind)?;
+        self.bound = Some(bound);
+        Ok(bound)
     }
 
     /// Where a datagram may be sent to: `None` is where the socket is connected to.
-    fn destination(&self, net: &Net, len: usize, addr: Option<SocketAddr>) -> Result<Option<SocketAddr>, ErrorCode> {
+    fn destination(
+        &mut self,
+        net: &Net,
+        len: usize,
+        addr: Option<SocketAddr>,
+    ) -> Result<Option<SocketAddr>, ErrorCode> {
         if len > LONGEST {
             return Err(ErrorCode::DatagramTooLarge);
         }
@@ -117,31 +110,19 @@ impl Udp {
             (None, Some(peer)) => peer,
             _ => return Err(ErrorCode::InvalidArgument),
         };
-        if !self.may_bind(net) || !net.check(to, SocketAddrUse::UdpSend) {
+        if !net.check(to, SocketAddrUse::UdpSend) {
             return Err(ErrorCode::AccessDenied);
         }
+        self.bind_if_unbound(net)?;
         Ok(Some(to).filter(|_| self.peer.is_none()))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
         match self.bound {
-            true => tcp::local_addr(&self.socket).map_err(of),
-            false => Err(ErrorCode::InvalidState),
+            Some(_) => tcp::local_addr(&self.socket).map_err(of),
+            None => Err(ErrorCode::InvalidState),
         }
     }
-}
-
-/// A socket that is not bound and does not block. One of IPv6 is of IPv6 alone.
-fn create(family: Family) -> rustix::io::Result<OwnedFd> {
-    let domain = match family {
-        Family::V4 => AddressFamily::INET,
-        Family::V6 => AddressFamily::INET6,
-    };
-    let fd = sys::socket_with(domain, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
-    if family == Family::V6 {
-        sockopt::set_ipv6_v6only(&fd, true)?;
-    }
-    Ok(fd)
 }
 
 /// Sends a datagram, to where the socket is connected if to nowhere else.
@@ -192,15 +173,13 @@ impl HostUdpSocketWithStore<State> for Sockets {
     ) -> SocketResult<()> {
         let (sends, to) = store.with(|mut store| -> SocketResult<_> {
             let state: &mut State = store.get();
-            let socket = get(state, &socket)?;
-            let to = socket.destination(&state.net, data.len(), addr.map(SocketAddr::from))?;
+            let net = Arc::clone(&state.net);
+            let socket = get_mut(state, &socket)?;
+            let to = socket.destination(&net, data.len(), addr.map(SocketAddr::from))?;
             Ok((Arc::clone(&socket.socket), to))
         })?;
         send(&sends, &data, to).await.map_err(of)?;
-        store.with(|mut store| {
-            get_mut(store.get(), &socket)?.bound = true;
-            Ok(())
-        })
+        Ok(())
     }
 
     async fn receive(
@@ -210,13 +189,20 @@ impl HostUdpSocketWithStore<State> for Sockets {
         let (receives, net) = store.with(|mut store| -> SocketResult<_> {
             let state: &mut State = store.get();
             let socket = get(state, &socket)?;
-            if !socket.bound {
+            if socket.bound.is_none() {
                 return Err(ErrorCode::InvalidState.into());
             }
             Ok((Arc::clone(&socket.socket), Arc::clone(&state.net)))
         })?;
-        let (data, from) = receive(&receives, &net).await.map_err(of)?;
-        Ok((data, from.into()))
+        loop {
+            let (data, from) = receive(&receives, &net).await.map_err(of)?;
+            // The peer that it has now: it may have got one meanwhile.
+            let hears =
+                store.with(|mut store| get(store.get(), &socket).map(|socket| udp::hears(socket.peer, from)))?;
+            if hears {
+                return Ok((data, from.into()));
+            }
+        }
     }
 }
 
@@ -225,9 +211,9 @@ impl HostUdpSocket for State {
         self.open_socket(Net::open_udp).map_err(refused)?;
         let counted = Counted::new(&self.net.sockets);
         let family = from_wasi(family);
-        let fd = create(family).map_err(|errno| of(errno.into()))?;
+        let fd = udp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
-        let pushed = self.table.push(Udp { socket, family, bound: false, peer: None }).map_err(SocketError::trap)?;
+        let pushed = self.table.push(Udp { socket, family, bound: None, peer: None }).map_err(SocketError::trap)?;
         Ok(Resource::new_own(pushed.rep()))
     }
 
@@ -286,5 +272,56 @@ impl HostUdpSocket for State {
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
         self.table.delete(Resource::<Udp>::new_own(socket.rep()))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as Peer;
+
+    use super::*;
+    use crate::net::meter::Meter;
+    use crate::net::policy::Policy;
+    use crate::stdio::{Output, Sink};
+
+    fn socket(net: &Net) -> Udp {
+        assert!(net.sockets.take());
+        let fd = udp::create(Family::V4).unwrap();
+        let socket = Arc::new(Socket::new(fd, net, Counted::new(&net.sockets)));
+        Udp { socket, family: Family::V4, bound: None, peer: None }
+    }
+
+    fn peer() -> (Peer, SocketAddr) {
+        let peer = Peer::bind("127.0.0.1:0").unwrap();
+        let addr = peer.local_addr().unwrap();
+        (peer, addr)
+    }
+
+    #[test]
+    fn a_socket_that_loses_its_peer_keeps_its_port_and_hears_all() {
+        let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr);
+        let ((one, addr), (other, _)) = (peer(), peer());
+        let (mut bound, mut unbound) = (socket(&net), socket(&net));
+        bound.bind(&net, "127.0.0.1:0".parse().unwrap()).unwrap();
+        for socket in [&mut bound, &mut unbound] {
+            assert!(matches!(socket.disconnect(), Err(ErrorCode::InvalidState)));
+            socket.connect(&net, addr).unwrap();
+            let local = socket.local_addr().unwrap();
+            assert_eq!((socket.peer, local.ip()), (Some(addr), addr.ip()));
+            socket.disconnect().unwrap();
+            assert_eq!((socket.peer, socket.local_addr().unwrap().port()), (None, local.port()));
+            for peer in [&one, &other] {
+                peer.send_to(b"here", local).unwrap();
+                let (n, from) = udp::receive(&socket.socket, &mut [0; 8]).unwrap();
+                assert_eq!((n, from), (4, peer.local_addr().unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_come_from_others_before_the_connect_is_not_heard() {
+        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        assert!(udp::hears(None, other) && udp::hears(Some(one), one) && !udp::hears(Some(one), other));
     }
 }
