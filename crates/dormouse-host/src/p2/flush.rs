@@ -17,13 +17,15 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::tcp::Held;
+use super::tcp::{Held, MOST};
 use crate::net::socket::{Hub, Side};
 use crate::net::tcp;
 
 /// How long a peer has to take the rest of a write, once the program has dropped the connection: that long at least from the write on.
 /// It is looked at that often.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What one write may have when much is left over already, in bytes.
+const LITTLE: usize = 4096;
 /// Empty buffers that are kept for the next connection that has something left over.
 const SPARE: usize = 4;
 
@@ -42,6 +44,8 @@ struct State {
     done: Option<Result<(), Errno>>,
     /// Of the flusher.
     task: Option<Waker>,
+    /// Whether the program has asked for room since the flusher had its turn.
+    asked: bool,
 }
 
 impl State {
@@ -78,10 +82,12 @@ impl Rest {
         Arc::strong_count(&self.socket) == 1
     }
 
-    /// Sends what the system takes at once: a program that asks again and again, and never waits, gives the flusher no turn.
+    /// The program asks for room. If it asks again and again, and never waits, the flusher has no turn: what the system takes at once is sent
+    /// here then.
     pub(super) fn push(&self) {
         let mut state = lock(&self.state);
-        if state.done.is_some() {
+        let asked = std::mem::replace(&mut state.asked, true);
+        if !asked || state.ends || state.done.is_some() {
             return;
         }
         let sent = tcp::send_aside(&self.socket, &state.bytes[state.sent..]);
@@ -97,6 +103,7 @@ impl Rest {
         let mut state = lock(&self.state);
         let state = &mut *state;
         state.task.get_or_insert_with(|| cx.waker().clone());
+        state.asked = false;
         while state.done.is_none() {
             let waited = ready!(self.socket.poll_wait(Side::Write, cx));
             let sent = waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..]));
@@ -127,12 +134,16 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 pub(crate) struct Flusher {
     hub: Arc<Hub>,
     patience: Duration,
+    /// So many bytes may be left over before writes have to be small.
+    room: usize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     rests: Vec<Arc<Rest>>,
+    /// How many bytes they have.
+    kept: usize,
     spare: Vec<Vec<u8>>,
     /// Of the task, once there is one.
     task: Option<Waker>,
@@ -142,12 +153,17 @@ struct Inner {
 }
 
 impl Flusher {
-    pub(super) fn new(hub: &Arc<Hub>) -> Arc<Flusher> {
-        Flusher::with_patience(hub, PATIENCE)
+    pub(super) fn new(hub: &Arc<Hub>, room: usize) -> Arc<Flusher> {
+        Flusher::with_patience(hub, room, PATIENCE)
     }
 
-    pub(super) fn with_patience(hub: &Arc<Hub>, patience: Duration) -> Arc<Flusher> {
-        Arc::new(Flusher { hub: Arc::clone(hub), patience, inner: Mutex::default() })
+    pub(super) fn with_patience(hub: &Arc<Hub>, room: usize, patience: Duration) -> Arc<Flusher> {
+        Arc::new(Flusher { hub: Arc::clone(hub), patience, room, inner: Mutex::default() })
+    }
+
+    /// How many bytes one write may have.
+    pub(super) fn permit(&self) -> usize {
+        if lock(&self.inner).kept < self.room { MOST } else { LITTLE }
     }
 
     /// Of how many connections something is left over.
@@ -164,10 +180,12 @@ impl Flusher {
 
     /// Sends the bytes as soon as there is room for them.
     pub(super) fn send(self: &Arc<Self>, socket: &Arc<Held>, bytes: Vec<u8>) -> Arc<Rest> {
-        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None, task: None });
+        let len = bytes.len();
+        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None, task: None, asked: false });
         let rest = Arc::new(Rest { socket: Arc::clone(socket), since: Instant::now(), state });
         let mut inner = lock(&self.inner);
         inner.rests.push(Arc::clone(&rest));
+        inner.kept += len;
         let task = inner.task.take();
         let started = std::mem::replace(&mut inner.started, true);
         drop(inner);
@@ -192,13 +210,14 @@ impl Flusher {
         }
         let is_late = |rest: &Rest| now.is_some_and(|now| now >= rest.since + self.patience) && rest.is_dropped();
         inner.task = Some(cx.waker().clone());
-        let Inner { rests, spare, idle, .. } = &mut *inner;
+        let Inner { rests, kept, spare, idle, .. } = &mut *inner;
         let before = rests.len();
         rests.retain(|rest| {
-            if rest.poll(cx).is_pending() {
-                return !is_late(rest);
+            if rest.poll(cx).is_pending() && !is_late(rest) {
+                return true;
             }
             let mut bytes = take(&mut lock(&rest.state).bytes);
+            *kept -= bytes.len();
             if spare.len() < SPARE {
                 bytes.clear();
                 spare.push(bytes);

@@ -84,9 +84,8 @@ fn a_drop_waits_for_no_peer_and_loses_nothing() {
 #[test]
 fn a_peer_that_takes_nothing_does_not_keep_what_was_dropped() {
     run(async |mut state| {
-        state.own.flusher = Flusher::with_patience(&state.own.hub, std::time::Duration::from_millis(1));
-        let (connection, mut peer) = pair(&mut state).await;
-        state.view().set_send_buffer_size(borrowed(&connection.0), 4096).unwrap();
+        state.own.flusher = Flusher::with_patience(&state.own.hub, 1, std::time::Duration::from_millis(1));
+        let (connection, mut peer) = narrow(&mut state).await;
         fill(&mut state, &connection.2).await;
         state.drop_all(connection).await;
         assert_eq!(state.own.flusher().left(), 1);
@@ -98,10 +97,25 @@ fn a_peer_that_takes_nothing_does_not_keep_what_was_dropped() {
 }
 
 #[test]
+fn what_is_left_over_is_bounded() {
+    run(async |mut state| {
+        state.own.flusher = Flusher::new(&state.own.hub, 1);
+        let (stalled, _peer) = narrow(&mut state).await;
+        assert_eq!(state.view().check_write(borrowed(&stalled.2)).unwrap(), 64 << 10);
+        fill(&mut state, &stalled.2).await;
+        let (another, _peer) = pair(&mut state).await;
+        assert_eq!(state.view().check_write(borrowed(&another.2)).unwrap(), 4096);
+        let too_much = state.view().write(borrowed(&another.2), vec![0; 4097]);
+        assert!(matches!(too_much, Err(StreamError::Trap(_))));
+        state.drop_all(stalled).await;
+        state.drop_all(another).await;
+    });
+}
+
+#[test]
 fn a_program_that_asks_for_room_and_never_waits_gets_it() {
     run(async |mut state| {
-        let (connection, mut peer) = pair(&mut state).await;
-        state.view().set_send_buffer_size(borrowed(&connection.0), 4096).unwrap();
+        let (connection, mut peer) = narrow(&mut state).await;
         let written = fill(&mut state, &connection.2).await;
         let reader = std::thread::spawn(move || peer.read_exact(&mut vec![0; written]));
         while state.view().check_write(borrowed(&connection.2)).unwrap() == 0 {}
