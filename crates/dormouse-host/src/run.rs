@@ -267,6 +267,12 @@ impl<'a> Run<'a> {
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
                     runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
+                    match flusher.left() {
+                        0 => {}
+                        left => store.data().net.say(&format!(
+                            "connections reset at the end, as their peers did not take what the program had written: {left}"
+                        )),
+                    }
                 }
                 store.data_mut().measure_resources();
                 exit(ended, &stop, timeout, &store.data().limits)

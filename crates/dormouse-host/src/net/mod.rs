@@ -100,6 +100,11 @@ impl Net {
         }
     }
 
+    /// Says what has come of the program's connections.
+    pub(crate) fn say(&self, text: &str) {
+        self.refusals.line(text);
+    }
+
     fn allowed(&self, checked: Result<(), Refusal>) -> bool {
         if let Err(refusal) = checked {
             self.meter.refused();

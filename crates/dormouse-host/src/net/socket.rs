@@ -17,14 +17,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{Interest, Ready};
+use tokio::time::{Sleep, sleep};
 
 use super::meter::Meter;
 
@@ -34,6 +37,9 @@ pub(crate) enum Side {
     Read = 0,
     Write = 1,
 }
+
+/// After which time the system is asked again where tokio cannot be.
+const AGAIN: Duration = Duration::from_millis(1);
 
 const UNKNOWN: u8 = 0;
 const ARMED: u8 = 1;
@@ -160,16 +166,41 @@ impl Socket {
         }
         // Taken before the question, so that what happens meanwhile is not forgotten with it.
         let guard = self.guard(side);
+        let found = self.ask(side)?;
+        if !found {
+            self.forget(side, guard);
+        }
+        Ok(found)
+    }
+
+    /// What the system says of a side, whatever is known of it.
+    fn ask(&self, side: Side) -> io::Result<bool> {
         let flags = match side {
             Side::Read => PollFlags::IN,
             Side::Write => PollFlags::OUT,
         };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let found = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), flags)], Some(&now)))?;
-        if found == 0 {
-            self.forget(side, guard);
-        }
         Ok(found > 0)
+    }
+
+    /// Whether a socket of datagrams has room for one: a hint, as readiness is. If not, its mark will wake the hub.
+    ///
+    /// An error that was sent back is a closed half to mio (1.2, sys/unix/selector/epoll.rs, `is_write_closed`), and tokio never forgets
+    /// one (1.54, runtime/io/scheduled_io.rs, `clear_readiness`). From then on the system's word counts, and `again`, which is kept
+    /// between the calls, marks the side while there is no room.
+    pub(crate) fn has_room(&self, again: &mut Option<Pin<Box<Sleep>>>) -> io::Result<bool> {
+        let ready = self.is_ready(Side::Write)?;
+        if !ready || !self.is_hung_up(Side::Write) || self.ask(Side::Write)? {
+            return Ok(ready);
+        }
+        self.state(Side::Write).store(ARMED, Ordering::Release);
+        let due = again.get_or_insert_with(|| Box::pin(sleep(AGAIN)));
+        let mut cx = Context::from_waker(&self.wakers[Side::Write as usize]);
+        while due.as_mut().poll(&mut cx).is_ready() {
+            due.set(sleep(AGAIN));
+        }
+        Ok(false)
     }
 
     /// Whether the peer has gone, of a side that is ready.
@@ -280,8 +311,14 @@ impl Socket {
             Side::Write => Interest::WRITABLE,
         };
         if let Some(registered) = self.registered.get() {
+            let mut known = registered.ready(interest | Interest::ERROR).await?;
+            // As in `has_room`: without a wait this would go on and on, and nothing else would have its turn.
+            let is_closed_alone = side == Side::Write && known.ready() == Ready::WRITE_CLOSED;
             // The operation that follows is told the error, and does not tell whether there was one.
-            registered.ready(interest | Interest::ERROR).await?.clear_ready_matching(Ready::ERROR);
+            known.clear_ready_matching(Ready::ERROR);
+            if is_closed_alone {
+                sleep(AGAIN).await;
+            }
         }
         Ok(())
     }
@@ -321,5 +358,67 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::future::poll_fn;
+    use std::os::unix::net::UnixDatagram;
+    use std::pin::pin;
+
+    use super::*;
+
+    /// A socket whose write side tokio calls closed, since an error has come back, and which has no room; and its peer.
+    async fn full() -> (Socket, UnixDatagram) {
+        let (ours, peer) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let socket = Socket::new(ours.try_clone().unwrap().into(), &Arc::default(), &Meter::new());
+        poll_fn(|cx| socket.poll_wait(Side::Write, cx)).await.unwrap();
+        // Linux tells what is lost by that as an error, and ours still sends to it (net/unix/af_unix.c, `unix_dgram_disconnected`).
+        ours.send(b"lost").unwrap();
+        rustix::net::connect_unspec(&peer).unwrap();
+        socket.registered.get().unwrap().ready(Interest::ERROR).await.unwrap().clear_ready();
+        assert_eq!(ours.take_error().unwrap().map(|error| error.kind()), Some(io::ErrorKind::ConnectionReset));
+        assert!(socket.is_ready(Side::Write).unwrap() && socket.is_hung_up(Side::Write));
+        let send = |fd: BorrowedFd<'_>| Ok(rustix::io::write(fd, b"x")?);
+        while socket.on(Side::Write, send, |_| false).is_ok() {}
+        (socket, peer)
+    }
+
+    fn run(body: impl AsyncFnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(tokio::task::unconstrained(body()));
+    }
+
+    #[test]
+    fn a_datagram_socket_that_had_an_error_and_has_no_room_is_not_ready_until_it_has() {
+        run(async || {
+            let ((socket, peer), mut again) = (full().await, None);
+            assert!(!socket.has_room(&mut again).unwrap());
+            assert!(!socket.has_room(&mut again).unwrap(), "its mark has not come");
+            peer.recv(&mut [0]).unwrap();
+            poll_fn(|cx| {
+                socket.sides[0].hub.wait(cx);
+                if socket.has_room(&mut again).unwrap() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn who_waits_for_room_after_an_error_gives_others_their_turn() {
+        run(async || {
+            let (socket, _peer) = full().await;
+            let mut sends = pin!(async {
+                loop {
+                    socket.wait_if_drained(Side::Write).await.unwrap();
+                    let send = |fd: BorrowedFd<'_>| Ok(rustix::io::write(fd, b"x")?);
+                    assert!(socket.on(Side::Write, send, |_| false).is_err());
+                }
+            });
+            // Without a wait the poll would never return.
+            assert!(sends.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
     }
 }

@@ -180,6 +180,13 @@ pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     sent(socket, bytes.len(), |fd| rustix::io::write(fd, bytes))
 }
 
+/// The same for a socket whose readiness another part of the host waits for: nothing of what is known of it changes.
+pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    let n = rustix::io::write(socket, bytes)?;
+    socket.meter().sent(n);
+    Ok(n)
+}
+
 /// Sends what the system takes at once, of several buffers.
 pub(crate) fn send_vectored(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let len = bufs.iter().map(|buf| buf.len()).sum();
@@ -210,6 +217,12 @@ pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> io::Result<()> {
         Shutdown::Both => net::Shutdown::Both,
     };
     Ok(net::shutdown(socket, how)?)
+}
+
+/// Has the next close reset the connection: the peer is not to take what it has for all there was.
+pub(crate) fn reset_at_close(socket: &Socket) {
+    // Should it fail, the connection is no more.
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
 /// A listener is no connection, whatever a system says of it.

@@ -24,8 +24,8 @@ pub(crate) fn bind(socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> 
     tcp::local_addr(socket)
 }
 
-/// Makes `addr` the peer: what is sent goes there, and what comes from elsewhere is not received. `bound` is as with [`disconnect`]. If it
-/// fails there is no peer.
+/// Makes `addr` the peer: what is sent goes there, and what comes from elsewhere is not received. `bound` is what [`bind`] gave. If it fails
+/// there is no peer.
 pub(crate) fn connect(socket: &Socket, addr: SocketAddr, bound: SocketAddr) -> io::Result<()> {
     let connected = match net::connect(socket, &addr) {
         // Linux keeps the interface that led to the peer before (wasmtime-wasi 48.0.8, sockets/udp.rs, `connect`).
@@ -43,7 +43,7 @@ pub(crate) fn connect(socket: &Socket, addr: SocketAddr, bound: SocketAddr) -> i
     Ok(connected?)
 }
 
-/// Has no peer from now on. `bound` is what [`bind`] gave, or an address without a port if the socket was not bound.
+/// Has no peer from now on. `bound` is what [`bind`] gave.
 pub(crate) fn disconnect(socket: &Socket, bound: SocketAddr) -> io::Result<()> {
     match net::connect_unspec(socket) {
         // BSD says so of what it has done (connect(2) of macOS).
@@ -52,10 +52,18 @@ pub(crate) fn disconnect(socket: &Socket, bound: SocketAddr) -> io::Result<()> {
         result => result?,
     }
     // Linux also takes back a port that it has chosen itself (net/ipv4/udp.c, `__udp_disconnect`).
-    if bound.port() != 0 && tcp::local_addr(socket)?.port() == 0 {
+    if tcp::local_addr(socket)?.port() == 0 {
         net::bind(socket, &bound)?;
     }
     Ok(())
+}
+
+/// Whether a datagram from `from` may be received beside this peer: Linux filters what arrives after the connect, and not what has
+/// arrived.
+pub(crate) fn hears(peer: Option<SocketAddr>, from: SocketAddr) -> bool {
+    let Some(peer) = peer else { return true };
+    let scope = |addr| if let SocketAddr::V6(addr) = addr { addr.scope_id() } else { 0 };
+    (from.ip(), from.port(), scope(from)) == (peer.ip(), peer.port(), scope(peer))
 }
 
 /// Sends a datagram, to the socket's peer or to an address.
@@ -83,10 +91,4 @@ pub(crate) fn receive(socket: &Socket, room: &mut [u8]) -> io::Result<(usize, So
     let (n, from) = socket.on(Side::Read, receive, |_| false)?;
     socket.meter().received(n);
     Ok((n, from))
-}
-
-/// Whether `from` is the peer that a socket has: a peer's flow label is its own.
-pub(crate) fn is_same(peer: SocketAddr, from: SocketAddr) -> bool {
-    let scope = |addr| if let SocketAddr::V6(addr) = addr { addr.scope_id() } else { 0 };
-    (from.ip(), from.port(), scope(from)) == (peer.ip(), peer.port(), scope(peer))
 }

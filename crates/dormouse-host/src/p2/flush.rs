@@ -1,5 +1,7 @@
 //! Flush. Bytes that a program has written and the system has not taken yet. The host took them, so they are sent whether the program
 //! waits for that or does something else, and also when it has dropped the stream: a drop never waits. The socket counts until then.
+//! A peer has [`PATIENCE`] to take what the program has dropped, so that one that takes nothing does not keep the socket. A connection
+//! that is given up is reset.
 //!
 //! One task of the run sends them all. It is asleep unless the buffer of a connection is full.
 
@@ -7,21 +9,30 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::take;
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::tcp::Held;
+use super::tcp::{Held, MOST};
 use crate::net::socket::{Hub, Side};
 use crate::net::tcp;
 
+/// How long a peer has to take the rest of a write, once the program has dropped the connection: that long at least from the write on.
+/// It is looked at that often.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What one write may have when much is left over already, in bytes.
+const LITTLE: usize = 4096;
 /// Empty buffers that are kept for the next connection that has something left over.
 const SPARE: usize = 4;
 
 /// What is left over of a connection.
 pub(super) struct Rest {
     socket: Arc<Held>,
+    since: Instant,
     state: Mutex<State>,
 }
 
@@ -31,6 +42,26 @@ struct State {
     /// Whether the half of the connection ends behind the bytes.
     ends: bool,
     done: Option<Result<(), Errno>>,
+    /// Of the flusher.
+    task: Option<Waker>,
+    /// Whether the program has asked for room since the flusher had its turn.
+    asked: bool,
+}
+
+impl State {
+    /// Takes note of what a send has come to.
+    fn took(&mut self, sent: io::Result<usize>) {
+        match sent {
+            Ok(sent) => {
+                self.sent += sent;
+                if self.sent == self.bytes.len() {
+                    self.done = Some(Ok(()));
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => self.done = Some(Err(errno(&error))),
+        }
+    }
 }
 
 impl Rest {
@@ -46,27 +77,51 @@ impl Rest {
         state.done.is_none()
     }
 
+    /// Whether the program has nothing of the connection any more.
+    fn is_dropped(&self) -> bool {
+        Arc::strong_count(&self.socket) == 1
+    }
+
+    /// The program asks for room. If it asks again and again, and never waits, the flusher has no turn: what the system takes at once is sent
+    /// here then.
+    pub(super) fn push(&self) {
+        let mut state = lock(&self.state);
+        let asked = std::mem::replace(&mut state.asked, true);
+        if !asked || state.ends || state.done.is_some() {
+            return;
+        }
+        let sent = tcp::send_aside(&self.socket, &state.bytes[state.sent..]);
+        state.took(sent);
+        let task = if state.done.is_some() { state.task.take() } else { None };
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
         let state = &mut *state;
+        state.task.get_or_insert_with(|| cx.waker().clone());
+        state.asked = false;
         while state.done.is_none() {
             let waited = ready!(self.socket.poll_wait(Side::Write, cx));
-            match waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..])) {
-                Ok(sent) => {
-                    state.sent += sent;
-                    if state.sent == state.bytes.len() {
-                        state.done = Some(Ok(()));
-                    }
-                }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(error) => state.done = Some(Err(errno(&error))),
-            }
+            let sent = waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..]));
+            state.took(sent);
         }
         if state.ends {
             // Should it fail, the connection is no more.
             let _ = tcp::shutdown(&self.socket, Shutdown::Write);
         }
         Poll::Ready(())
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if self.done().is_none() {
+            tcp::reset_at_close(&self.socket);
+        }
     }
 }
 
@@ -78,12 +133,17 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 /// Sends what is left over, of all connections of a run.
 pub(crate) struct Flusher {
     hub: Arc<Hub>,
+    patience: Duration,
+    /// So many bytes may be left over before writes have to be small.
+    room: usize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     rests: Vec<Arc<Rest>>,
+    /// How many bytes they have.
+    kept: usize,
     spare: Vec<Vec<u8>>,
     /// Of the task, once there is one.
     task: Option<Waker>,
@@ -93,8 +153,22 @@ struct Inner {
 }
 
 impl Flusher {
-    pub(super) fn new(hub: &Arc<Hub>) -> Arc<Flusher> {
-        Arc::new(Flusher { hub: Arc::clone(hub), inner: Mutex::default() })
+    pub(super) fn new(hub: &Arc<Hub>, room: usize) -> Arc<Flusher> {
+        Flusher::with_patience(hub, room, PATIENCE)
+    }
+
+    pub(super) fn with_patience(hub: &Arc<Hub>, room: usize, patience: Duration) -> Arc<Flusher> {
+        Arc::new(Flusher { hub: Arc::clone(hub), patience, room, inner: Mutex::default() })
+    }
+
+    /// How many bytes one write may have.
+    pub(super) fn permit(&self) -> usize {
+        if lock(&self.inner).kept < self.room { MOST } else { LITTLE }
+    }
+
+    /// Of how many connections something is left over.
+    pub(crate) fn left(&self) -> usize {
+        lock(&self.inner).rests.len()
     }
 
     /// A copy of what the system has not taken.
@@ -106,10 +180,12 @@ impl Flusher {
 
     /// Sends the bytes as soon as there is room for them.
     pub(super) fn send(self: &Arc<Self>, socket: &Arc<Held>, bytes: Vec<u8>) -> Arc<Rest> {
-        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None });
-        let rest = Arc::new(Rest { socket: Arc::clone(socket), state });
+        let len = bytes.len();
+        let state = Mutex::new(State { bytes, sent: 0, ends: false, done: None, task: None, asked: false });
+        let rest = Arc::new(Rest { socket: Arc::clone(socket), since: Instant::now(), state });
         let mut inner = lock(&self.inner);
         inner.rests.push(Arc::clone(&rest));
+        inner.kept += len;
         let task = inner.task.take();
         let started = std::mem::replace(&mut inner.started, true);
         drop(inner);
@@ -118,21 +194,30 @@ impl Flusher {
         }
         if !started {
             let flusher = Arc::clone(self);
-            tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| flusher.poll(cx))));
+            let mut look = Box::pin(sleep(self.patience));
+            tokio::spawn(tokio::task::unconstrained(poll_fn(move |cx| flusher.poll(cx, look.as_mut()))));
         }
         rest
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// `look` is when those that the program has dropped are looked at next.
+    fn poll(&self, cx: &mut Context<'_>, mut look: Pin<&mut Sleep>) -> Poll<()> {
         let mut inner = lock(&self.inner);
+        let mut now = None;
+        while !inner.rests.is_empty() && look.as_mut().poll(cx).is_ready() {
+            now = Some(Instant::now());
+            look.as_mut().reset(Instant::now() + self.patience);
+        }
+        let is_late = |rest: &Rest| now.is_some_and(|now| now >= rest.since + self.patience) && rest.is_dropped();
         inner.task = Some(cx.waker().clone());
-        let Inner { rests, spare, idle, .. } = &mut *inner;
+        let Inner { rests, kept, spare, idle, .. } = &mut *inner;
         let before = rests.len();
         rests.retain(|rest| {
-            if rest.poll(cx).is_pending() {
+            if rest.poll(cx).is_pending() && !is_late(rest) {
                 return true;
             }
             let mut bytes = take(&mut lock(&rest.state).bytes);
+            *kept -= bytes.len();
             if spare.len() < SPARE {
                 bytes.clear();
                 spare.push(bytes);

@@ -37,10 +37,15 @@ impl Own {
         tcp.sent(sent, flusher)
     }
 
+    fn check_write(&mut self, rep: u32) -> StreamResult<usize> {
+        let most = self.flusher.permit();
+        self.get_mut(rep)?.check_write(most)
+    }
+
     /// How much may be written, when something may.
     async fn write_ready(&mut self, rep: u32) -> StreamResult<usize> {
         loop {
-            match self.get_mut(rep)?.check_write()? {
+            match self.check_write(rep)? {
                 0 => self.wait(rep).await.map_err(StreamError::Trap)?,
                 permit => return Ok(permit),
             }
@@ -124,7 +129,7 @@ impl HostInputStream for View<'_> {
 impl HostOutputStream for View<'_> {
     fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
         match is_ours(stream.rep()) {
-            true => self.own.get_mut(stream.rep())?.check_write().map(|permit| permit as u64),
+            true => self.own.check_write(stream.rep()).map(|permit| permit as u64),
             false => HostOutputStream::check_write(self.table, stream),
         }
     }
@@ -158,9 +163,8 @@ impl HostOutputStream for View<'_> {
             return Err(StreamError::Trap(wasmtime::format_err!("not permitted to write {len} zeroes")));
         }
         // As in wasmtime, it may come without a permit if there would be one.
-        let tcp = self.own.get_mut(stream.rep())?;
-        if (tcp.permit() as u64) < len {
-            tcp.check_write()?;
+        if (self.own.get(stream.rep())?.permit() as u64) < len {
+            self.own.check_write(stream.rep())?;
         }
         self.own.write(stream.rep(), &vec![0; len as usize])
     }

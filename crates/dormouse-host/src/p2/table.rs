@@ -28,6 +28,8 @@ const PART: u32 = 29;
 const GENERATION: u32 = 22;
 const GENERATIONS: u32 = 1 << (PART - GENERATION);
 const PLACES: u32 = 1 << GENERATION;
+/// How many bytes of writes may be left over for each handle that the program may have, which costs the host about twice that.
+const LEFT_OVER: usize = 512;
 /// So many closed places are kept before one of them is used again.
 const HOLD: usize = 256;
 
@@ -118,7 +120,7 @@ impl Own {
     /// None yet, and at most so many handles.
     pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
         let hub = Arc::<Hub>::default();
-        let flusher = Flusher::new(&hub);
+        let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
         Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
     }

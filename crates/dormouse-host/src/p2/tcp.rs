@@ -341,13 +341,16 @@ impl Tcp {
         }
     }
 
-    /// How much may be written; 0 if it is not known that the system has room.
-    pub(super) fn check_write(&mut self) -> StreamResult<usize> {
+    /// How much may be written, `most` at the most; 0 if it is not known that the system has room.
+    pub(super) fn check_write(&mut self, most: usize) -> StreamResult<usize> {
+        if let Writer::Flushing { rest, .. } = &self.writer {
+            rest.push();
+        }
         self.settle();
         match self.writer {
             Writer::Open if self.is_ready_now(Side::Write) => {
-                self.permit = MOST;
-                Ok(MOST)
+                self.permit = most;
+                Ok(most)
             }
             Writer::Open | Writer::Flushing { .. } => Ok(0),
             Writer::Closed(errno) => Err(closed(errno)),

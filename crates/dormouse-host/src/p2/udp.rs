@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 
 use rustix::io::Errno;
+use tokio::time::Sleep;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
@@ -52,6 +53,8 @@ pub(super) struct Udp {
     /// An error that the system tells once, after a call had moved something: for the next call. By side.
     failed: [Option<ErrorCode>; 2],
     erring: Mutex<Option<Erring>>,
+    /// Of [`Socket::has_room`].
+    again: Mutex<Option<Pin<Box<Sleep>>>>,
     /// Dropped last: the socket is closed by then.
     _counted: Counted,
 }
@@ -60,8 +63,8 @@ impl Udp {
     /// A new one; `counted` is given back when it is closed, or at once if there is none.
     pub(super) fn create(family: Family, counted: Counted, hub: &Arc<Hub>, net: &Net) -> io::Result<Udp> {
         let socket = Arc::new(Socket::new(udp::create(family)?, hub, &net.meter));
-        let (state, erring) = (State::Unbound, Mutex::default());
-        Ok(Udp { socket, family, state, peer: None, permit: 0, failed: [None; 2], erring, _counted: counted })
+        let (state, erring, again) = (State::Unbound, Mutex::default(), Mutex::default());
+        Ok(Udp { socket, family, state, peer: None, permit: 0, failed: [None; 2], erring, again, _counted: counted })
     }
 
     pub(super) fn family(&self) -> Family {
@@ -159,15 +162,21 @@ impl Udp {
 
     /// Whether a wait for this part is over: a hint, as readiness is. If not, a mark will wake the hub.
     pub(super) fn is_ready(&self, part: Part) -> bool {
-        let side = match part {
-            Part::Socket => return true,
-            Part::Input => Side::Read,
-            Part::Output => Side::Write,
-        };
         // A call tells what is wrong with a socket whose readiness cannot be known.
-        self.failed[side as usize].is_some()
-            || self.socket.is_ready(side).unwrap_or(true)
-            || (side == Side::Read && self.peer.is_some() && self.errs())
+        match part {
+            Part::Socket => true,
+            Part::Input => {
+                self.failed[Side::Read as usize].is_some()
+                    || self.socket.is_ready(Side::Read).unwrap_or(true)
+                    || (self.peer.is_some() && self.errs())
+            }
+            Part::Output => self.failed[Side::Write as usize].is_some() || self.has_room(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        self.socket.has_room(&mut again).unwrap_or(true)
     }
 
     /// Whether the network has sent an error back. It does that to a socket with a peer.
@@ -218,15 +227,13 @@ impl Udp {
         Ok(())
     }
 
-    /// Linux filters what arrives after the connect, and not what has arrived.
     fn hears(&self, from: SocketAddr) -> bool {
-        self.peer.is_none_or(|peer| udp::is_same(peer, from))
+        udp::hears(self.peer, from)
     }
 
     /// How many datagrams may be sent; 0 if it is not known that the system has room.
     pub(super) fn check_send(&mut self) -> usize {
-        let write = Side::Write;
-        let ready = self.socket.is_ready(write).unwrap_or(true) || self.socket.confirm(write).unwrap_or(true);
+        let ready = self.has_room() || self.socket.confirm(Side::Write).unwrap_or(true);
         self.permit = if ready { MOST } else { 0 };
         self.permit
     }

@@ -41,11 +41,11 @@ impl Socket {
     pub(super) async fn try_beside_others<T>(
         &self,
         side: Side,
-        mut call: impl FnMut(&socket::Socket) -> io::Result<T>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
         loop {
             self.inner.wait_if_drained(side).await?;
-            match call(&self.inner) {
+            match self.inner.on(side, &mut call, |_| false) {
                 Err(error) if again(&error) => {}
                 result => return result,
             }

@@ -3,8 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::net as sys;
+use rustix::net::{RecvFlags, SendFlags};
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     ErrorCode, HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress, UdpSocket,
@@ -31,10 +35,9 @@ thread_local! {
 pub(super) struct Udp {
     socket: Arc<Socket>,
     family: Family,
-    /// Where it is bound to, by itself or by the system with a connect or a send.
+    /// Where it was bound to, by the program or for it.
     bound: Option<SocketAddr>,
-    /// Receives that wait see it change.
-    peer: Arc<Mutex<Option<SocketAddr>>>,
+    peer: Option<SocketAddr>,
 }
 
 impl Udp {
@@ -57,77 +60,89 @@ impl Udp {
             return Err(ErrorCode::InvalidArgument);
         }
         let uses = [SocketAddrUse::UdpSend, SocketAddrUse::UdpReceive];
-        if !self.may_bind(net) || !uses.into_iter().all(|what| net.check(addr, what)) {
+        if !uses.into_iter().all(|what| net.check(addr, what)) {
             return Err(ErrorCode::AccessDenied);
         }
-        let bound = self.bound.unwrap_or(unspecified(self.family));
-        let connected = udp::connect(&self.socket, addr, bound);
-        self.ask_for_addresses();
-        connected.map_err(of_bind)
+        let bound = self.bind_if_unbound(net)?;
+        self.peer = None;
+        udp::connect(&self.socket, addr, bound).map_err(of_bind)?;
+        self.peer = Some(tcp::peer_addr(&self.socket).map_err(of)?);
+        Ok(())
     }
 
     fn disconnect(&mut self) -> Result<(), ErrorCode> {
-        let (Some(bound), Some(_)) = (self.bound, *locked(&self.peer)) else { return Err(ErrorCode::InvalidState) };
-        let disconnected = udp::disconnect(&self.socket, bound);
-        self.ask_for_addresses();
-        disconnected.map_err(of)
-    }
-
-    /// The first address that the system has chosen stays: it is what the socket is bound to again without a peer.
-    fn ask_for_addresses(&mut self) {
-        *locked(&self.peer) = tcp::peer_addr(&self.socket).ok();
-        if self.bound.is_none() {
-            self.bound = tcp::local_addr(&self.socket).ok().filter(|addr| addr.port() != 0);
-        }
+        let (Some(bound), Some(_)) = (self.bound, self.peer) else { return Err(ErrorCode::InvalidState) };
+        self.peer = None;
+        udp::disconnect(&self.socket, bound).map_err(of)
     }
 
     fn is_remote(&self, addr: SocketAddr) -> bool {
         is_of_family(addr.ip(), self.family) && !addr.ip().is_unspecified() && addr.port() != 0
     }
 
-    /// Whether the system may choose the address, if it has none.
-    fn may_bind(&self, net: &Net) -> bool {
-        self.bound.is_some() || net.check(unspecified(self.family), SocketAddrUse::UdpBind)
+    /// The system chooses the address, if it has none: from then on it has that.
+    fn bind_if_unbound(&mut self, net: &Net) -> Result<SocketAddr, ErrorCode> {
+        if let Some(bound) = self.bound {
+            return Ok(bound);
+        }
+        let any = unspecified(self.family);
+        if !net.check(any, SocketAddrUse::UdpBind) {
+            return Err(ErrorCode::AccessDenied);
+        }
+        let bound = udp::bind(&self.socket, any).map_err(of_bind)?;
+        self.bound = Some(bound);
+        Ok(bound)
     }
 
     /// Where a datagram may be sent to: `None` is where the socket is connected to.
-    fn destination(&self, net: &Net, len: usize, addr: Option<SocketAddr>) -> Result<Option<SocketAddr>, ErrorCode> {
+    fn destination(
+        &mut self,
+        net: &Net,
+        len: usize,
+        addr: Option<SocketAddr>,
+    ) -> Result<Option<SocketAddr>, ErrorCode> {
         if len > LONGEST {
             return Err(ErrorCode::DatagramTooLarge);
         }
-        let peer = *locked(&self.peer);
-        let to = match (addr, peer) {
+        let to = match (addr, self.peer) {
             (Some(addr), None) if self.is_remote(addr) => addr,
-            (Some(addr), Some(peer)) if udp::is_same(peer, addr) => peer,
+            (Some(addr), Some(peer)) if addr == peer => addr,
             (None, Some(peer)) => peer,
             _ => return Err(ErrorCode::InvalidArgument),
         };
-        if !self.may_bind(net) || !net.check(to, SocketAddrUse::UdpSend) {
+        if !net.check(to, SocketAddrUse::UdpSend) {
             return Err(ErrorCode::AccessDenied);
         }
-        Ok(Some(to).filter(|_| peer.is_none()))
+        self.bind_if_unbound(net)?;
+        Ok(Some(to).filter(|_| self.peer.is_none()))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, ErrorCode> {
         match self.bound {
-            // With a peer it may be another than the one it is bound to.
             Some(_) => tcp::local_addr(&self.socket).map_err(of),
             None => Err(ErrorCode::InvalidState),
         }
     }
 }
 
-/// Receives a datagram that the program may have, and that its peer has sent if it has one. Linux filters what arrives after a connect,
-/// and not what has arrived.
-async fn receive(socket: &Socket, peer: &Mutex<Option<SocketAddr>>, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)> {
-    let receive = |socket: &_| {
-        RECEIVED.with_borrow_mut(|room| {
-            room.resize(LONGEST, 0);
-            let (n, from) = udp::receive(socket, room)?;
-            let heard =
-                locked(peer).is_none_or(|peer| udp::is_same(peer, from)) && net.check(from, SocketAddrUse::UdpReceive);
+/// Sends a datagram, to where the socket is connected if to nowhere else.
+async fn send(socket: &Socket, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    let send = |fd: BorrowedFd<'_>| match &to {
+        Some(to) => Ok(sys::sendto(fd, data, SendFlags::NOSIGNAL, to)?),
+        None => Ok(sys::send(fd, data, SendFlags::NOSIGNAL)?),
+    };
+    socket.try_beside_others(Side::Write, send).await
+}
+
+/// Receives a datagram that the program may have.
+async fn receive(socket: &Socket, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)> {
+    let receive = |fd: BorrowedFd<'_>| {
+        RECEIVED.with_borrow_mut(|buf| {
+            buf.resize(LONGEST, 0);
+            let (n, _, from) = sys::recvfrom(fd, &mut **buf, RecvFlags::empty())?;
+            let from = SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?;
             // `None`: it is dropped, and the next one may not be.
-            Ok(heard.then(|| (room[..n].to_vec(), from)))
+            Ok(net.check(from, SocketAddrUse::UdpReceive).then(|| (buf[..n].to_vec(), from)))
         })
     };
     loop {
@@ -135,10 +150,6 @@ async fn receive(socket: &Socket, peer: &Mutex<Option<SocketAddr>>, net: &Net) -
             return Ok(received);
         }
     }
-}
-
-fn locked(peer: &Mutex<Option<SocketAddr>>) -> MutexGuard<'_, Option<SocketAddr>> {
-    peer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ours(socket: &Resource<UdpSocket>) -> Resource<Udp> {
@@ -162,31 +173,36 @@ impl HostUdpSocketWithStore<State> for Sockets {
     ) -> SocketResult<()> {
         let (sends, to) = store.with(|mut store| -> SocketResult<_> {
             let state: &mut State = store.get();
-            let socket = get(state, &socket)?;
-            let to = socket.destination(&state.net, data.len(), addr.map(SocketAddr::from))?;
+            let net = Arc::clone(&state.net);
+            let socket = get_mut(state, &socket)?;
+            let to = socket.destination(&net, data.len(), addr.map(SocketAddr::from))?;
             Ok((Arc::clone(&socket.socket), to))
         })?;
-        sends.try_beside_others(Side::Write, |socket| udp::send(socket, &data, to)).await.map_err(of)?;
-        store.with(|mut store| {
-            get_mut(store.get(), &socket)?.ask_for_addresses();
-            Ok(())
-        })
+        send(&sends, &data, to).await.map_err(of)?;
+        Ok(())
     }
 
     async fn receive(
         store: &Accessor<State, Self>,
         socket: Resource<UdpSocket>,
     ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
-        let (receives, peer, net) = store.with(|mut store| -> SocketResult<_> {
+        let (receives, net) = store.with(|mut store| -> SocketResult<_> {
             let state: &mut State = store.get();
             let socket = get(state, &socket)?;
             if socket.bound.is_none() {
                 return Err(ErrorCode::InvalidState.into());
             }
-            Ok((Arc::clone(&socket.socket), Arc::clone(&socket.peer), Arc::clone(&state.net)))
+            Ok((Arc::clone(&socket.socket), Arc::clone(&state.net)))
         })?;
-        let (data, from) = receive(&receives, &peer, &net).await.map_err(of)?;
-        Ok((data, from.into()))
+        loop {
+            let (data, from) = receive(&receives, &net).await.map_err(of)?;
+            // The peer that it has now: it may have got one meanwhile.
+            let hears =
+                store.with(|mut store| get(store.get(), &socket).map(|socket| udp::hears(socket.peer, from)))?;
+            if hears {
+                return Ok((data, from.into()));
+            }
+        }
     }
 }
 
@@ -197,8 +213,7 @@ impl HostUdpSocket for State {
         let family = from_wasi(family);
         let fd = udp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
-        let pushed =
-            self.table.push(Udp { socket, family, bound: None, peer: Arc::default() }).map_err(SocketError::trap)?;
+        let pushed = self.table.push(Udp { socket, family, bound: None, peer: None }).map_err(SocketError::trap)?;
         Ok(Resource::new_own(pushed.rep()))
     }
 
@@ -221,8 +236,7 @@ impl HostUdpSocket for State {
     }
 
     fn get_remote_address(&mut self, socket: Resource<UdpSocket>) -> SocketResult<IpSocketAddress> {
-        let peer = *locked(&get(self, &socket)?.peer);
-        Ok(peer.ok_or(ErrorCode::InvalidState)?.into())
+        Ok(get(self, &socket)?.peer.ok_or(ErrorCode::InvalidState)?.into())
     }
 
     fn get_address_family(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<IpAddressFamily> {
@@ -258,5 +272,56 @@ impl HostUdpSocket for State {
     fn drop(&mut self, socket: Resource<UdpSocket>) -> wasmtime::Result<()> {
         self.table.delete(Resource::<Udp>::new_own(socket.rep()))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as Peer;
+
+    use super::*;
+    use crate::net::meter::Meter;
+    use crate::net::policy::Policy;
+    use crate::stdio::{Output, Sink};
+
+    fn socket(net: &Net) -> Udp {
+        assert!(net.sockets.take());
+        let fd = udp::create(Family::V4).unwrap();
+        let socket = Arc::new(Socket::new(fd, net, Counted::new(&net.sockets)));
+        Udp { socket, family: Family::V4, bound: None, peer: None }
+    }
+
+    fn peer() -> (Peer, SocketAddr) {
+        let peer = Peer::bind("127.0.0.1:0").unwrap();
+        let addr = peer.local_addr().unwrap();
+        (peer, addr)
+    }
+
+    #[test]
+    fn a_socket_that_loses_its_peer_keeps_its_port_and_hears_all() {
+        let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr);
+        let ((one, addr), (other, _)) = (peer(), peer());
+        let (mut bound, mut unbound) = (socket(&net), socket(&net));
+        bound.bind(&net, "127.0.0.1:0".parse().unwrap()).unwrap();
+        for socket in [&mut bound, &mut unbound] {
+            assert!(matches!(socket.disconnect(), Err(ErrorCode::InvalidState)));
+            socket.connect(&net, addr).unwrap();
+            let local = socket.local_addr().unwrap();
+            assert_eq!((socket.peer, local.ip()), (Some(addr), addr.ip()));
+            socket.disconnect().unwrap();
+            assert_eq!((socket.peer, socket.local_addr().unwrap().port()), (None, local.port()));
+            for peer in [&one, &other] {
+                peer.send_to(b"here", local).unwrap();
+                let (n, from) = udp::receive(&socket.socket, &mut [0; 8]).unwrap();
+                assert_eq!((n, from), (4, peer.local_addr().unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_come_from_others_before_the_connect_is_not_heard() {
+        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        assert!(udp::hears(None, other) && udp::hears(Some(one), one) && !udp::hears(Some(one), other));
     }
 }

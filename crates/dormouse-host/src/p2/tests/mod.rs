@@ -141,6 +141,15 @@ async fn pair(state: &mut State) -> ((Socket, Input, Out), TcpStream) {
     (connection, listener.accept().unwrap().0)
 }
 
+/// The same, with a peer that has room for a few KiB, and a system that keeps as little for us.
+async fn narrow(state: &mut State) -> ((Socket, Input, Out), TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+    let connection = state.connected(listener.local_addr().unwrap()).await;
+    state.view().set_send_buffer_size(borrowed(&connection.0), 4096).unwrap();
+    (connection, listener.accept().unwrap().0)
+}
+
 /// Writes until the system takes no more; gives how much that was.
 async fn fill(state: &mut State, output: &Out) -> usize {
     let mut written = 0;

@@ -1,5 +1,6 @@
 //! The two halves of a connection.
 
+use super::super::flush::Flusher;
 use super::*;
 
 #[test]
@@ -77,6 +78,50 @@ fn a_drop_waits_for_no_peer_and_loses_nothing() {
         state.own.flusher().idle().await;
         assert!(state.net.open_tcp().is_ok());
         assert_eq!(reader.join().unwrap().unwrap(), written);
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_does_not_keep_what_was_dropped() {
+    run(async |mut state| {
+        state.own.flusher = Flusher::with_patience(&state.own.hub, 1, std::time::Duration::from_millis(1));
+        let (connection, mut peer) = narrow(&mut state).await;
+        fill(&mut state, &connection.2).await;
+        state.drop_all(connection).await;
+        assert_eq!(state.own.flusher().left(), 1);
+        state.own.flusher().idle().await;
+        assert_eq!(std::iter::from_fn(|| state.net.open_tcp().ok()).count(), 100);
+        let ended = peer.read_to_end(&mut Vec::new());
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset, "it is not told a good end");
+    });
+}
+
+#[test]
+fn what_is_left_over_is_bounded() {
+    run(async |mut state| {
+        state.own.flusher = Flusher::new(&state.own.hub, 1);
+        let (stalled, _peer) = narrow(&mut state).await;
+        assert_eq!(state.view().check_write(borrowed(&stalled.2)).unwrap(), 64 << 10);
+        fill(&mut state, &stalled.2).await;
+        let (another, _peer) = pair(&mut state).await;
+        assert_eq!(state.view().check_write(borrowed(&another.2)).unwrap(), 4096);
+        let too_much = state.view().write(borrowed(&another.2), vec![0; 4097]);
+        assert!(matches!(too_much, Err(StreamError::Trap(_))));
+        state.drop_all(stalled).await;
+        state.drop_all(another).await;
+    });
+}
+
+#[test]
+fn a_program_that_asks_for_room_and_never_waits_gets_it() {
+    run(async |mut state| {
+        let (connection, mut peer) = narrow(&mut state).await;
+        let written = fill(&mut state, &connection.2).await;
+        let reader = std::thread::spawn(move || peer.read_exact(&mut vec![0; written]));
+        while state.view().check_write(borrowed(&connection.2)).unwrap() == 0 {}
+        reader.join().unwrap().unwrap();
+        state.own.flusher().idle().await;
+        state.drop_all(connection).await;
     });
 }
 
