@@ -85,10 +85,11 @@ impl Counter {
         maximum: Option<usize>,
         resources: impl FnOnce() -> usize,
     ) -> bool {
-        if current != 0 || desired == 0 || maximum != Some(MARK as usize * PAGE) {
+        if current != 0 || maximum != Some(MARK as usize * PAGE) {
             return false;
         }
-        let Some((slot, waits)) = self.calls.get(desired / PAGE - 1) else { return false };
+        let call = (desired / PAGE).checked_sub(1).and_then(|call| self.calls.get(call));
+        let Some((slot, waits)) = call else { return false };
         if *waits {
             self.trace.set_resources(resources());
         }

@@ -224,7 +224,10 @@ impl Incoming {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Tcp> {
         loop {
-            let _ = ready!(self.listener.poll_unless_drained(Side::Read, cx));
+            // A listener that cannot be waited for is told as an accept that has failed.
+            if let Err(error) = ready!(self.listener.poll_unless_drained(Side::Read, cx)) {
+                return Poll::Ready(Tcp::failed(error::of(error), self.family));
+            }
             let counted = ready!(self.poll_room(cx));
             let accepted = tcp::accept(&self.listener);
             return Poll::Ready(match accepted {
