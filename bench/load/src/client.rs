@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::process;
 
 /// Longer than any answer takes that comes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// As many connections are opened before it is waited until they have been accepted: less than a backlog.
 const AT_ONCE: usize = 64;
