@@ -20,7 +20,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, InstancePre, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::count::{Counter, Trace};
@@ -375,24 +374,8 @@ impl<'a> Run<'a> {
         // Beyond this a request traps; it is for one list of bytes.
         wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
         let net = Net::new(self.policy, sockets, self.meter, stderr);
-        // Where no address is allowed no socket is opened; where some are, it is the address that is refused, by its name.
-        wasi.allow_tcp(net.policy().check_tcp().is_ok()).allow_udp(net.policy().check_udp().is_ok());
+        // No socket is wasmtime-wasi's, which refuses all addresses unless it is told otherwise; names are.
         wasi.allow_ip_name_lookup(net.policy().allows_dns());
-        let checks = Arc::clone(&net);
-        wasi.socket_addr_check(move |addr, what| {
-            let allowed = checks.check(addr, what);
-            match (allowed, what) {
-                // It has been taken from the system and has a descriptor already; the ones behind it stay in the backlog.
-                (true, SocketAddrUse::TcpAccept) => {
-                    let counted = Arc::clone(&checks.sockets).take_later();
-                    Box::pin(async move {
-                        counted.await;
-                        true
-                    })
-                }
-                _ => Box::pin(future::ready(allowed)),
-            }
-        });
         Ok((wasi, net))
     }
 }
