@@ -1,9 +1,10 @@
 //! What a loop that is not ours needs of a socket: to try once, and to park a waker without trying. See
 //! [`foreign`](crate::foreign).
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use super::addr::reachable;
 use super::{TcpListener, TcpStream, UdpSocket};
@@ -33,6 +34,28 @@ macro_rules! park {
                 self.handle.park(side.into(), waker)
             }
 
+            /// Ready if the host has said, since an operation on this side said `WouldBlock` or this did, that it is worth another
+            /// try; `asked` is where the caller keeps whether it has asked, false at first and after each `WouldBlock`. Parks the waker as
+            /// [`park`](Self::park) does.
+            ///
+            /// # Errors
+            /// Those of [`park`](Self::park).
+            pub fn poll_ready(
+                &self,
+                side: foreign::Side,
+                asked: &Cell<bool>,
+                cx: &mut Context<'_>,
+            ) -> Poll<io::Result<()>> {
+                if asked.get() && !self.handle.is_armed(side.into()) {
+                    return Poll::Ready(Ok(()));
+                }
+                asked.set(true);
+                match self.handle.park(side.into(), cx.waker()) {
+                    Ok(()) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            }
+
             /// Takes the waker off again.
             pub fn unpark(&self, side: foreign::Side) {
                 self.handle.unpark(side.into());
@@ -56,6 +79,14 @@ impl TcpListener {
 }
 
 impl TcpStream {
+    /// [`peek`](Self::peek) that does not wait.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek), and `WouldBlock` if nothing has come.
+    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.handle.try_once(Side::Read, |stream| stream.try_peek(buf))
+    }
+
     /// [`read`](Self::read) that does not wait.
     ///
     /// # Errors
@@ -81,6 +112,14 @@ impl UdpSocket {
     /// As [`recv`](Self::recv), and `WouldBlock` if nothing has come.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.handle.try_once(Side::Read, |socket| socket.try_receive(buf, false))
+    }
+
+    /// [`peek_from`](Self::peek_from) that does not wait.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and `WouldBlock` if nothing has come.
+    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.handle.try_once(Side::Read, |socket| socket.try_receive(buf, true))
     }
 
     /// [`send`](Self::send) that does not wait.

@@ -160,6 +160,11 @@ impl Handle {
         }
     }
 
+    /// Whether the host is asked about a side, and has not answered yet.
+    pub(crate) fn is_armed(&self, side: Side) -> bool {
+        self.reactor.is_armed(self.key, side)
+    }
+
     /// Parks under `id` without a try; [`try_once`](Self::try_once) may have been one.
     pub(super) fn park_untried(&self, side: Side, mut id: Id, cx: &mut Context<'_>) -> io::Result<()> {
         if let Next::Expired = self.reactor.next(self.key, side, SHARED) {

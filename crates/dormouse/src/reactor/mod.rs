@@ -322,6 +322,11 @@ impl Reactor {
         }
     }
 
+    /// Whether the poller watches a side.
+    fn is_armed(&self, key: Key, side: Side) -> bool {
+        slot(&mut self.inner.borrow_mut().slots, key).is_some_and(|slot| slot.side(side).armed)
+    }
+
     /// A number for an owner of a handle, or for a parked operation.
     fn next_id(&self) -> Id {
         self.last_id.set(self.last_id.get() + 1);

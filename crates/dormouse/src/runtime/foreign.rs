@@ -40,13 +40,19 @@
 //!
 //! The crate `dormouse-capi` is that for other languages.
 
+use std::cell::RefCell;
 use std::io;
+use std::time::Duration;
 
-use super::{Entered, installed, stalled};
+use super::{EXIT_STALLED, Entered, complain, installed, linger, stalled};
 use crate::io::error;
 use crate::reactor::Reactor;
-use crate::sys::Until;
+use crate::sys::{self, Until};
 use crate::time::Instant;
+
+thread_local! {
+    static KEPT: RefCell<Option<Loop>> = const { RefCell::new(None) };
+}
 
 /// A side of a socket. Reading is accepting and receiving as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,5 +134,45 @@ impl Loop {
 impl std::fmt::Debug for Loop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Loop")
+    }
+}
+
+/// Enters, as [`Loop::enter`] does, and keeps the loop for the thread: for a scheduler that has no place for a [`Loop`]. Does nothing
+/// inside of a runtime.
+///
+/// # Errors
+/// What the host says if it cannot wait.
+pub fn enter() -> io::Result<()> {
+    if Reactor::running().is_some() {
+        return Ok(());
+    }
+    let host = Loop::enter()?;
+    KEPT.with(|kept| kept.replace(Some(host)));
+    Ok(())
+}
+
+/// What was written and is still on its way gets up to five seconds, as at the end of [`block_on`](crate::block_on); the thread stays
+/// inside. Does nothing outside of a runtime.
+pub fn settle() {
+    if let Some(reactor) = Reactor::running() {
+        linger(&reactor);
+    }
+}
+
+/// [`Loop::wait`] in the loop of the thread, no longer than `timeout`; of no length, [`Loop::look`]. It [enters](enter) if need be. A
+/// scheduler calls it in the place where it would put its thread to sleep.
+///
+/// If it can never end, or the host cannot wait, standard error says so and the program is ended with the exit code
+/// [`EXIT_STALLED`](crate::EXIT_STALLED), as [`block_on`](crate::block_on) does: such a place has no way to fail.
+pub fn park(timeout: Option<Duration>) {
+    let until = match timeout {
+        None => Until::Forever,
+        Some(Duration::ZERO) => Until::Now,
+        Some(timeout) => Until::At(Instant::after(timeout)),
+    };
+    let parked = enter().and_then(|()| Loop { _entered: None }.turn(until));
+    if let Err(error) = parked {
+        complain(&format!("dormouse: {error}\n"));
+        sys::exit(EXIT_STALLED)
     }
 }
