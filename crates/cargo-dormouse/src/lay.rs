@@ -1,5 +1,6 @@
 //! Laying the replacement beside a program, and taking it away.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,12 +27,10 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     let dir_name = dir.display();
     let dir = root.join(dir);
     let tokio = tokio(&metadata, &dir)?;
-    make_way(&dir)?;
-    let written = write_all(&dir, tokio);
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&dir);
-    }
-    written?;
+    check_ours(&dir)?;
+    let mut laid = Laid { dir: &dir, files: BTreeSet::new() };
+    laid.all(tokio)?;
+    laid.sweep(&dir)?;
     Ok(format!(
         "\
 In {dir} is what takes the place of tokio {version}: natively that very tokio, on WASI Dormouse.
@@ -74,7 +73,9 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
         command.manifest_path(path);
     }
     command.exec().map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => format!("cargo cannot read the program:\n{}", stderr.trim_end()),
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            format!("cargo cannot read the program:\n{}", stderr.trim_end())
+        }
         error => format!("cargo cannot read the program: {error}"),
     })
 }
@@ -104,7 +105,10 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
         ));
     }
     if tokios.next().is_some() {
-        return Err("the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced".into());
+        return Err(
+            "the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced"
+                .into(),
+        );
     }
     if tokio.source.as_ref().is_none_or(|source| !source.is_crates_io()) {
         return Err(format!("the program's tokio is {}, and not that of crates.io", tokio.manifest_path));
@@ -112,85 +116,108 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     Ok(tokio)
 }
 
-/// Removes what an earlier call has laid, and nothing else.
-fn make_way(dir: &Path) -> Result {
-    if !dir.exists() {
-        return Ok(());
+/// What is there has to be of an earlier call.
+fn check_ours(dir: &Path) -> Result {
+    match dir.exists() && !dir.join(MARK).exists() {
+        false => Ok(()),
+        true => {
+            Err(format!("{} is there, and was not laid by this command: name another one with --dir", dir.display()))
+        }
     }
-    if !dir.join(MARK).exists() {
-        return Err(format!("{} is there, and was not laid by this command: name another one with --dir", dir.display()));
-    }
-    fs::remove_dir_all(dir).map_err(|error| format!("remove {}: {error}", dir.display()))
 }
 
-fn write_all(dir: &Path, tokio: &Package) -> Result {
-    let from = tokio.manifest_path.as_std_path().parent().ok_or("cargo names no directory for tokio")?;
-    copy(&from.join("src"), &dir.join("upstream/src"), "")?;
-    for file in edits::files() {
-        if !dir.join("upstream/src").join(file).exists() {
-            return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
-        }
-    }
-    for file in ["LICENSE", "README.md"] {
-        if from.join(file).exists() {
-            write(&dir.join("upstream").join(file), &read(&from.join(file))?)?;
-        }
-    }
-    let of_tokio = read(&from.join("Cargo.toml"))?;
-    let of_tokio = String::from_utf8(of_tokio).map_err(|error| format!("tokio's manifest: {error}"))?;
-    write(&dir.join("native/Cargo.toml"), manifest::native(&of_tokio)?.as_bytes())?;
-    write(&dir.join("wasi/Cargo.toml"), manifest::wasi(&of_tokio)?.as_bytes())?;
-    let facade = manifest::facade(&tokio.version.to_string(), &tokio.features);
-    write(&dir.join("tokio/Cargo.toml"), facade.as_bytes())?;
-    write(&dir.join("tokio/src/lib.rs"), FACADE.as_bytes())?;
-    for (name, contents) in files::FILES {
-        let text = || std::str::from_utf8(contents).map_err(|error| format!("{name}: {error}"));
-        match *name {
-            "Cargo.toml" => {
-                let members = ["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
-                write(&dir.join(name), manifest::workspace(text()?, &members)?.as_bytes())?;
+/// A directory in which all is laid. A file that is as it should be is left alone, so that cargo builds nothing anew.
+struct Laid<'a> {
+    dir: &'a Path,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Laid<'_> {
+    fn all(&mut self, tokio: &Package) -> Result {
+        let mark = format!(
+            "`cargo dormouse tokio` has laid this, and `cargo dormouse tokio --undo` takes it away. `upstream` is tokio {} with the \
+             changes that are marked there by `target_os = \"wasi\"` and `dormouse`.\n",
+            tokio.version
+        );
+        self.write(MARK, mark.as_bytes())?;
+        let from = tokio.manifest_path.as_std_path().parent().ok_or("cargo names no directory for tokio")?;
+        for file in edits::files() {
+            if !from.join("src").join(file).exists() {
+                return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
             }
-            name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?)?.as_bytes())?,
-            name => write(&dir.join(name), contents)?,
         }
+        self.copy(&from.join("src"), "")?;
+        for file in ["LICENSE", "README.md"] {
+            if from.join(file).exists() {
+                self.write(&format!("upstream/{file}"), &read(&from.join(file))?)?;
+            }
+        }
+        let of_tokio = read(&from.join("Cargo.toml"))?;
+        let of_tokio = String::from_utf8(of_tokio).map_err(|error| format!("tokio's manifest: {error}"))?;
+        self.write("native/Cargo.toml", manifest::native(&of_tokio)?.as_bytes())?;
+        self.write("wasi/Cargo.toml", manifest::wasi(&of_tokio)?.as_bytes())?;
+        self.write("tokio/Cargo.toml", manifest::facade(&tokio.version.to_string(), &tokio.features).as_bytes())?;
+        self.write("tokio/src/lib.rs", FACADE.as_bytes())?;
+        for (name, contents) in files::FILES {
+            if name.ends_with("/Cargo.toml") {
+                self.write(name, manifest::of_ours(contents, files::WORKSPACE)?.as_bytes())?;
+            } else {
+                self.write(name, contents.as_bytes())?;
+            }
+        }
+        Ok(())
     }
-    let mark = format!(
-        "`cargo dormouse tokio` has laid this, and `cargo dormouse tokio --undo` takes it away. `upstream` is tokio {} with the changes \
-         that are marked there by `target_os = \"wasi\"` and `dormouse`.\n",
-        tokio.version
-    );
-    write(&dir.join(MARK), mark.as_bytes())
-}
 
-/// Copies tokio's sources, with their changes. `name` is where we are, seen from `src`.
-fn copy(from: &Path, to: &Path, name: &str) -> Result {
-    let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
-    for entry in entries {
-        let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = if name.is_empty() { file.clone() } else { format!("{name}/{file}") };
-        if path.is_dir() {
-            copy(&path, &to.join(&file), &name)?;
-            continue;
+    /// Copies tokio's sources, with their changes. `name` is where we are, seen from `src`.
+    fn copy(&mut self, from: &Path, name: &str) -> Result {
+        let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
+        for entry in entries {
+            let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = if name.is_empty() { file.into_owned() } else { format!("{name}/{file}") };
+            if path.is_dir() {
+                self.copy(&path, &name)?;
+                continue;
+            }
+            let contents = read(&path)?;
+            let changed = match std::str::from_utf8(&contents) {
+                Ok(text) => edits::apply(&name, text)?,
+                Err(_) => None,
+            };
+            let contents = changed.as_deref().map_or(&contents[..], str::as_bytes);
+            self.write(&format!("upstream/src/{name}"), contents)?;
         }
-        let contents = read(&path)?;
-        let changed = match std::str::from_utf8(&contents) {
-            Ok(text) => edits::apply(&name, text)?,
-            Err(_) => None,
-        };
-        write(&to.join(&file), changed.as_deref().map_or(&contents[..], str::as_bytes))?;
+        Ok(())
     }
-    Ok(())
+
+    fn write(&mut self, name: &str, contents: &[u8]) -> Result {
+        let path = self.dir.join(name);
+        let problem = |error| format!("write {}: {error}", path.display());
+        if fs::read(&path).ok().as_deref() != Some(contents) {
+            if let Some(dir) = path.parent() {
+                fs::create_dir_all(dir).map_err(problem)?;
+            }
+            fs::write(&path, contents).map_err(problem)?;
+        }
+        self.files.insert(path);
+        Ok(())
+    }
+
+    /// Removes what an earlier call has laid and this one has not.
+    fn sweep(&self, dir: &Path) -> Result {
+        let entries = fs::read_dir(dir).map_err(|error| format!("read {}: {error}", dir.display()))?;
+        for entry in entries {
+            let path = entry.map_err(|error| format!("read {}: {error}", dir.display()))?.path();
+            if path.is_dir() {
+                self.sweep(&path)?;
+            } else if !self.files.contains(&path) {
+                fs::remove_file(&path).map_err(|error| format!("remove {}: {error}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| format!("read {}: {error}", path.display()))
-}
-
-fn write(path: &Path, contents: &[u8]) -> Result {
-    let problem = |error| format!("write {}: {error}", path.display());
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(problem)?;
-    }
-    fs::write(path, contents).map_err(problem)
 }
