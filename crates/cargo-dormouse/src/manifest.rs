@@ -117,6 +117,7 @@ pub(crate) fn of_ours(text: &str, workspace: &str) -> Result<String> {
     // In the program's world it would go round: what is laid depends on Dormouse.
     if let Some(features) = manifest.get_mut("features").and_then(Item::as_table_mut) {
         features.remove("tokio-io");
+        features.remove("tokio-rt");
     }
     if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_mut) {
         dependencies.remove("tokio");
