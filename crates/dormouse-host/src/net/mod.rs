@@ -93,6 +93,11 @@ impl Net {
     /// A socket was refused, since there are as many as there may be: says so the first time.
     pub(crate) fn say_full(&self) {
         self.meter.refused();
+        self.tell_full();
+    }
+
+    /// A connection waits to be accepted until a socket has been closed, since there are as many as there may be: says so the first time.
+    pub(crate) fn tell_full(&self) {
         if self.sockets.first_full() {
             let (most, option) = (self.sockets.most(), self.option);
             self.refusals
