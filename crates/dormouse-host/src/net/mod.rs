@@ -31,7 +31,8 @@ use socket::Hub;
 pub(crate) struct Net {
     policy: Policy,
     pub(crate) meter: Meter,
-    /// For sockets that are waited for one by one: its marks wake no one.
+    /// Where the one waiting call of WASI 0.2 sleeps, until a mark or until a socket is closed. Sockets of WASI 0.3 are waited for one by one,
+    /// and marked never.
     pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
     /// The option by which there may be more.
@@ -52,8 +53,9 @@ impl Net {
     pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
         let Most { sockets, option } = most.into();
-        let sockets = Arc::new(Sockets::new(sockets));
-        Arc::new(Net { policy, meter, hub: Arc::default(), sockets, option, refusals })
+        let hub = Arc::default();
+        let sockets = Arc::new(Sockets::new(sockets, &hub));
+        Arc::new(Net { policy, meter, hub, sockets, option, refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -119,7 +119,7 @@ pub(crate) struct Own {
 impl Own {
     /// None yet, and at most so many handles.
     pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
-        let hub = Arc::<Hub>::default();
+        let hub = Arc::clone(&net.hub);
         let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
         Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
