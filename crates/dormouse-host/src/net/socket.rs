@@ -115,6 +115,9 @@ impl Wake for Mark {
 impl Socket {
     /// Takes a descriptor that does not block. Its marks wake `hub`, and `meter` counts its bytes.
     pub(crate) fn new(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter) -> Socket {
+        // As `tcp::NO_SIGNAL` does elsewhere. Should it fail, the connection is no more.
+        #[cfg(target_vendor = "apple")]
+        let _ = rustix::net::sockopt::set_socket_nosigpipe(&fd, true);
         let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), hub: Arc::clone(hub) });
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
-use rustix::net::{self, AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::socket::{Side, Socket};
 
@@ -17,6 +17,15 @@ pub(crate) enum Family {
     V4,
     V6,
 }
+
+/// Each send has it: that the peer has gone is an error, EPIPE, and no SIGPIPE, which ends a process that has not said what is to be done
+/// about it. Rust's own `main` ignores that signal, but a program in another language that embeds the runner may not. write(2) and
+/// writev(2) have no such flag.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+/// There the socket has an option instead (`Socket::new`).
+#[cfg(target_vendor = "apple")]
+pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// What is moved in one call at the most, in bytes: Linux moves 2 GiB less a page (read(2), NOTES), and a call that was cut short by that
 /// has not taken all there was.
@@ -177,12 +186,12 @@ pub(crate) fn peek(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    sent(socket, bytes.len(), |fd| rustix::io::write(fd, bytes))
+    sent(socket, bytes.len(), |fd| net::send(fd, bytes, NO_SIGNAL))
 }
 
 /// The same for a socket whose readiness another part of the host waits for: nothing of what is known of it changes.
 pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    let n = rustix::io::write(socket, bytes)?;
+    let n = net::send(socket, bytes, NO_SIGNAL)?;
     socket.meter().sent(n);
     Ok(n)
 }
@@ -192,8 +201,8 @@ pub(crate) fn send_vectored(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result
     let len = bufs.iter().map(|buf| buf.len()).sum();
     sent(socket, len, |fd| match len {
         // The system looks at a list that is empty in all, and not at the socket.
-        0 => rustix::io::write(fd, &[]),
-        _ => rustix::io::writev(fd, bufs),
+        0 => net::send(fd, &[], NO_SIGNAL),
+        _ => net::sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), NO_SIGNAL),
     })
 }
 

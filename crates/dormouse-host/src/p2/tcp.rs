@@ -274,7 +274,12 @@ impl Tcp {
             // A connection that may not be accepted waits until another has been closed. And no hint, as wasmtime gives none here: wstd
             // 0.6 ends if an accept after it would block.
             (Part::Socket, State::Listening) => {
-                !net.sockets.is_full() && self.socket.is_surely_ready(Side::Read).unwrap_or(true)
+                let ready = self.socket.is_surely_ready(Side::Read).unwrap_or(true);
+                let waits = ready && net.sockets.is_full();
+                if waits {
+                    net.tell_full();
+                }
+                ready && !waits
             }
             (Part::Socket, _) => true,
             (Part::Input, _) => self.read_closed || side(Side::Read),
