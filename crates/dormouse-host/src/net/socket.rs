@@ -38,6 +38,12 @@ pub(crate) enum Side {
     Write = 1,
 }
 
+/// What a connection is registered for. Only Linux has an event for urgent data.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CARRIES: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const CARRIES: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// After which time the system is asked again where tokio cannot be.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -237,7 +243,7 @@ impl Socket {
         if self.registered.get().is_none() {
             let interest = match self.listens() {
                 true => Interest::READABLE,
-                false => Interest::READABLE | Interest::WRITABLE,
+                false => CARRIES,
             };
             // SAFETY: `fd` is open, is never replaced, and is dropped after `registered`.
             let registered = unsafe { AsyncFd::register_with_interest(self.fd.as_raw_fd(), interest) }?;
@@ -359,13 +365,30 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    /// Whether the socket stands at the mark of urgent data. `ask` asks the system; it is called only if an event has told of urgent data since
+    /// `ask` last said no. An urgent byte that comes after the last event is an event itself, so the side is reported once more.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn is_at_mark(&self, ask: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
+        let ask = |_: &RawFd| if ask(self.as_fd()) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        self.registered.get().is_some_and(|registered| registered.try_io(Interest::PRIORITY, ask).is_ok())
+    }
+
+    /// Whether the socket stands at the mark of urgent data: `ask` asks the system.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn is_at_mark(&self, ask: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
+        ask(self.as_fd())
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::future::poll_fn;
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixDatagram;
     use std::pin::pin;
+
+    use rustix::net::SendFlags;
 
     use super::*;
 
@@ -419,6 +442,36 @@ mod tests {
             });
             // Without a wait the poll would never return.
             assert!(sends.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+    }
+
+    #[test]
+    fn the_mark_of_urgent_data_is_asked_for_only_if_some_has_come() {
+        run(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let stream = listener.accept().unwrap().0;
+            stream.set_nonblocking(true).unwrap();
+            let socket = Socket::new(stream.into(), &Arc::default(), &Meter::new());
+            // What comes of it, and whether the system was asked, which gives this answer.
+            let is_at_mark = |answer| {
+                let mut asked = false;
+                let ask = |_: BorrowedFd<'_>| {
+                    asked = true;
+                    answer
+                };
+                (socket.is_at_mark(ask), asked)
+            };
+            rustix::net::send(&peer, b"a", SendFlags::empty()).unwrap();
+            poll_fn(|cx| socket.poll_wait(Side::Read, cx)).await.unwrap();
+            assert_eq!(is_at_mark(true), (false, false));
+            for _ in 0..2 {
+                rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+                drop(socket.registered.get().unwrap().ready(Interest::PRIORITY).await.unwrap());
+                assert_eq!(is_at_mark(true), (true, true));
+                assert_eq!(is_at_mark(false), (false, true));
+                assert_eq!(is_at_mark(true), (false, false), "the mark has been passed");
+            }
         });
     }
 }

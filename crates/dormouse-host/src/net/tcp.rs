@@ -158,11 +158,8 @@ fn received(
 ) -> io::Result<usize> {
     can_carry(socket)?;
     // A read also ends at the mark of urgent data, and there may be more behind it (tcp(7), sockatmark(3)).
-    let receive = |fd: BorrowedFd<'_>| {
-        let n = read(fd)?;
-        Ok((n, 0 < n && n < room && !is_at_mark(fd)))
-    };
-    let (n, _) = socket.on(Side::Read, receive, |&(_, took_all)| took_all)?;
+    let took_all = |&n: &usize| 0 < n && n < room && !socket.is_at_mark(ask_for_mark);
+    let n = socket.on(Side::Read, |fd| Ok(read(fd)?), took_all)?;
     socket.meter().received(n);
     Ok(n)
 }
@@ -234,7 +231,7 @@ fn can_carry(socket: &Socket) -> io::Result<()> {
 }
 
 /// Whether a connection stands at the mark of urgent data. If the system does not say, it may: that costs the program a read that finds nothing.
-fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+fn ask_for_mark(socket: BorrowedFd<'_>) -> bool {
     /// SIOCATMARK.
     #[cfg(all(
         any(target_os = "linux", target_os = "android"),
