@@ -5,10 +5,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
+use rustix::buffer::{Buffer, spare_capacity};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
-use rustix::net::{self, AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::socket::{Side, Socket};
 
@@ -133,7 +133,7 @@ fn of_the_connection(errno: Errno) -> io::Error {
 /// Receives into `buf`; 0 is the end, unless `buf` is empty.
 pub(crate) fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
     let room = buf.len().min(MOST);
-    received(socket, room, |fd| rustix::io::read(fd, &mut buf[..room]))
+    received(socket, room, |fd| receive_some(fd, room, &mut buf[..room]))
 }
 
 /// Receives up to `room` bytes behind what `buf` has, which is not cleared before; 0 is the end, unless `room` is 0.
@@ -142,13 +142,22 @@ pub(crate) fn receive_into(socket: &Socket, buf: &mut Vec<u8>, room: usize) -> i
     let len = buf.len();
     buf.reserve_exact(room);
     if buf.capacity() - len == room {
-        return received(socket, room, |fd| rustix::io::read(fd, spare_capacity(buf)));
+        return received(socket, room, |fd| receive_some(fd, room, spare_capacity(buf)));
     }
     // There is more room than was asked for.
     buf.resize(len + room, 0);
     let result = receive(socket, &mut buf[len..]);
     buf.truncate(len + result.as_ref().map_or(0, |&n| n));
     result
+}
+
+/// One call of the system. `recv` and `send` are its shortest way to a socket: `read` and `write` look first at what every file may have.
+fn receive_some<B: Buffer<u8>>(fd: BorrowedFd<'_>, room: usize, buf: B) -> rustix::io::Result<B::Output> {
+    match room {
+        // A `recv` of nothing waits for something.
+        0 => rustix::io::read(fd, buf),
+        _ => net::recv(fd, buf, RecvFlags::empty()).map(|(received, _)| received),
+    }
 }
 
 fn received(
@@ -174,12 +183,12 @@ pub(crate) fn peek(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    sent(socket, bytes.len(), |fd| rustix::io::write(fd, bytes))
+    sent(socket, bytes.len(), |fd| send_some(fd, bytes))
 }
 
 /// The same for a socket whose readiness another part of the host waits for: nothing of what is known of it changes.
 pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    let n = rustix::io::write(socket, bytes)?;
+    let n = send_some(socket.as_fd(), bytes)?;
     socket.meter().sent(n);
     Ok(n)
 }
@@ -187,12 +196,24 @@ pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
 /// Sends what the system takes at once, of several buffers.
 pub(crate) fn send_vectored(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let len = bufs.iter().map(|buf| buf.len()).sum();
-    sent(socket, len, |fd| match len {
+    sent(socket, len, |fd| match bufs {
+        [bytes] => send_some(fd, bytes),
         // The system looks at a list that is empty in all, and not at the socket.
-        0 => rustix::io::write(fd, &[]),
+        _ if len == 0 => send_some(fd, &[]),
         _ => rustix::io::writev(fd, bufs),
     })
 }
+
+/// One call of the system, which tells of a peer that has gone by its error alone.
+fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
+    net::send(fd, bytes, NO_SIGNAL)
+}
+
+/// A program that embeds this may have its own mind of SIGPIPE.
+#[cfg(not(any(target_os = "macos", target_os = "ios")))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 fn sent(
     socket: &Socket,
