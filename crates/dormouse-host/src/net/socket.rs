@@ -60,6 +60,8 @@ const DRAINED: u8 = 5;
 #[derive(Default)]
 pub(crate) struct Hub {
     waiting: Mutex<Option<Waker>>,
+    /// Whether there is one: of many marks that come together, only the first takes the lock.
+    has_waker: AtomicBool,
 }
 
 impl Hub {
@@ -70,12 +72,20 @@ impl Hub {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
+        // What is looked at after this is a mark that was made before, or else the mark sees this: both are sequentially consistent.
+        self.has_waker.store(true, Ordering::SeqCst);
     }
 
-    /// Something has been marked.
+    /// Something has been marked, or has changed under a lock that is taken to look at it.
     pub(crate) fn wake(&self) {
-        // Outside of the lock.
-        let waker = self.waiting().take();
+        if !self.has_waker.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut waiting = self.waiting();
+        self.has_waker.store(false, Ordering::SeqCst);
+        let waker = waiting.take();
+        // It is woken outside of the lock.
+        drop(waiting);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -111,7 +121,7 @@ impl Wake for Mark {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // One that is no longer armed has been looked at since.
-        let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::AcqRel, Ordering::Relaxed);
+        let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::SeqCst, Ordering::Relaxed);
         if armed.is_ok() {
             self.hub.wake();
         }
@@ -147,7 +157,7 @@ impl Socket {
 
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(crate) fn is_ready(&self, side: Side) -> io::Result<bool> {
-        match self.state(side).load(Ordering::Acquire) {
+        match self.state(side).load(Ordering::SeqCst) {
             ARMED => Ok(false),
             READY | HUNG_UP => Ok(true),
             _ => self.look(side),
@@ -359,12 +369,6 @@ impl Socket {
         }
         result
     }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
 
     /// Whether the socket stands at the mark of urgent data. `ask` asks the system; it is called only if an event has told of urgent data since
     /// `ask` last said no. An urgent byte that comes after the last event is an event itself, so the side is reported once more.
@@ -378,6 +382,12 @@ impl AsFd for Socket {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn is_at_mark(&self, ask: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
         ask(self.as_fd())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
