@@ -28,10 +28,11 @@
 //! ```text
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   a socket whose calls may block
-//!   others.rs   what wasmtime-wasi waits for
+//!   others.rs   what wasmtime-wasi waits for           bytes.rs    reads and writes
 //!   stdio.rs    standard streams that do not block
 //! ```
 
+mod bytes;
 mod errno;
 mod link;
 mod memory;
