@@ -49,7 +49,8 @@ fn parts<'a, T>(
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasip1)> {
     // What one call of wasmtime-wasi may allocate.
     let fuel = caller.as_context_mut().hostcall_fuel();
-    match caller.get_export("memory") {
+    let known = get(caller.data_mut()).memory.map(Extern::Memory);
+    match known.or_else(|| caller.get_export("memory")) {
         Some(Extern::Memory(memory)) => {
             let (memory, state) = memory.data_and_store_mut(caller);
             let p1 = get(state);
