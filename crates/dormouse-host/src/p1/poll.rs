@@ -5,6 +5,7 @@
 //! gives tokio's reactor a turn, so that nothing that is always ready hides the sockets. A second pass writes the events.
 
 use std::future::poll_fn;
+use std::mem::take;
 use std::ops::Range;
 use std::pin::pin;
 use std::task::Poll;
@@ -142,7 +143,8 @@ async fn poll(
         return Ok(Err(Errno::NOMEM));
     }
 
-    // First pass: clocks, what is not ours, and whether anything is ready.
+    // First pass: clocks, what is not ours, and whether anything is ready. What is marked after it has looked wakes us.
+    poll_fn(|cx| Poll::Ready(p1.table.hub.wait(cx))).await;
     scratch.clocks = Clocks::default();
     scratch.others.clear();
     let mut due: Option<Instant> = None;
@@ -168,10 +170,11 @@ async fn poll(
 
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
     let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());
+    let mut has_looked = true;
     loop {
         let slept = match at_once {
             true => false,
-            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others).await?,
+            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, has_looked).await?,
         };
         if !slept {
             // The reactor's turn, and that of who wants to stop us.
@@ -189,7 +192,7 @@ async fn poll(
             return Ok(Ok(told));
         }
         // Somebody else has the listener, too, and was faster. Nothing to tell would mean that a time was out.
-        at_once = false;
+        (at_once, has_looked) = (false, false);
     }
 }
 
@@ -202,7 +205,7 @@ enum Asked<'a> {
 
 /// The second pass: writes the events, and tells how many.
 fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>, out: &Range<usize>) -> u32 {
-    let now = Instant::now();
+    let now = scratch.clocks.begun.iter().any(Option::is_some).then(Instant::now);
     let mut written = 0;
     for index in 0..out.len() / EVENT {
         let subscription = match asked {
@@ -212,7 +215,7 @@ fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>,
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
         let told = match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
-                Ok(when) => (when <= now).then_some(Told::default()),
+                Ok(when) => now.is_some_and(|now| when <= now).then_some(Told::default()),
                 Err(errno) => Some(Told::error(errno)),
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
@@ -243,8 +246,14 @@ fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>,
 }
 
 /// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`. Tells whether it has slept at
-/// all: standard output is ready most of the time.
-async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut Others) -> wasmtime::Result<bool> {
+/// all: standard output is ready most of the time. `has_looked`: nothing was ready since the last that the hub was told of us.
+async fn wait(
+    p1: &mut Wasip1,
+    asked: &[u8],
+    due: Option<Instant>,
+    others: &mut Others,
+    mut has_looked: bool,
+) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
     let Wasip1 { table, wasi, .. } = p1;
     let mut sleep = pin!(due.map(sleep_until));
@@ -253,7 +262,7 @@ async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut 
     let woken: wasmtime::Result<()> = poll_fn(|cx| {
         // Before the look: what is marked after it wakes us.
         hub.wait(cx);
-        if any_ready(table, asked) {
+        if !take(&mut has_looked) && any_ready(table, asked) {
             return Poll::Ready(Ok(()));
         }
         if let Poll::Ready(result) = others.as_mut().poll(cx) {
