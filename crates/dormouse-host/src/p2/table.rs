@@ -114,6 +114,8 @@ pub(crate) struct Own {
     pub(super) flusher: Arc<Flusher>,
     /// Where datagrams are received. Empty until there is one.
     pub(super) room: Vec<u8>,
+    /// Where the bytes of a connection are received.
+    pub(super) spare: Vec<u8>,
 }
 
 impl Own {
@@ -122,7 +124,7 @@ impl Own {
         let hub = Arc::<Hub>::default();
         let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
-        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
+        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new(), spare: Vec::new() }
     }
 
     /// What sends the bytes that the system has not taken yet.
