@@ -430,6 +430,8 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
 
 async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
+    let memory = instance.get_memory(&mut *store, "memory");
+    store.data_mut().p1.set_memory(memory);
     facts::tell_module(store, &instance, facts::OF_MODULE).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await.map(Ok)

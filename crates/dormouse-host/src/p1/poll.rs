@@ -9,6 +9,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::take;
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
@@ -176,7 +177,8 @@ async fn poll(
         return Ok(Err(Errno::NOMEM));
     }
 
-    // First pass: clocks, what is not ours, and whether anything is ready.
+    // First pass: clocks, what is not ours, and whether anything is ready. What is marked after it has looked wakes us.
+    poll_fn(|cx| Poll::Ready(p1.table.hub.wait(cx))).await;
     scratch.clocks = Clocks::default();
     scratch.others.clear();
     let mut due: Option<Instant> = None;
@@ -204,10 +206,11 @@ async fn poll(
 
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
     let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());
+    let mut has_looked = true;
     loop {
         let slept = match at_once {
             true => false,
-            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, full).await?,
+            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, full, has_looked).await?,
         };
         if !slept {
             // The reactor's turn, and that of who wants to stop us.
@@ -225,7 +228,7 @@ async fn poll(
             return Ok(Ok(told));
         }
         // Somebody else has the listener, too, and was faster. Nothing to tell would mean that a time was out.
-        at_once = false;
+        (at_once, has_looked) = (false, false);
     }
 }
 
@@ -245,7 +248,7 @@ fn tell(
     out: &Range<usize>,
     full: Option<&Full>,
 ) -> u32 {
-    let now = Instant::now();
+    let now = scratch.clocks.begun.iter().any(Option::is_some).then(Instant::now);
     let mut written = 0;
     for index in 0..out.len() / EVENT {
         let subscription = match asked {
@@ -255,7 +258,7 @@ fn tell(
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
         let told = match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
-                Ok(when) => (when <= now).then_some(Told::default()),
+                Ok(when) => now.is_some_and(|now| when <= now).then_some(Told::default()),
                 Err(errno) => Some(Told::error(errno)),
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
@@ -286,13 +289,14 @@ fn tell(
 }
 
 /// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`. Tells whether it has slept at
-/// all: standard output is ready most of the time.
+/// all: standard output is ready most of the time. `has_looked`: nothing was ready since the last that the hub was told of us.
 async fn wait(
     p1: &mut Wasip1,
     asked: &[u8],
     due: Option<Instant>,
     others: &mut Others,
     full: Option<&Full>,
+    mut has_looked: bool,
 ) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
     let Wasip1 { table, wasi, .. } = p1;
@@ -302,7 +306,7 @@ async fn wait(
     let woken: wasmtime::Result<()> = poll_fn(|cx| {
         // Before the look: what is marked after it wakes us.
         hub.wait(cx);
-        if any_ready(table, asked, full) {
+        if !take(&mut has_looked) && any_ready(table, asked, full) {
             return Poll::Ready(Ok(()));
         }
         if let Poll::Ready(result) = others.as_mut().poll(cx) {

@@ -1,5 +1,7 @@
 //! Streams. The two halves of a connection are ours; every other stream is wasmtime-wasi's.
 
+use std::mem::take;
+
 use tokio::task::yield_now;
 use wasmtime::component::{Linker, Resource, WasmList};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
@@ -17,7 +19,10 @@ const READS: u32 = 16;
 
 impl Own {
     fn read(&mut self, rep: u32, len: u64) -> StreamResult<Vec<u8>> {
-        self.get_mut(rep)?.read(usize::try_from(len).unwrap_or(usize::MAX))
+        let mut spare = take(&mut self.spare);
+        let read = self.get_mut(rep)?.read(usize::try_from(len).unwrap_or(usize::MAX), &mut spare);
+        self.spare = spare;
+        read
     }
 
     async fn blocking_read(&mut self, rep: u32, len: u64) -> StreamResult<Vec<u8>> {

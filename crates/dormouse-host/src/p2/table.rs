@@ -116,6 +116,8 @@ pub(crate) struct Own {
     pub(super) room: Vec<u8>,
     /// How many reads that may wait had no need to, since one last gave tokio its turn.
     pub(super) reads: u32,
+    /// Where the bytes of a connection are received.
+    pub(super) spare: Vec<u8>,
 }
 
 impl Own {
@@ -124,7 +126,7 @@ impl Own {
         let hub = Arc::clone(&net.hub);
         let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
-        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new(), reads: 0 }
+        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new(), reads: 0, spare: Vec::new() }
     }
 
     /// What sends the bytes that the system has not taken yet.
