@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Result, cargo, root, say, setup, target_dir};
+use crate::{CACHE_HOME, Result, cache_dir, cargo, root, say, setup, target_dir};
 
 /// As built for speed, and as built for size.
 const PROFILES: [&str; 2] = ["release", "small"];
@@ -93,7 +93,7 @@ fn load(rest: &[&str], profile: &str) -> Result<Command> {
         .arg(built()?)
         .arg("--dormouse")
         .arg(target_dir()?.join(profile).join("dormouse"));
-    command.args(rest).current_dir(root());
+    command.args(rest).current_dir(root()).env(CACHE_HOME, cache_dir()?);
     Ok(command)
 }
 

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::{Result, cargo, root, setup, target_dir};
+use crate::{CACHE_HOME, Result, cache_dir, cargo, root, setup, target_dir};
 
 /// The package whose tests run inside guests as well.
 const TRAITS: &str = "cookbook-traits";
@@ -28,7 +28,7 @@ pub fn run() -> Result {
         // The workspace's own runner is a package that this workspace does not have.
         let variable = format!("CARGO_TARGET_{}_RUNNER", guest.target.to_uppercase().replace('-', "_"));
         let network = if guest.name == "wasip1" { "--listen 127.0.0.1:0" } else { "--allow-net --allow-dns" };
-        test.env(variable, format!("{} run {network}", runner()?.display()));
+        test.env(CACHE_HOME, cache_dir()?).env(variable, format!("{} run {network}", runner()?.display()));
         crate::run(&format!("tokio's and hyper's traits inside a guest of {}", guest.name), test)?;
     }
     Ok(())
