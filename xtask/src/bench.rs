@@ -105,12 +105,14 @@ fn ours(profiles: &[&str]) -> Result {
     for guest in setup::GUESTS {
         for profile in profiles {
             let mut args = vec!["-p", "bench-ours", "--profile", profile, "--target", guest.target];
-            let mut dir = built()?;
+            let mut command = command("bench", &[], &built()?);
             if let Some(features) = guest.features {
                 args.extend(["--features", features]);
-                dir = dir.join(features);
+                command = self::command("bench", &[], &built()?.join(features));
+                command.env("CARGO_BUILD_BUILD_DIR", built()?);
             }
-            build("bench", &format!("building our servers for {}, {profile}", guest.name), &args, &dir)?;
+            command.args(&args);
+            crate::run(&format!("building our servers for {}, {profile}", guest.name), command)?;
         }
     }
     Ok(())

@@ -23,7 +23,8 @@ pub fn run() -> Result {
     for guest in &setup::GUESTS {
         let mut test = command(&["test", "--release", "-p", TRAITS, "--target", guest.target]);
         if let Some(features) = guest.features {
-            test.args(["--features", features, "--target-dir"]).arg(target_dir()?.join("cookbook").join(features));
+            let dir = target_dir()?.join("cookbook");
+            test.args(["--features", features]).args(setup::apart(&dir, &dir.join(features)));
         }
         // The workspace's own runner is a package that this workspace does not have.
         let variable = format!("CARGO_TARGET_{}_RUNNER", guest.target.to_uppercase().replace('-', "_"));

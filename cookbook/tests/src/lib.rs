@@ -91,6 +91,8 @@ pub fn program(package: &str, name: &str, backend: Backend) -> PathBuf {
         let mut command = Command::new("cargo");
         command.current_dir(root().join("cookbook")).args(["build", "--quiet", "--release", "-p"]);
         command.arg(format!("cookbook-{package}")).args(backend.args()).arg("--target-dir").arg(backend.target_dir());
+        // What does not depend on the feature is built once.
+        command.env("CARGO_BUILD_BUILD_DIR", root().join("target/cookbook"));
         // What a package asks of the compiler, cargo reads by itself where one is in its directory.
         let config = app(package).join(".cargo/config.toml");
         if config.exists() {

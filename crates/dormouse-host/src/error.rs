@@ -167,7 +167,7 @@ impl fmt::Display for Sentence<'_> {
             Error::Compiled { name } => write!(
                 f,
                 "{name} is compiled already, and runs without a check, outside of any sandbox if it is not what it says; \
-                 if it was made by `dormouse compile` and nobody else can write to it, run it with --allow-precompiled"
+                 if `dormouse compile` made it and only you can write to it, run it with --allow-precompiled"
             ),
             Error::CompiledForAnother { name, why } => write!(
                 f,

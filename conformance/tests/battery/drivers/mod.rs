@@ -323,7 +323,10 @@ impl Wasi {
             // In a directory of its own: it has the names of what is built for 0.2.
             Wasi::P3 => {
                 let dir = target_dir().join("p3");
-                build(&[&args[..], &["--features", "p3", "--target-dir", &dir.to_string_lossy()]].concat());
+                // What does not depend on the feature is built once.
+                let build_dir = format!("build.build-dir={:?}", target_dir().to_string_lossy());
+                let apart = ["--features", "p3", "--target-dir", &dir.to_string_lossy(), "--config", &build_dir];
+                build(&[&args[..], &apart].concat());
                 dir
             }
         };
