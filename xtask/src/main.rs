@@ -107,6 +107,14 @@ fn target_dir() -> Result<PathBuf> {
         .ok_or_else(|| format!("{} is not in a target directory", this.display()))
 }
 
+/// Names to the runner the directory of a user's caches.
+const CACHE_HOME: &str = "XDG_CACHE_HOME";
+
+/// The directory of caches that the tests' runner has: what one test has compiled the others find, and the user's own is left alone.
+fn cache_dir() -> Result<PathBuf> {
+    Ok(target_dir()?.join("cache"))
+}
+
 /// The cargo that runs us, in the workspace.
 fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use cookbook_tests::{Backend, PATIENCE, Running, client, dormouse, free_addr, output, program};
+use cookbook_tests::{Backend, PATIENCE, Running, client, dormouse_run, free_addr, output, program};
 
 const PASSWORD: &str = "it sleeps in winter";
 
@@ -149,8 +149,8 @@ fn everything_one_does_with_postgres() {
 fn nothing_leaks() {
     let server = Server::start();
     for backend in [Backend::P2, Backend::P3] {
-        let mut command = Command::new(dormouse());
-        command.args(["run", "--allow-net", "--count-calls"]);
+        let mut command = dormouse_run();
+        command.args(["--allow-net", "--count-calls"]);
         command.arg(program("postgres", "postgres-client", backend)).arg(server.config());
         let mut client = Running::start(command, false);
         client.until("50 connections came and went");

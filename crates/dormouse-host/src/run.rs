@@ -237,6 +237,8 @@ impl<'a> Run<'a> {
     /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::TimedOut`] if it took
     /// longer than [`timeout`](Run::timeout), [`Error::Dir`] or [`Error::Setup`] if it could not begin.
     pub fn start(self) -> Result<Exit, Error> {
+        // Compiles it the first time, so the time does not begin before.
+        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -249,7 +251,6 @@ impl<'a> Run<'a> {
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: tokio is asked for their readiness (net/socket.rs, `poll_ready`), and counts each
         // answer. Of wasmtime's own sockets it is issue 14174, fixed after 48.
-        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let (code, calls) = match &counted {
             Some(counted) => (&counted.code, Some(&*counted.calls)),
             None => (self.program.code(), None),
