@@ -143,6 +143,9 @@ fn write_all(dir: &Path, tokio: &Package) -> Result {
     let facade = manifest::facade(&tokio.version.to_string(), &tokio.features);
     write(&dir.join("tokio/Cargo.toml"), facade.as_bytes())?;
     write(&dir.join("tokio/src/lib.rs"), FACADE.as_bytes())?;
+    let workspace = files::FILES.iter().find(|(name, _)| *name == "Cargo.toml");
+    let (_, workspace) = workspace.ok_or("this command was built without Dormouse's manifest")?;
+    let workspace = std::str::from_utf8(workspace).map_err(|error| format!("Dormouse's manifest: {error}"))?;
     for (name, contents) in files::FILES {
         let text = || std::str::from_utf8(contents).map_err(|error| format!("{name}: {error}"));
         match *name {
@@ -150,7 +153,7 @@ fn write_all(dir: &Path, tokio: &Package) -> Result {
                 let members = ["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
                 write(&dir.join(name), manifest::workspace(text()?, &members)?.as_bytes())?;
             }
-            name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?)?.as_bytes())?,
+            name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?, workspace)?.as_bytes())?,
             name => write(&dir.join(name), contents)?,
         }
     }

@@ -88,9 +88,11 @@ pub(crate) fn facade(version: &str, features: &BTreeMap<String, Vec<String>>) ->
     manifest.to_string()
 }
 
-/// A manifest of ours: without what is for its tests, and with tokio's own below it.
-pub(crate) fn of_ours(text: &str) -> Result<String> {
+/// A manifest of ours: without what is for its tests, and with tokio's own below it. What it takes from its workspace it says itself,
+/// since the program may be a workspace, and then cargo looks there.
+pub(crate) fn of_ours(text: &str, workspace: &str) -> Result<String> {
     let mut manifest = parse(text, "a manifest of Dormouse's")?;
+    inherit(&mut manifest, &parse(workspace, "Dormouse's manifest")?["workspace"]);
     for table in ["example", "test", "dev-dependencies"] {
         manifest.remove(table);
     }
@@ -118,6 +120,34 @@ pub(crate) fn of_ours(text: &str) -> Result<String> {
         dependencies.remove("tokio");
     }
     Ok(manifest.to_string())
+}
+
+fn inherit(manifest: &mut DocumentMut, workspace: &Item) {
+    let inherits = |item: &Item| item.as_table_like().is_some_and(|table| table.contains_key("workspace"));
+    if let Some(package) = manifest["package"].as_table_mut() {
+        for (key, item) in package.iter_mut().filter(|(_, item)| inherits(item)) {
+            *item = workspace["package"][key.get()].clone();
+        }
+    }
+    let mut lists = Vec::new();
+    let (mut dependencies, mut targets) = (None, None);
+    for (key, item) in manifest.iter_mut() {
+        match key.get() {
+            "dependencies" => dependencies = item.as_table_mut(),
+            "target" => targets = item.as_table_mut(),
+            _ => {}
+        }
+    }
+    lists.extend(dependencies);
+    for (_, target) in targets.into_iter().flat_map(Table::iter_mut) {
+        lists.extend(target.get_mut("dependencies").and_then(Item::as_table_mut));
+    }
+    for list in lists {
+        for (name, dependency) in list.iter_mut().filter(|(_, item)| inherits(item)) {
+            dependency.as_table_like_mut().map(|dependency| dependency.remove("workspace"));
+            dependency["path"] = value(format!("../{}", name.get()));
+        }
+    }
 }
 
 /// The manifest of the workspace that they are in.
