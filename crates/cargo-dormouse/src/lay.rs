@@ -74,7 +74,9 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
         command.manifest_path(path);
     }
     command.exec().map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => format!("cargo cannot read the program:\n{}", stderr.trim_end()),
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            format!("cargo cannot read the program:\n{}", stderr.trim_end())
+        }
         error => format!("cargo cannot read the program: {error}"),
     })
 }
@@ -104,7 +106,10 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
         ));
     }
     if tokios.next().is_some() {
-        return Err("the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced".into());
+        return Err(
+            "the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced"
+                .into(),
+        );
     }
     if tokio.source.as_ref().is_none_or(|source| !source.is_crates_io()) {
         return Err(format!("the program's tokio is {}, and not that of crates.io", tokio.manifest_path));
@@ -118,7 +123,10 @@ fn make_way(dir: &Path) -> Result {
         return Ok(());
     }
     if !dir.join(MARK).exists() {
-        return Err(format!("{} is there, and was not laid by this command: name another one with --dir", dir.display()));
+        return Err(format!(
+            "{} is there, and was not laid by this command: name another one with --dir",
+            dir.display()
+        ));
     }
     fs::remove_dir_all(dir).map_err(|error| format!("remove {}: {error}", dir.display()))
 }
@@ -153,7 +161,9 @@ fn write_all(dir: &Path, tokio: &Package) -> Result {
                 let members = ["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
                 write(&dir.join(name), manifest::workspace(text()?, &members)?.as_bytes())?;
             }
-            name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?, workspace)?.as_bytes())?,
+            name if name.ends_with("/Cargo.toml") => {
+                write(&dir.join(name), manifest::of_ours(text()?, workspace)?.as_bytes())?
+            }
             name => write(&dir.join(name), contents)?,
         }
     }

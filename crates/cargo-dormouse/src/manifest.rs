@@ -78,7 +78,10 @@ pub(crate) fn facade(version: &str, features: &BTreeMap<String, Vec<String>>) ->
         manifest["features"][name] = Item::Value(Value::Array(all));
     }
     manifest["features"]["p3"] = Item::Value(Value::Array(Array::from_iter(["wasi/p3"])));
-    for (of, name, package) in [("cfg(not(target_os = \"wasi\"))", "native", "tokio-native"), ("cfg(target_os = \"wasi\")", "wasi", "dormouse-tokio")] {
+    for (of, name, package) in [
+        ("cfg(not(target_os = \"wasi\"))", "native", "tokio-native"),
+        ("cfg(target_os = \"wasi\")", "wasi", "dormouse-tokio"),
+    ] {
         let dir = if name == "native" { "native" } else { package };
         let dependency = &mut manifest["target"][of]["dependencies"][name];
         dependency["package"] = value(package);

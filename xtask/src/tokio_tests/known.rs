@@ -38,9 +38,26 @@ const fn fails(file: &'static str, reason: &'static str, tests: &'static [&'stat
 
 /// Files that are for other systems, or for what tokio calls unstable: here they are empty.
 pub const ELSEWHERE: &[&str] = &[
-    "_require_full", "dump", "fs_uring*", "io_poll_aio", "net_named_pipe", "rt_unstable*", "task_builder", "task_trace*", "time_wasm",
-    "tracing*", "fs_symlink_dir_windows", "fs_symlink_file_windows", "fs_open_options_windows", "io_emscripten", "rt_emscripten*",
-    "rt_multi_thread_emscripten", "sync_emscripten*", "task_emscripten", "process_raw_handle", "process_change_of_runtime",
+    "_require_full",
+    "dump",
+    "fs_uring*",
+    "io_poll_aio",
+    "net_named_pipe",
+    "rt_unstable*",
+    "task_builder",
+    "task_trace*",
+    "time_wasm",
+    "tracing*",
+    "fs_symlink_dir_windows",
+    "fs_symlink_file_windows",
+    "fs_open_options_windows",
+    "io_emscripten",
+    "rt_emscripten*",
+    "rt_multi_thread_emscripten",
+    "sync_emscripten*",
+    "task_emscripten",
+    "process_raw_handle",
+    "process_change_of_runtime",
 ];
 
 /// Files that are about what WASI does not have, which are not built for it.

@@ -72,7 +72,7 @@ pub fn run(args: &[&str]) -> Result {
         let built = package.build(on)?;
         for file in &package.files {
             let outcomes = match built.get(&file.name) {
-                Some(binary) => run::file(on, &dormouse, binary, file, &package.scratch()),
+                Some(binary) => run::file(on, &dormouse, binary, file, &package.scratch(on)),
                 None => Err("does not build".to_owned()),
             };
             println!("{}", table::line(on, &file.name, &outcomes));
@@ -80,7 +80,7 @@ pub fn run(args: &[&str]) -> Result {
         }
     }
     // A part of the table is not the table.
-    if options.only.is_empty() && options.on == On::ALL {
+    if options.only.is_empty() && [On::P2, On::P3].iter().all(|on| options.on.contains(on)) {
         table::write(&package, &results)?;
     }
     verdict(&results)
@@ -95,7 +95,8 @@ impl<'a> Options<'a> {
                 "--only" => options.only = args.next().ok_or("--only names files")?.split(',').collect(),
                 "--on" => {
                     let names = args.next().ok_or("--on names native, p2 or p3")?;
-                    options.on = On::ALL.into_iter().filter(|on| names.split(',').any(|name| name == on.name())).collect();
+                    options.on =
+                        On::ALL.into_iter().filter(|on| names.split(',').any(|name| name == on.name())).collect();
                 }
                 "--dormouse" => options.dormouse = Some(args.next().ok_or("--dormouse names a runner")?.into()),
                 _ if arg.starts_with('-') => return Err(format!("{arg} is no option of `cargo xtask tokio-tests`")),

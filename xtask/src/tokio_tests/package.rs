@@ -12,14 +12,15 @@ use crate::{Result, say};
 
 /// What is changed in each file. A condition that keeps a test from WASI is gone, since what it says of WASI is what is asked here; a
 /// panic cannot be caught on WASI, and that is a result as well. std knows no place of temporary files on WASI.
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 9] = [
     (r#"target_os = "wasi""#, "any()"),
     (r#"target_os="wasi""#, "any()"),
     (r#"target_family = "wasm""#, "any()"),
     (r#"panic = "unwind""#, "all()"),
     ("tempfile::tempdir()", r#"::tempfile::tempdir_in("/tmp")"#),
-    ("= tempdir()", r#"= ::tempfile::tempdir_in("/tmp")"#),
+    ("= tempdir().unwrap()", r#"= ::tempfile::tempdir_in("/tmp").unwrap()"#),
     ("NamedTempFile::new()", r#"NamedTempFile::new_in("/tmp")"#),
+    (r##"#![cfg(all(feature = "full", target_os = "linux"))]"##, r#"#![cfg(feature = "full")]"#),
     ("std::env::temp_dir()", r#"std::path::PathBuf::from("/tmp")"#),
 ];
 
@@ -27,8 +28,20 @@ const SHOULD_PANIC: &str = "#[should_panic";
 
 /// tokio's own features, as its tests ask for them.
 const FEATURES: [&str; 14] = [
-    "full", "fs", "io-util", "io-std", "macros", "net", "parking_lot", "process", "rt", "rt-multi-thread", "signal", "sync",
-    "test-util", "time",
+    "full",
+    "fs",
+    "io-util",
+    "io-std",
+    "macros",
+    "net",
+    "parking_lot",
+    "process",
+    "rt",
+    "rt-multi-thread",
+    "signal",
+    "sync",
+    "test-util",
+    "time",
 ];
 
 /// tokio's dependencies for tests: what they are called there, and the line here. One that no file names is left out.
@@ -111,15 +124,22 @@ impl Package {
     }
 
     fn manifest(&self, names: &BTreeSet<&str>) -> Result {
-        let mut text = "[workspace]\n\n[package]\nname = \"tokio-tests\"\nversion = \"0.0.0\"\nedition = \"2021\"\n".to_owned();
+        let mut text =
+            "[workspace]\n\n[package]\nname = \"tokio-tests\"\nversion = \"0.0.0\"\nedition = \"2021\"\n".to_owned();
         text.push_str("publish = false\n\n[lints.rust]\nwarnings = \"allow\"\n\n[features]\n");
         // Writing to a String does not fail.
         let _ = writeln!(text, "default = {FEATURES:?}");
         for feature in FEATURES {
             let _ = writeln!(text, "{feature} = []");
         }
-        let _ = writeln!(text, "\n[dependencies]\ntokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}", self.version);
-        for (table, list) in [("dev-dependencies", &DEPENDENCIES[..]), ("target.'cfg(unix)'.dev-dependencies", &ON_UNIX)] {
+        let _ = writeln!(
+            text,
+            "\n[dependencies]\ntokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}",
+            self.version
+        );
+        for (table, list) in
+            [("dev-dependencies", &DEPENDENCIES[..]), ("target.'cfg(unix)'.dev-dependencies", &ON_UNIX)]
+        {
             let _ = writeln!(text, "\n[{table}]");
             for (_, line) in list.iter().filter(|(name, _)| names.contains(name)) {
                 let _ = writeln!(text, "{line}");
@@ -168,7 +188,8 @@ impl Package {
         for file in &self.files {
             command.args(["--test", &file.name]);
         }
-        let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start cargo: {error}"))?;
+        let output =
+            command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start cargo: {error}"))?;
         let output = String::from_utf8_lossy(&output.stdout);
         let programs = output.lines().filter_map(|line| {
             let path = PathBuf::from(line.split_once(r#""executable":""#)?.1.split_once('"')?.0);
@@ -179,8 +200,8 @@ impl Package {
     }
 
     /// The directory that each program is given, empty.
-    pub fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+    pub fn scratch(&self, on: On) -> PathBuf {
+        self.dir.join("scratch").join(on.name())
     }
 }
 
@@ -190,7 +211,9 @@ fn sources(dir: &Path) -> Result<BTreeMap<PathBuf, String>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(problem)? {
         let path = entry.map_err(problem)?.path();
-        if let (Some("rs"), Some(name)) = (path.extension().and_then(OsStr::to_str), path.file_stem().and_then(OsStr::to_str)) {
+        if let (Some("rs"), Some(name)) =
+            (path.extension().and_then(OsStr::to_str), path.file_stem().and_then(OsStr::to_str))
+        {
             let name = name.to_owned();
             found.insert(path, name);
         }
@@ -206,7 +229,10 @@ fn version(manifest: &str) -> Result<String> {
 
 /// How many tests a file has, as its text tells.
 fn count(text: &str) -> usize {
-    text.lines().map(str::trim_start).filter(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")).count()
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        .count()
 }
 
 /// The words of a file that are followed by `::`.

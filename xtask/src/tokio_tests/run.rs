@@ -31,7 +31,9 @@ pub fn file(on: On, dormouse: &Path, binary: &Path, file: &File, scratch: &Path)
             On::Native => Command::new(binary),
             On::P2 | On::P3 => {
                 let mut command = Command::new(dormouse);
-                command.args(["run", "--allow-net", "--allow-dns", "--dir"]).arg(format!("{}::/tmp", scratch.display()));
+                command
+                    .args(["run", "--allow-net", "--allow-dns", "--dir"])
+                    .arg(format!("{}::/tmp", scratch.display()));
                 command.args(["--dir", &format!("{}::.", scratch.display())]).arg(binary);
                 command
             }
@@ -76,7 +78,8 @@ fn read(output: &str) -> (Vec<(String, bool)>, Option<String>) {
         let (said, next) = after.split_at(end.unwrap_or(after.len()));
         // Behind the last one is the summary.
         let said = said.split("\ntest result: ").next().unwrap_or(said);
-        let said = said.split("\nsuccesses:").next().unwrap_or(said).split("\nfailures:").next().unwrap_or(said).trim_end();
+        let said =
+            said.split("\nsuccesses:").next().unwrap_or(said).split("\nfailures:").next().unwrap_or(said).trim_end();
         let ended = [("ok", true), ("FAILED", false)].into_iter().find(|(word, _)| said.ends_with(word));
         match ended {
             Some((_, passed)) => finished.push((name.to_owned(), passed)),

@@ -82,9 +82,11 @@ fn text(package: &Package, results: &Results) -> String {
     let mut rows = String::new();
     let mut sums = [Counts::default(); 2];
     let mut natively = 0;
+    let not_run = Ok(Outcomes::new());
     for file in &package.files {
-        let of = |on| &results[&(file.name.clone(), on)];
-        let native = of(On::Native).as_ref().map_or(0, |outcomes| outcomes.values().filter(|why| why.is_none()).count());
+        let of = |on| results.get(&(file.name.clone(), on)).unwrap_or(&not_run);
+        let native =
+            of(On::Native).as_ref().map_or(0, |outcomes| outcomes.values().filter(|why| why.is_none()).count());
         let counts = [On::P2, On::P3].map(|on| Counts::of(&file.name, on, of(on)));
         if native == 0 && counts.iter().all(|counts| counts.0 == [0; 3]) {
             continue;
