@@ -36,8 +36,6 @@ pub mod net;
 pub mod process;
 #[cfg(feature = "signal")]
 pub mod signal;
-#[cfg(feature = "rt")]
-pub mod task;
 
 // The export by which WASI 0.3 runs a program. Here, and not by the macros, since a `fn main` that makes its runtime itself has none.
 mod export {

@@ -1,6 +1,7 @@
 //! tokio's `net`, on Dormouse's sockets.
 
 mod addr;
+mod budget;
 mod listener;
 mod ready;
 mod socket;

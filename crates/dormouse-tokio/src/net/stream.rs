@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use dormouse::foreign::Side;
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ToSocketAddrs;
 use super::addr::resolve;
 use super::ready::Readiness;
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
+use super::{ToSocketAddrs, budget};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 
@@ -183,14 +183,16 @@ impl TcpStream {
     }
 
     pub(super) fn poll_read_shared(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = futures_io::AsyncRead::poll_read(Pin::new(&mut &*self.io), cx, buf.initialize_unfilled());
+        let read = budget::poll(cx, |cx| {
+            futures_io::AsyncRead::poll_read(Pin::new(&mut &*self.io), cx, buf.initialize_unfilled())
+        });
         let n = ready!(read)?;
         buf.advance(n);
         Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        futures_io::AsyncWrite::poll_write(Pin::new(&mut &*self.io), cx, buf)
+        budget::poll(cx, |cx| futures_io::AsyncWrite::poll_write(Pin::new(&mut &*self.io), cx, buf))
     }
 
     pub(super) fn poll_write_vectored_shared(
@@ -198,7 +200,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut &*self.io), cx, bufs)
+        budget::poll(cx, |cx| futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut &*self.io), cx, bufs))
     }
 
     pub(super) fn poll_close_shared(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
