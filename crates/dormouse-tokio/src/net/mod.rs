@@ -3,7 +3,12 @@
 mod addr;
 mod listener;
 mod ready;
+#[cfg(not(target_env = "p1"))]
+mod settings;
 mod socket;
+mod spare;
+#[cfg_attr(target_env = "p1", path = "stand_in_p1.rs")]
+mod stand_in;
 mod stream;
 pub mod tcp;
 mod udp;
@@ -14,7 +19,21 @@ pub use socket::TcpSocket;
 pub use stream::TcpStream;
 pub use udp::UdpSocket;
 
-/// tokio's `TcpStream` has the type for this pair of names, too.
+/// What WASI has no call for.
 pub(crate) fn unsupported<T>(what: &str) -> std::io::Result<T> {
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, format!("{what}: WASI has no call for it")))
+}
+
+/// Closes connections of which std has dropped the stand-in.
+fn sweep() {
+    stand_in::sweep();
+}
+
+/// What a future gives that does not wait.
+fn now<T>(future: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        std::task::Poll::Ready(result) => result,
+        std::task::Poll::Pending => Err(std::io::ErrorKind::WouldBlock.into()),
+    }
 }

@@ -1,12 +1,12 @@
-//! Readiness: what tokio's users wait for before they try. Dormouse has none to keep: the host is asked when somebody waits, and what it
-//! says holds until an operation says `WouldBlock`.
+//! Readiness: what tokio's users wait for before they try. Dormouse has none to keep: the host is asked when a task waits, and what it
+//! says holds until an operation says `WouldBlock` or finds less than it had room for.
 
 use std::cell::Cell;
 use std::io;
 use std::task::{Context, Poll};
 
 use dormouse::foreign::Side;
-use dormouse::net::{TcpListener, TcpStream, UdpSocket};
+use dormouse::net::{TcpStream, UdpSocket};
 
 use crate::io::{Interest, Ready};
 
@@ -30,7 +30,7 @@ macro_rules! waits {
     )*};
 }
 
-waits!(TcpListener, TcpStream, UdpSocket);
+waits!(TcpStream, UdpSocket);
 
 /// What is known of the two sides.
 #[derive(Default)]
@@ -41,10 +41,10 @@ pub(crate) struct Readiness {
 
 #[derive(Default)]
 struct Known {
-    /// The host has been asked since the last `WouldBlock`.
-    asked: Cell<bool>,
-    /// It has answered.
+    /// The host has said that it is ready.
     ready: Cell<bool>,
+    /// `poll_read_ready` and `poll_write_ready` have asked, and have no answer yet.
+    asked: Cell<bool>,
 }
 
 impl Readiness {
@@ -57,63 +57,84 @@ impl Readiness {
 
     /// Ready once the host has said so. The latest waker of a side is kept.
     pub(crate) fn poll(&self, socket: &impl Waits, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let known = self.of(side);
-        if known.ready.get() {
+        self.poll_asked(socket, side, &self.of(side).asked, cx)
+    }
+
+    /// The same, for a waiter that keeps itself whether it has asked.
+    fn poll_asked(
+        &self,
+        socket: &impl Waits,
+        side: Side,
+        asked: &Cell<bool>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let ready = &self.of(side).ready;
+        if ready.get() {
+            asked.set(false);
             return Poll::Ready(Ok(()));
         }
-        let polled = socket.poll_ready(side, &known.asked, cx);
-        known.ready.set(polled.is_ready());
+        super::sweep();
+        let polled = socket.poll_ready(side, asked, cx);
+        if polled.is_ready() {
+            asked.set(false);
+            ready.set(matches!(polled, Poll::Ready(Ok(()))));
+        }
         polled
+    }
+
+    /// Not ready any more.
+    pub(crate) fn clear(&self, side: Side) {
+        self.of(side).ready.set(false);
     }
 
     /// An operation has been tried: if it would block, the side is not ready any more.
     pub(crate) fn tried<T>(&self, side: Side, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            let known = self.of(side);
-            known.ready.set(false);
-            known.asked.set(false);
+        if would_block(&result) {
+            self.clear(side);
         }
         result
     }
 
-    /// Runs an operation of the user's if all the sides that it needs may be ready.
+    /// Runs an operation of the user's. tokio does not, if nothing has told that the socket is ready; here nothing tells without a
+    /// waiter, so the operation finds out.
     pub(crate) fn try_io<T>(&self, interest: Interest, op: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let mut sides = sides(interest);
-        if !sides.any(|side| self.of(side).ready.get()) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let result = op();
-        match &result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                for side in self::sides(interest) {
-                    self.of(side).ready.set(false);
-                    self.of(side).asked.set(false);
-                }
-                result
-            }
-            _ => result,
+        if would_block(&result) {
+            sides(interest).for_each(|side| self.clear(side));
         }
+        result
     }
 
     /// Waits for one of the sides. Any number of tasks may.
     pub(crate) async fn ready(&self, socket: &impl Waits, interest: Interest) -> io::Result<Ready> {
+        let known = self.known(interest);
+        if !known.is_empty() {
+            // As tokio does: a loop over what is always ready lets other tasks run.
+            #[cfg(feature = "rt")]
+            upstream::task::coop::consume_budget().await;
+            return Ok(known);
+        }
         // A handle of its own, since each keeps one waker a side.
-        let mine = crate::local::Local(socket.another()?);
-        let wait = std::future::poll_fn(|cx| {
+        let mine = socket.another()?;
+        let asked = [Cell::new(false), Cell::new(false)];
+        std::future::poll_fn(|cx| {
             let mut ready = Ready::EMPTY;
-            for side in sides(interest) {
-                if self.poll(&*mine, side, cx)?.is_ready() {
-                    ready = ready | Ready::of(side);
+            for (side, asked) in sides(interest).zip(&asked) {
+                if self.poll_asked(&mine, side, asked, cx)?.is_ready() {
+                    ready |= Ready::of(side);
                 }
             }
             match ready.is_empty() {
                 true => Poll::Pending,
                 false => Poll::Ready(Ok(ready)),
             }
-        });
-        crate::local::Local(wait).await
+        })
+        .await
+    }
+
+    fn known(&self, interest: Interest) -> Ready {
+        let ready = sides(interest).filter(|side| self.of(*side).ready.get());
+        ready.fold(Ready::EMPTY, |all, side| all | Ready::of(side))
     }
 
     /// Waits, and runs an operation of the user's until it does not say `WouldBlock`.
@@ -125,12 +146,16 @@ impl Readiness {
     ) -> io::Result<T> {
         loop {
             self.ready(socket, interest).await?;
-            match self.try_io(interest, &mut op) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+            let result = self.try_io(interest, &mut op);
+            if !would_block(&result) {
+                return result;
             }
         }
     }
+}
+
+fn would_block<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn sides(interest: Interest) -> impl Iterator<Item = Side> {

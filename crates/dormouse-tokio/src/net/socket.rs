@@ -3,74 +3,90 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::{TcpListener, TcpStream};
+use super::stand_in::{self, Place};
+use super::{TcpListener, TcpStream, now, unsupported};
 use crate::local::Local;
 
 /// A TCP socket that neither listens nor is connected.
 ///
-/// tokio's `bind` does not wait and Dormouse's does, so it is done by what comes next, which fails with its error.
+/// tokio's `bind` does not wait, and hosts bind at once. Where they do not, listening or connecting fails with what they say.
 pub struct TcpSocket {
-    io: Local<dormouse::net::TcpSocket>,
-    bound: Local<Cell<Option<SocketAddr>>>,
+    /// Why there is none, if it is one of std's that cannot be made ours: `from_std_stream` has no way to fail.
+    io: Local<io::Result<dormouse::net::TcpSocket>>,
+    nodelay: Local<Cell<bool>>,
+    place: Local<Place>,
 }
 
 impl TcpSocket {
     pub fn new_v4() -> io::Result<TcpSocket> {
-        Self::of(dormouse::net::TcpSocket::new_v4()?)
+        Ok(Self::of(Ok(dormouse::net::TcpSocket::new_v4()?)))
     }
 
     pub fn new_v6() -> io::Result<TcpSocket> {
-        Self::of(dormouse::net::TcpSocket::new_v6()?)
+        Ok(Self::of(Ok(dormouse::net::TcpSocket::new_v6()?)))
     }
 
-    fn of(socket: dormouse::net::TcpSocket) -> io::Result<TcpSocket> {
-        Ok(TcpSocket { io: Local(socket), bound: Local(Cell::new(None)) })
+    fn of(io: io::Result<dormouse::net::TcpSocket>) -> TcpSocket {
+        TcpSocket { io: Local(io), nodelay: Local(Cell::new(false)), place: Local(Place::default()) }
     }
 
-    /// The address that it is bound to when it listens or connects.
-    ///
+    /// A socket of std's, or of socket2's, that is not connected: with its options, and on its address if it is bound. If it cannot be
+    /// made ours, all that is done with it says why.
+    pub fn from_std_stream(std_stream: std::net::TcpStream) -> TcpSocket {
+        let nodelay = std_stream.nodelay().unwrap_or(false);
+        let taken = stand_in::take_socket(std_stream).and_then(|(io, bound)| {
+            bound.map_or(Ok(()), |addr| now(io.bind(addr)))?;
+            Ok(io)
+        });
+        let socket = Self::of(taken);
+        socket.nodelay.set(nodelay);
+        socket
+    }
+
+    fn ours(&self) -> io::Result<&dormouse::net::TcpSocket> {
+        let io = self.io.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        self.place.carry(io);
+        Ok(io)
+    }
+
     /// # Errors
-    /// `InvalidInput` if it has one already.
+    /// What the host says; `WouldBlock` if it asks to wait.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        match self.bound.replace(Some(addr)) {
-            None => Ok(()),
-            Some(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is bound already")),
-        }
+        now(self.ours()?.bind(addr))
     }
 
-    /// The address that was asked for: with port 0 the host has not chosen one yet.
-    ///
     /// # Errors
     /// If it is not bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.bound.get().map_or_else(|| self.io.local_addr(), Ok)
+        self.ours()?.local_addr()
     }
 
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let TcpSocket { io, bound } = self;
-        let connect = async move {
-            let (Local(io), Local(bound)) = (io, bound);
-            if let Some(bound) = bound.get() {
-                io.bind(bound).await?;
-            }
-            io.connect(addr).await
-        };
-        Ok(TcpStream::from(Local(connect).await?))
+        self.ours()?;
+        let (Local(io), nodelay) = (self.io, self.nodelay.get());
+        let connect = async move { io?.connect(addr).await };
+        let stream = TcpStream::from(Local(connect).await?);
+        stream.set_nodelay(nodelay)?;
+        Ok(stream)
     }
 
-    /// tokio's does not wait, and neither does this: hosts bind and listen at once.
+    /// tokio's does not wait, and neither does this: hosts listen at once.
     ///
     /// # Errors
     /// What the host says; `WouldBlock` if it asks to wait.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Local(io) = self.io;
-        if let Some(bound) = self.bound.get() {
-            now(io.bind(bound))?;
+        let ours = self.ours()?;
+        if ours.local_addr().is_err() {
+            // As systems have it: any address of its family.
+            let any = |ip: IpAddr| now(ours.bind((ip, 0).into()));
+            any(Ipv4Addr::UNSPECIFIED.into()).or_else(|_| any(Ipv6Addr::UNSPECIFIED.into()))?;
         }
-        Ok(TcpListener::from(now(io.listen(backlog))?))
+        let Local(io) = self.io;
+        Ok(TcpListener::from(now(io?.listen(backlog))?))
     }
 
     /// WASI's sockets can always be bound again to an address in `TIME_WAIT`.
@@ -87,7 +103,7 @@ impl TcpSocket {
     pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
         match reuseport {
             false => Ok(()),
-            true => super::unsupported("SO_REUSEPORT"),
+            true => unsupported("SO_REUSEPORT"),
         }
     }
 
@@ -97,37 +113,42 @@ impl TcpSocket {
 
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         match keepalive {
-            true => self.io.set_keepalive(Some(&dormouse::net::Keepalive::default())),
-            false => self.io.set_keepalive(None),
+            true => self.ours()?.set_keepalive(Some(&dormouse::net::Keepalive::default())),
+            false => self.ours()?.set_keepalive(None),
         }
     }
 
     pub fn keepalive(&self) -> io::Result<bool> {
-        Ok(self.io.keepalive()?.is_some())
+        Ok(self.ours()?.keepalive()?.is_some())
     }
 
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.io.set_send_buffer_size(size as usize)
+        self.ours()?.set_send_buffer_size(size as usize)
     }
 
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(self.io.send_buffer_size()? as u32)
+        Ok(self.ours()?.send_buffer_size()? as u32)
     }
 
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.io.set_recv_buffer_size(size as usize)
+        self.ours()?.set_recv_buffer_size(size as usize)
     }
 
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(self.io.recv_buffer_size()? as u32)
+        Ok(self.ours()?.recv_buffer_size()? as u32)
     }
 
+    /// As [`TcpStream::set_nodelay`].
+    ///
+    /// # Errors
+    /// None.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.set_nodelay(nodelay)
+        self.nodelay.set(nodelay);
+        Ok(())
     }
 
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.io.nodelay()
+        Ok(self.nodelay.get() || self.ours()?.nodelay().unwrap_or(false))
     }
 
     /// WASI closes without waiting.
@@ -140,8 +161,50 @@ impl TcpSocket {
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         match linger {
             None => Ok(()),
-            Some(_) => super::unsupported("lingering"),
+            Some(_) => unsupported("lingering"),
         }
+    }
+
+    /// # Errors
+    /// As [`set_linger`](Self::set_linger).
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        unsupported("lingering")
+    }
+
+    /// # Errors
+    /// `Unsupported`: WASI has no such option.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        unsupported("IP_TOS")
+    }
+
+    /// # Errors
+    /// As [`tos_v4`](Self::tos_v4).
+    pub fn set_tos_v4(&self, _tos: u32) -> io::Result<()> {
+        unsupported("IP_TOS")
+    }
+
+    /// # Errors
+    /// As [`tos_v4`](Self::tos_v4).
+    pub fn tos(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// # Errors
+    /// As [`tos_v4`](Self::tos_v4).
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// # Errors
+    /// `Unsupported`: WASI has no such option.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        unsupported("IPV6_TCLASS")
+    }
+
+    /// # Errors
+    /// As [`tclass_v6`](Self::tclass_v6).
+    pub fn set_tclass_v6(&self, _tclass: u32) -> io::Result<()> {
+        unsupported("IPV6_TCLASS")
     }
 
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -149,17 +212,50 @@ impl TcpSocket {
     }
 }
 
-/// What a future gives that does not wait.
-fn now<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut cx) {
-        std::task::Poll::Ready(result) => result,
-        std::task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+/// The stand-in, for options. What is set on it is this socket's when it connects or listens.
+impl AsFd for TcpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &*self.io {
+            Ok(io) => self.place.as_fd(io),
+            Err(_) => stand_in::none(),
+        }
+    }
+}
+
+impl AsRawFd for TcpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl FromRawFd for TcpSocket {
+    /// As [`from_std_stream`](Self::from_std_stream).
+    #[allow(unsafe_code)]
+    unsafe fn from_raw_fd(fd: RawFd) -> TcpSocket {
+        // SAFETY: the caller says that it is an open socket which is its own.
+        TcpSocket::from_std_stream(unsafe { std::net::TcpStream::from_raw_fd(fd) })
+    }
+}
+
+impl IntoRawFd for TcpSocket {
+    /// A socket of wasi-libc's with its options, bound as it was; that of standard error if the host has none.
+    fn into_raw_fd(self) -> RawFd {
+        let bound = self.local_addr().ok();
+        let TcpSocket { io: Local(io), place: Local(place), .. } = self;
+        let plain = io.and_then(|io| {
+            let made = place.into_socket(&io)?;
+            drop(io);
+            stand_in::plain(made, bound)
+        });
+        plain.map_or(2, OwnedFd::into_raw_fd)
     }
 }
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.io, f)
+        match &*self.io {
+            Ok(io) => fmt::Debug::fmt(io, f),
+            Err(error) => f.debug_tuple("TcpSocket").field(error).finish(),
+        }
     }
 }

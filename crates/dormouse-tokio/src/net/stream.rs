@@ -1,25 +1,39 @@
 //! A connection.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use dormouse::foreign::Side;
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ToSocketAddrs;
 use super::addr::resolve;
 use super::ready::Readiness;
+use super::stand_in::{self, Place};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
+use super::{ToSocketAddrs, spare};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 
 /// A TCP connection.
 pub struct TcpStream {
-    io: Local<dormouse::net::TcpStream>,
-    known: Local<Readiness>,
+    pub(super) io: Local<dormouse::net::TcpStream>,
+    more: Local<More>,
+}
+
+/// What tokio's connection has besides.
+#[derive(Default)]
+struct More {
+    known: Readiness,
+    /// What `peek` has read ahead, since components have no call for it; it is read next.
+    ahead: RefCell<Vec<u8>>,
+    /// What was set, where the host has no option for it.
+    nodelay: Cell<bool>,
+    place: Place,
 }
 
 impl TcpStream {
@@ -46,8 +60,18 @@ impl TcpStream {
         Ok(None)
     }
 
+    /// Ours, on which options that were set on the stand-in are set as well.
+    fn io(&self) -> &dormouse::net::TcpStream {
+        self.more.place.carry(self);
+        &self.io
+    }
+
+    /// The end of reading is reported as being readable.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        Local(self.known.ready(&*self.io, interest)).await
+        if interest.is_readable() && !self.more.ahead.borrow().is_empty() {
+            return Ok(Ready::READABLE);
+        }
+        Local(self.more.known.ready(self.io(), interest)).await
     }
 
     pub async fn readable(&self) -> io::Result<()> {
@@ -61,93 +85,138 @@ impl TcpStream {
     }
 
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.known.poll(&*self.io, Side::Read, cx)
+        if !self.more.ahead.borrow().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.more.known.poll(self.io(), Side::Read, cx)
     }
 
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.known.poll(&*self.io, Side::Write, cx)
+        self.more.known.poll(self.io(), Side::Write, cx)
     }
 
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.known.tried(Side::Read, self.io.try_read(buf))
+        if let Some(n) = self.take_ahead(buf) {
+            return Ok(n);
+        }
+        self.has_read(buf.len(), self.io().try_read(buf))
     }
 
-    /// Into the first of the buffers that has room.
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        match bufs.iter_mut().find(|buf| !buf.is_empty()) {
-            Some(buf) => self.try_read(buf),
-            None => Ok(0),
+        let room = bufs.iter().map(|buf| buf.len()).sum();
+        if let Some(first) = bufs.iter_mut().find(|buf| !buf.is_empty())
+            && let Some(n) = self.take_ahead(first)
+        {
+            return Ok(n);
         }
+        self.has_read(room, self.io().try_read_vectored(bufs))
     }
 
     #[cfg(feature = "io-util")]
     pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        let mut chunk = vec![0; buf.remaining_mut().min(16 * 1024)];
-        let n = self.try_read(&mut chunk)?;
-        buf.put_slice(&chunk[..n]);
-        Ok(n)
+        spare::fill_mut(buf, |room| self.try_read(room), |n| *n)
     }
 
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.known.tried(Side::Write, self.io.try_write(buf))
+        self.more.known.tried(Side::Write, self.io().try_write(buf))
     }
 
-    /// From the first of the buffers that is not empty.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match bufs.iter().find(|buf| !buf.is_empty()) {
-            Some(buf) => self.try_write(buf),
-            None => Ok(0),
-        }
+        self.more.known.tried(Side::Write, self.io().try_write_vectored(bufs))
     }
 
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.known.try_io(interest, f)
+        self.more.known.try_io(interest, f)
     }
 
     pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        Local(self.known.async_io(&*self.io, interest, f)).await
+        Local(self.more.known.async_io(self.io(), interest, f)).await
     }
 
+    /// Components have no call for it, so what is peeked at is read, and kept for the next read.
+    ///
     /// # Errors
-    /// `Unsupported` on components, which have no such call.
+    /// As those of reading.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Local(self.io.peek(buf)).await
+        // A handle of its own, as for `ready`.
+        let mine = Local(self.io().try_clone()?);
+        Local(std::future::poll_fn(|cx| self.poll_peek_on(&mine, cx, buf))).await
     }
 
-    /// # Errors
     /// As [`peek`](Self::peek).
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        match self.known.tried(Side::Read, self.io.try_peek(buf.initialize_unfilled())) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.io.park(Side::Read, cx.waker())?;
-                Poll::Pending
-            }
-            peeked => {
-                let n = peeked?;
-                buf.advance(n);
-                Poll::Ready(Ok(n))
-            }
-        }
+        spare::fill(buf, |room| self.poll_peek_on(self.io(), cx, room))
     }
 
+    fn poll_peek_on(
+        &self,
+        mine: &dormouse::net::TcpStream,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut ahead = self.more.ahead.borrow_mut();
+        if buf.len() > ahead.len() {
+            let has = ahead.len();
+            ahead.resize(buf.len(), 0);
+            let read = match has {
+                0 => futures_io::AsyncRead::poll_read(Pin::new(&mut &*mine), cx, &mut ahead[has..]),
+                _ => Poll::Ready(mine.try_read(&mut ahead[has..])),
+            };
+            ahead.truncate(has + if let Poll::Ready(Ok(n)) = read { n } else { 0 });
+            if has == 0 {
+                ready!(read)?;
+            }
+        }
+        let n = buf.len().min(ahead.len());
+        buf[..n].copy_from_slice(&ahead[..n]);
+        Poll::Ready(Ok(n))
+    }
+
+    /// What `peek` has read ahead, if there is something.
+    fn take_ahead(&self, buf: &mut [u8]) -> Option<usize> {
+        let mut ahead = self.more.ahead.borrow_mut();
+        if ahead.is_empty() {
+            return None;
+        }
+        let n = buf.len().min(ahead.len());
+        buf[..n].copy_from_slice(&ahead[..n]);
+        ahead.drain(..n);
+        Some(n)
+    }
+
+    /// After a read that has not filled its room nothing is known of what comes.
+    fn has_read(&self, room: usize, result: io::Result<usize>) -> io::Result<usize> {
+        match &result {
+            Ok(n) if *n == room || *n == 0 => {}
+            _ => self.more.known.clear(Side::Read),
+        }
+        result
+    }
+
+    /// Where the host has no such option it decides itself, and what is set is remembered.
+    ///
+    /// # Errors
+    /// None.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.set_nodelay(nodelay)
+        self.more.nodelay.set(nodelay);
+        Ok(())
     }
 
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.io.nodelay()
+        self.more.place.carry(self);
+        Ok(self.more.nodelay.get() || self.io.nodelay().unwrap_or(false))
     }
 
     /// # Errors
     /// `Unsupported` on wasip1.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.io.ttl()
+        self.io().ttl()
     }
 
     /// # Errors
     /// As [`ttl`](Self::ttl).
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.set_ttl(ttl)
+        self.io().set_ttl(ttl)
     }
 
     /// WASI closes without waiting.
@@ -182,15 +251,55 @@ impl TcpStream {
         self.io.shutdown(std::net::Shutdown::Write)
     }
 
+    /// A connection that [`into_std`](Self::into_std) has handed over. On wasip1 also one that the host has opened, or that std has
+    /// accepted.
+    ///
+    /// # Errors
+    /// `Unsupported` for a connection that std has made.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        stand_in::take_stream(stream)
+    }
+
+    /// A socket for std and socket2 on which options can be set, and which [`from_std`](Self::from_std) makes this connection again.
+    /// It is closed if that is dropped, when a task waits for a socket next. It reads and writes nothing itself.
+    ///
+    /// # Errors
+    /// `Unsupported` on wasip1; what the host says if it has no more sockets.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        stand_in::give_stream(self)
+    }
+
+    pub(super) fn take_place(&mut self) -> Place {
+        std::mem::take(&mut self.more.place)
+    }
+
+    pub(super) fn remembered_nodelay(&self) -> bool {
+        self.more.nodelay.get()
+    }
+
+    pub(super) fn remember_nodelay(&self, nodelay: bool) {
+        self.more.nodelay.set(nodelay);
+    }
+
     pub(super) fn poll_read_shared(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = futures_io::AsyncRead::poll_read(Pin::new(&mut &*self.io), cx, buf.initialize_unfilled());
-        let n = ready!(read)?;
-        buf.advance(n);
-        Poll::Ready(Ok(()))
+        if !self.more.ahead.borrow().is_empty() {
+            let _ = spare::fill(buf, |room| Poll::Ready(Ok(self.take_ahead(room).unwrap_or(0))));
+            return Poll::Ready(Ok(()));
+        }
+        let room = buf.remaining();
+        let read = spare::fill(buf, |room| futures_io::AsyncRead::poll_read(Pin::new(&mut self.io()), cx, room));
+        match read {
+            Poll::Ready(read) => Poll::Ready(self.has_read(room, read).map(drop)),
+            Poll::Pending => {
+                self.more.known.clear(Side::Read);
+                stand_in::sweep();
+                Poll::Pending
+            }
+        }
     }
 
     pub(super) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        futures_io::AsyncWrite::poll_write(Pin::new(&mut &*self.io), cx, buf)
+        self.has_written(futures_io::AsyncWrite::poll_write(Pin::new(&mut self.io()), cx, buf))
     }
 
     pub(super) fn poll_write_vectored_shared(
@@ -198,17 +307,26 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut &*self.io), cx, bufs)
+        self.has_written(futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut self.io()), cx, bufs))
+    }
+
+    fn has_written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if polled.is_pending() {
+            self.more.known.clear(Side::Write);
+            stand_in::sweep();
+        }
+        polled
     }
 
     pub(super) fn poll_close_shared(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        futures_io::AsyncWrite::poll_close(Pin::new(&mut &*self.io), cx)
+        futures_io::AsyncWrite::poll_close(Pin::new(&mut self.io()), cx)
     }
 }
 
 impl From<dormouse::net::TcpStream> for TcpStream {
     fn from(stream: dormouse::net::TcpStream) -> Self {
-        TcpStream { io: Local(stream), known: Local(Readiness::default()) }
+        stand_in::sweep();
+        TcpStream { io: Local(stream), more: Local(More::default()) }
     }
 }
 
@@ -241,6 +359,34 @@ impl AsyncWrite for TcpStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_close_shared(cx)
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl TryFrom<std::net::TcpStream> for TcpStream {
+    type Error = io::Error;
+
+    /// [`from_std`](Self::from_std).
+    fn try_from(stream: std::net::TcpStream) -> io::Result<Self> {
+        Self::from_std(stream)
+    }
+}
+
+/// The stand-in, for options. What is set on it is this connection's from the next operation on.
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.more.place.as_fd(self)
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

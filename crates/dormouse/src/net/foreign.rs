@@ -2,7 +2,7 @@
 //! [`foreign`](crate::foreign).
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
@@ -66,6 +66,23 @@ macro_rules! park {
 
 park!(TcpListener, TcpStream, UdpSocket);
 
+/// The descriptor that a socket has on wasip1, as long as it is not closed.
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+macro_rules! descriptor {
+    ($($socket:ty),*) => {$(
+        impl $socket {
+            /// The descriptor, which stays this socket's: for what asks a descriptor for its options. wasip1 only. `None` if it is closed.
+            pub fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+                let fd = self.handle.with(|socket| Ok(socket.fd())).ok()??;
+                std::os::fd::RawFd::try_from(fd).ok()
+            }
+        }
+    )*};
+}
+
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+descriptor!(TcpListener, TcpStream);
+
 impl TcpListener {
     /// [`accept`](Self::accept) that does not wait.
     ///
@@ -94,6 +111,22 @@ impl TcpStream {
     /// asking the host again: what is waited for then is due at the next wait.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.handle.try_once(Side::Read, |stream| stream.try_read(buf))
+    }
+
+    /// [`read_vectored`](Self::read_vectored) that does not wait.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.handle.try_once(Side::Read, |stream| stream.try_read_vectored(bufs))
+    }
+
+    /// [`write_vectored`](Self::write_vectored) that does not wait.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.handle.try_once(Side::Write, |stream| stream.try_write_vectored(bufs))
     }
 
     /// [`write`](Self::write) that does not wait.
