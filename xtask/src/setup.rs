@@ -136,11 +136,12 @@ pub fn clients() -> Result {
 }
 
 /// Clients and servers that the cookbook's tests drive: a program of each, and Debian's package.
-const COOKBOOK: [(&str, &str); 7] = [
+const COOKBOOK: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("redis-server", "redis-server"),
+    ("mosquitto", "mosquitto"),
     ("pg_ctlcluster", "postgresql"),
     ("openssl", "openssl"),
     ("chromium", "chromium"),

@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod servers;
 mod tokio;
 
 /// Longer than anything takes that comes.
