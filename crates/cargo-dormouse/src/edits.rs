@@ -89,7 +89,10 @@ pub(crate) fn apply(file: &str, text: &str) -> Result<Option<String>> {
     for edit in EDITS.iter().filter(|edit| edit.file == file) {
         let text: &str = changed.as_deref().unwrap_or(text);
         if !text.contains(edit.find) {
-            return Err(format!("this tokio has another form of {} ({file}): this command does not know it", edit.what));
+            return Err(format!(
+                "this tokio has another form of {} ({file}): this command does not know it",
+                edit.what
+            ));
         }
         changed = Some(text.replace(edit.find, edit.put));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-use crate::{Result, edits, files, manifest};
+use crate::{Result, edits, files, manifest, socket2};
 
 /// By this file a directory is known as laid by this command.
 const MARK: &str = "LAID-BY-CARGO-DORMOUSE.md";
@@ -26,21 +26,28 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     let dir_name = dir.display();
     let dir = root.join(dir);
     let tokio = tokio(&metadata, &dir)?;
+    let socket2 = socket2::of(&metadata);
     make_way(&dir)?;
-    let written = write_all(&dir, tokio);
+    let written = write_all(&dir, tokio, socket2);
     if written.is_err() {
         let _ = fs::remove_dir_all(&dir);
     }
     written?;
+    let mut lines = format!("tokio = {{ path = \"{dir_name}/tokio\" }}");
+    let mut options = format!("--config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'");
+    if socket2.is_some() {
+        lines += &format!("\nsocket2 = {{ path = \"{dir_name}/socket2\" }}");
+        options += &format!(" --config 'patch.crates-io.socket2.path=\"{dir_name}/socket2\"'");
+    }
     Ok(format!(
         "\
 In {dir} is what takes the place of tokio {version}: natively that very tokio, on WASI Dormouse.
-Add these two lines to {root}/Cargo.toml:
+Add these lines to {root}/Cargo.toml:
 
 [patch.crates-io]
-tokio = {{ path = \"{dir_name}/tokio\" }}
+{lines}
 
-Or leave it as it is, and name the patch for a build: --config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'.
+Or leave it as it is, and name the patch for a build: {options}.
 Then:
 
     cargo build --target wasm32-wasip2                        # WASI 0.2; wasm32-wasip1 for a server on wasip1
@@ -62,7 +69,7 @@ pub(crate) fn undo(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     }
     fs::remove_dir_all(&dir).map_err(|error| format!("remove {}: {error}", dir.display()))?;
     Ok(format!(
-        "{} is gone. Take the line of tokio in [patch.crates-io] out of {}/Cargo.toml, if it is there.",
+        "{} is gone. Take the lines of tokio and socket2 in [patch.crates-io] out of {}/Cargo.toml, if they are there.",
         dir.display(),
         root.display()
     ))
@@ -74,7 +81,9 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
         command.manifest_path(path);
     }
     command.exec().map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => format!("cargo cannot read the program:\n{}", stderr.trim_end()),
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            format!("cargo cannot read the program:\n{}", stderr.trim_end())
+        }
         error => format!("cargo cannot read the program: {error}"),
     })
 }
@@ -96,15 +105,18 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     let Some(tokio) = tokios.next() else {
         return Err("the program does not use tokio: there is nothing to take the place of".into());
     };
-    if tokio.manifest_path.starts_with(dir) {
+    if tokio.manifest_path.starts_with(dir) || socket2::is_laid(metadata, dir) {
         return Err(format!(
-            "the program has it already. To lay it anew, take the line of tokio out of [patch.crates-io], and call this again: {} is \
+            "the program has it already. To lay it anew, take the lines of tokio and socket2 out of [patch.crates-io], and call this again: {} is \
              replaced",
             dir.display()
         ));
     }
     if tokios.next().is_some() {
-        return Err("the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced".into());
+        return Err(
+            "the program uses several versions of tokio; `cargo tree -i tokio` shows which, and one can be replaced"
+                .into(),
+        );
     }
     if tokio.source.as_ref().is_none_or(|source| !source.is_crates_io()) {
         return Err(format!("the program's tokio is {}, and not that of crates.io", tokio.manifest_path));
@@ -118,14 +130,17 @@ fn make_way(dir: &Path) -> Result {
         return Ok(());
     }
     if !dir.join(MARK).exists() {
-        return Err(format!("{} is there, and was not laid by this command: name another one with --dir", dir.display()));
+        return Err(format!(
+            "{} is there, and was not laid by this command: name another one with --dir",
+            dir.display()
+        ));
     }
     fs::remove_dir_all(dir).map_err(|error| format!("remove {}: {error}", dir.display()))
 }
 
-fn write_all(dir: &Path, tokio: &Package) -> Result {
+fn write_all(dir: &Path, tokio: &Package, socket2: Option<&Package>) -> Result {
     let from = tokio.manifest_path.as_std_path().parent().ok_or("cargo names no directory for tokio")?;
-    copy(&from.join("src"), &dir.join("upstream/src"), "")?;
+    copy(&from.join("src"), &dir.join("upstream/src"), "", edits::apply)?;
     for file in edits::files() {
         if !dir.join("upstream/src").join(file).exists() {
             return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
@@ -143,11 +158,24 @@ fn write_all(dir: &Path, tokio: &Package) -> Result {
     let facade = manifest::facade(&tokio.version.to_string(), &tokio.features);
     write(&dir.join("tokio/Cargo.toml"), facade.as_bytes())?;
     write(&dir.join("tokio/src/lib.rs"), FACADE.as_bytes())?;
+    let mut members = vec!["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
+    if let Some(socket2) = socket2 {
+        let from = socket2.manifest_path.as_std_path().parent().ok_or("cargo names no directory for socket2")?;
+        copy(&from.join("src"), &dir.join(socket2::NAME).join("src"), "", socket2::apply)?;
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            if from.join(file).exists() {
+                write(&dir.join(socket2::NAME).join(file), &read(&from.join(file))?)?;
+            }
+        }
+        let of_socket2 = read(&from.join("Cargo.toml"))?;
+        let of_socket2 = String::from_utf8(of_socket2).map_err(|error| format!("socket2's manifest: {error}"))?;
+        write(&dir.join(socket2::NAME).join("Cargo.toml"), manifest::socket2(&of_socket2)?.as_bytes())?;
+        members.push(socket2::NAME);
+    }
     for (name, contents) in files::FILES {
         let text = || std::str::from_utf8(contents).map_err(|error| format!("{name}: {error}"));
         match *name {
             "Cargo.toml" => {
-                let members = ["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
                 write(&dir.join(name), manifest::workspace(text()?, &members)?.as_bytes())?;
             }
             name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?)?.as_bytes())?,
@@ -162,20 +190,23 @@ fn write_all(dir: &Path, tokio: &Package) -> Result {
     write(&dir.join(MARK), mark.as_bytes())
 }
 
-/// Copies tokio's sources, with their changes. `name` is where we are, seen from `src`.
-fn copy(from: &Path, to: &Path, name: &str) -> Result {
+/// The changes to a file, named from `src`; none if it stays as it is.
+type Apply = fn(&str, &str) -> Result<Option<String>>;
+
+/// Copies sources, with their changes. `name` is where we are, seen from `src`.
+fn copy(from: &Path, to: &Path, name: &str, apply: Apply) -> Result {
     let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
     for entry in entries {
         let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = if name.is_empty() { file.clone() } else { format!("{name}/{file}") };
         if path.is_dir() {
-            copy(&path, &to.join(&file), &name)?;
+            copy(&path, &to.join(&file), &name, apply)?;
             continue;
         }
         let contents = read(&path)?;
         let changed = match std::str::from_utf8(&contents) {
-            Ok(text) => edits::apply(&name, text)?,
+            Ok(text) => apply(&name, text)?,
             Err(_) => None,
         };
         write(&to.join(&file), changed.as_deref().map_or(&contents[..], str::as_bytes))?;
