@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What is laid beside a program, and the workspace's manifest, which theirs refer to.
+/// What is laid beside a program. Their manifests refer to the workspace's, which is carried as well.
 const CRATES: [&str; 3] = ["dormouse", "dormouse-macros", "dormouse-tokio"];
 
 fn main() {
     let crates = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    let mut list = String::from("pub(crate) const FILES: &[(&str, &[u8])] = &[\n");
-    add(&mut list, &crates.join("../Cargo.toml"), "Cargo.toml");
+    let mut list = String::from("pub(crate) const FILES: &[(&str, &str)] = &[\n");
     for name in CRATES {
         let dir = crates.join(name);
         println!("cargo::rerun-if-changed={}", dir.display());
@@ -21,7 +20,9 @@ fn main() {
         }
         walk(&mut list, &dir.join("src"), &format!("{name}/src"));
     }
-    list.push_str("];\n");
+    let workspace = crates.join("../Cargo.toml").canonicalize().expect("the workspace has a manifest");
+    println!("cargo::rerun-if-changed={}", workspace.display());
+    let _ = writeln!(list, "];\npub(crate) const WORKSPACE: &str = include_str!({:?});", workspace.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("files.rs");
     fs::write(&out, list).unwrap_or_else(|error| panic!("write {}: {error}", out.display()));
 }
@@ -44,5 +45,5 @@ fn walk(list: &mut String, dir: &Path, name: &str) {
 fn add(list: &mut String, path: &Path, name: &str) {
     println!("cargo::rerun-if-changed={}", path.display());
     let path = path.canonicalize().unwrap_or_else(|error| panic!("find {}: {error}", path.display()));
-    let _ = writeln!(list, "    ({name:?}, include_bytes!({:?})),", path.display());
+    let _ = writeln!(list, "    ({name:?}, include_str!({:?})),", path.display());
 }

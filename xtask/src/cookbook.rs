@@ -13,8 +13,13 @@ const TRAITS: &str = "cookbook-traits";
 pub fn run() -> Result {
     setup::targets()?;
     setup::cookbook()?;
-    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
+    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host", "-p", "cargo-dormouse"]))?;
     step("format of the cookbook", &["fmt", "--all", "--check"])?;
+    of_tokio("format of the programs for tokio", &["fmt", "--all", "--check"])?;
+    of_tokio(
+        "lints of the programs for tokio",
+        &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    )?;
     step("lints of the cookbook", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     step(
         "the cookbook's programs on every backend, with real clients and servers",
@@ -28,7 +33,7 @@ pub fn run() -> Result {
         // The workspace's own runner is a package that this workspace does not have.
         let variable = format!("CARGO_TARGET_{}_RUNNER", guest.target.to_uppercase().replace('-', "_"));
         let network = if guest.name == "wasip1" { "--listen 127.0.0.1:0" } else { "--allow-net --allow-dns" };
-        test.env(variable, format!("{} run {network}", runner()?.display()));
+        test.env(variable, format!("{} run {network}", target_dir()?.join("debug/dormouse").display()));
         crate::run(&format!("tokio's and hyper's traits inside a guest of {}", guest.name), test)?;
     }
     Ok(())
@@ -38,15 +43,18 @@ fn step(what: &str, args: &[&str]) -> Result {
     crate::run(what, command(args))
 }
 
+/// In the workspace of the programs that are written for tokio, which are tokio's there.
+fn of_tokio(what: &str, args: &[&str]) -> Result {
+    let mut command = command(args);
+    command.current_dir(root().join("cookbook/tokio"));
+    crate::run(what, command)
+}
+
 fn command(args: &[&str]) -> Command {
     let mut command = cargo(args);
     command.current_dir(root().join("cookbook")).env_remove("RUST_BACKTRACE");
-    if let Ok(runner) = runner() {
-        command.env("DORMOUSE", runner);
+    if let Ok(dir) = target_dir() {
+        command.env("DORMOUSE", dir.join("debug/dormouse")).env("CARGO_DORMOUSE", dir.join("debug/cargo-dormouse"));
     }
     command
-}
-
-fn runner() -> Result<std::path::PathBuf> {
-    Ok(target_dir()?.join("debug/dormouse"))
 }

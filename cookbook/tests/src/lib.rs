@@ -11,6 +11,8 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod tokio;
+
 /// Longer than anything takes that comes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -43,8 +45,7 @@ impl Backend {
         if self == Backend::P3 { dir.join("p3") } else { dir }
     }
 
-    fn program(self, name: &str) -> PathBuf {
-        let dir = self.target_dir();
+    fn program(self, dir: &Path, name: &str) -> PathBuf {
         match self {
             Backend::Native => dir.join("release").join(name),
             Backend::P1 => dir.join("wasm32-wasip1/release").join(format!("{name}.wasm")),
@@ -76,11 +77,16 @@ pub fn dormouse() -> &'static Path {
     })
 }
 
-/// A program of a package (`apps/PACKAGE`), built for a backend.
+/// A program of a package (`apps/PACKAGE`), built for a backend. `tokio-PACKAGE` is one that is written for tokio
+/// (`tokio/apps/PACKAGE`).
 pub fn program(package: &str, name: &str, backend: Backend) -> PathBuf {
+    let of_tokio = package.starts_with("tokio-");
     static BUILT: OnceLock<Mutex<HashMap<(String, Backend), ()>>> = OnceLock::new();
     let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     built.entry((package.to_owned(), backend)).or_insert_with(|| {
+        if of_tokio {
+            return tokio::build_package(package, backend);
+        }
         let mut command = Command::new("cargo");
         command.current_dir(root().join("cookbook")).args(["build", "--quiet", "--release", "-p"]);
         command.arg(format!("cookbook-{package}")).args(backend.args()).arg("--target-dir").arg(backend.target_dir());
@@ -91,7 +97,8 @@ pub fn program(package: &str, name: &str, backend: Backend) -> PathBuf {
         }
         build(&mut command);
     });
-    backend.program(name)
+    let dir = if of_tokio { tokio::target_dir(backend) } else { backend.target_dir() };
+    backend.program(&dir, name)
 }
 
 fn build(command: &mut Command) {

@@ -1,5 +1,6 @@
 //! Laying the replacement beside a program, and taking it away.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,13 +27,14 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     let dir_name = dir.display();
     let dir = root.join(dir);
     let tokio = tokio(&metadata, &dir)?;
+    check_ours(&dir)?;
+    let mut laid = Laid { dir: &dir, files: BTreeSet::new() };
+    laid.all(tokio)?;
     let socket2 = socket2::of(&metadata);
-    make_way(&dir)?;
-    let written = write_all(&dir, tokio, socket2);
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&dir);
+    if let Some(socket2) = socket2 {
+        laid.socket2(socket2)?;
     }
-    written?;
+    laid.sweep(&dir)?;
     let mut lines = format!("tokio = {{ path = \"{dir_name}/tokio\" }}");
     let mut options = format!("--config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'");
     if socket2.is_some() {
@@ -47,7 +49,7 @@ Add these lines to {root}/Cargo.toml:
 [patch.crates-io]
 {lines}
 
-Or leave it as it is, and name the patch for a build: {options}.
+Or leave it as it is, and name them for a build: {options}.
 Then:
 
     cargo build --target wasm32-wasip2                        # WASI 0.2; wasm32-wasip1 for a server on wasip1
@@ -107,8 +109,8 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     };
     if tokio.manifest_path.starts_with(dir) || socket2::is_laid(metadata, dir) {
         return Err(format!(
-            "the program has it already. To lay it anew, take the lines of tokio and socket2 out of [patch.crates-io], and call this again: {} is \
-             replaced",
+            "the program has it already. To lay it anew, take the lines of tokio and socket2 out of [patch.crates-io], and call this \
+             again: {} is replaced",
             dir.display()
         ));
     }
@@ -124,104 +126,124 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     Ok(tokio)
 }
 
-/// Removes what an earlier call has laid, and nothing else.
-fn make_way(dir: &Path) -> Result {
-    if !dir.exists() {
-        return Ok(());
-    }
-    if !dir.join(MARK).exists() {
-        return Err(format!(
-            "{} is there, and was not laid by this command: name another one with --dir",
-            dir.display()
-        ));
-    }
-    fs::remove_dir_all(dir).map_err(|error| format!("remove {}: {error}", dir.display()))
-}
-
-fn write_all(dir: &Path, tokio: &Package, socket2: Option<&Package>) -> Result {
-    let from = tokio.manifest_path.as_std_path().parent().ok_or("cargo names no directory for tokio")?;
-    copy(&from.join("src"), &dir.join("upstream/src"), "", edits::apply)?;
-    for file in edits::files() {
-        if !dir.join("upstream/src").join(file).exists() {
-            return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
+/// What is there has to be of an earlier call.
+fn check_ours(dir: &Path) -> Result {
+    match dir.exists() && !dir.join(MARK).exists() {
+        false => Ok(()),
+        true => {
+            Err(format!("{} is there, and was not laid by this command: name another one with --dir", dir.display()))
         }
     }
-    for file in ["LICENSE", "README.md"] {
-        if from.join(file).exists() {
-            write(&dir.join("upstream").join(file), &read(&from.join(file))?)?;
-        }
-    }
-    let of_tokio = read(&from.join("Cargo.toml"))?;
-    let of_tokio = String::from_utf8(of_tokio).map_err(|error| format!("tokio's manifest: {error}"))?;
-    write(&dir.join("native/Cargo.toml"), manifest::native(&of_tokio)?.as_bytes())?;
-    write(&dir.join("wasi/Cargo.toml"), manifest::wasi(&of_tokio)?.as_bytes())?;
-    let facade = manifest::facade(&tokio.version.to_string(), &tokio.features);
-    write(&dir.join("tokio/Cargo.toml"), facade.as_bytes())?;
-    write(&dir.join("tokio/src/lib.rs"), FACADE.as_bytes())?;
-    let mut members = vec!["dormouse", "dormouse-macros", "dormouse-tokio", "native", "tokio", "wasi"];
-    if let Some(socket2) = socket2 {
-        let from = socket2.manifest_path.as_std_path().parent().ok_or("cargo names no directory for socket2")?;
-        copy(&from.join("src"), &dir.join(socket2::NAME).join("src"), "", socket2::apply)?;
-        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
-            if from.join(file).exists() {
-                write(&dir.join(socket2::NAME).join(file), &read(&from.join(file))?)?;
-            }
-        }
-        let of_socket2 = read(&from.join("Cargo.toml"))?;
-        let of_socket2 = String::from_utf8(of_socket2).map_err(|error| format!("socket2's manifest: {error}"))?;
-        write(&dir.join(socket2::NAME).join("Cargo.toml"), manifest::socket2(&of_socket2)?.as_bytes())?;
-        members.push(socket2::NAME);
-    }
-    for (name, contents) in files::FILES {
-        let text = || std::str::from_utf8(contents).map_err(|error| format!("{name}: {error}"));
-        match *name {
-            "Cargo.toml" => {
-                write(&dir.join(name), manifest::workspace(text()?, &members)?.as_bytes())?;
-            }
-            name if name.ends_with("/Cargo.toml") => write(&dir.join(name), manifest::of_ours(text()?)?.as_bytes())?,
-            name => write(&dir.join(name), contents)?,
-        }
-    }
-    let mark = format!(
-        "`cargo dormouse tokio` has laid this, and `cargo dormouse tokio --undo` takes it away. `upstream` is tokio {} with the changes \
-         that are marked there by `target_os = \"wasi\"` and `dormouse`.\n",
-        tokio.version
-    );
-    write(&dir.join(MARK), mark.as_bytes())
 }
 
 /// The changes to a file, named from `src`; none if it stays as it is.
 type Apply = fn(&str, &str) -> Result<Option<String>>;
 
-/// Copies sources, with their changes. `name` is where we are, seen from `src`.
-fn copy(from: &Path, to: &Path, name: &str, apply: Apply) -> Result {
-    let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
-    for entry in entries {
-        let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = if name.is_empty() { file.clone() } else { format!("{name}/{file}") };
-        if path.is_dir() {
-            copy(&path, &to.join(&file), &name, apply)?;
-            continue;
+/// A directory in which all is laid. A file that is as it should be is left alone, so that cargo builds nothing anew.
+struct Laid<'a> {
+    dir: &'a Path,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Laid<'_> {
+    fn all(&mut self, tokio: &Package) -> Result {
+        let mark = format!(
+            "`cargo dormouse tokio` has laid this, and `cargo dormouse tokio --undo` takes it away. `upstream` is tokio {} with the \
+             changes that are marked there by `target_os = \"wasi\"` and `dormouse`.\n",
+            tokio.version
+        );
+        self.write(MARK, mark.as_bytes())?;
+        let from = tokio.manifest_path.as_std_path().parent().ok_or("cargo names no directory for tokio")?;
+        for file in edits::files() {
+            if !from.join("src").join(file).exists() {
+                return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
+            }
         }
-        let contents = read(&path)?;
-        let changed = match std::str::from_utf8(&contents) {
-            Ok(text) => apply(&name, text)?,
-            Err(_) => None,
-        };
-        write(&to.join(&file), changed.as_deref().map_or(&contents[..], str::as_bytes))?;
+        self.copy(&from.join("src"), "upstream/src", "", edits::apply)?;
+        for file in ["LICENSE", "README.md"] {
+            if from.join(file).exists() {
+                self.write(&format!("upstream/{file}"), &read(&from.join(file))?)?;
+            }
+        }
+        let of_tokio = read(&from.join("Cargo.toml"))?;
+        let of_tokio = String::from_utf8(of_tokio).map_err(|error| format!("tokio's manifest: {error}"))?;
+        self.write("native/Cargo.toml", manifest::native(&of_tokio)?.as_bytes())?;
+        self.write("wasi/Cargo.toml", manifest::wasi(&of_tokio)?.as_bytes())?;
+        self.write("tokio/Cargo.toml", manifest::facade(&tokio.version.to_string(), &tokio.features).as_bytes())?;
+        self.write("tokio/src/lib.rs", FACADE.as_bytes())?;
+        for (name, contents) in files::FILES {
+            if name.ends_with("/Cargo.toml") {
+                self.write(name, manifest::of_ours(contents, files::WORKSPACE)?.as_bytes())?;
+            } else {
+                self.write(name, contents.as_bytes())?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn socket2(&mut self, socket2: &Package) -> Result {
+        let from = socket2.manifest_path.as_std_path().parent().ok_or("cargo names no directory for socket2")?;
+        self.copy(&from.join("src"), "socket2/src", "", socket2::apply)?;
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            if from.join(file).exists() {
+                self.write(&format!("socket2/{file}"), &read(&from.join(file))?)?;
+            }
+        }
+        let of_socket2 = read(&from.join("Cargo.toml"))?;
+        let of_socket2 = String::from_utf8(of_socket2).map_err(|error| format!("socket2's manifest: {error}"))?;
+        self.write("socket2/Cargo.toml", manifest::socket2(&of_socket2)?.as_bytes())
+    }
+
+    /// Copies sources to `to`, with their changes. `name` is where we are, seen from `from`.
+    fn copy(&mut self, from: &Path, to: &str, name: &str, apply: Apply) -> Result {
+        let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
+        for entry in entries {
+            let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = if name.is_empty() { file.into_owned() } else { format!("{name}/{file}") };
+            if path.is_dir() {
+                self.copy(&path, to, &name, apply)?;
+                continue;
+            }
+            let contents = read(&path)?;
+            let changed = match std::str::from_utf8(&contents) {
+                Ok(text) => apply(&name, text)?,
+                Err(_) => None,
+            };
+            let contents = changed.as_deref().map_or(&contents[..], str::as_bytes);
+            self.write(&format!("{to}/{name}"), contents)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, name: &str, contents: &[u8]) -> Result {
+        let path = self.dir.join(name);
+        let problem = |error| format!("write {}: {error}", path.display());
+        if fs::read(&path).ok().as_deref() != Some(contents) {
+            if let Some(dir) = path.parent() {
+                fs::create_dir_all(dir).map_err(problem)?;
+            }
+            fs::write(&path, contents).map_err(problem)?;
+        }
+        self.files.insert(path);
+        Ok(())
+    }
+
+    /// Removes what an earlier call has laid and this one has not.
+    fn sweep(&self, dir: &Path) -> Result {
+        let entries = fs::read_dir(dir).map_err(|error| format!("read {}: {error}", dir.display()))?;
+        for entry in entries {
+            let path = entry.map_err(|error| format!("read {}: {error}", dir.display()))?.path();
+            if path.is_dir() {
+                self.sweep(&path)?;
+            } else if !self.files.contains(&path) {
+                fs::remove_file(&path).map_err(|error| format!("remove {}: {error}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| format!("read {}: {error}", path.display()))
-}
-
-fn write(path: &Path, contents: &[u8]) -> Result {
-    let problem = |error| format!("write {}: {error}", path.display());
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(problem)?;
-    }
-    fs::write(path, contents).map_err(problem)
 }

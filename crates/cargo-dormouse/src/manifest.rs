@@ -105,8 +105,9 @@ pub(crate) fn facade(version: &str, features: &BTreeMap<String, Vec<String>>) ->
 }
 
 /// A manifest of ours: without what is for its tests, and with tokio's own below it.
-pub(crate) fn of_ours(text: &str) -> Result<String> {
+pub(crate) fn of_ours(text: &str, workspace: &str) -> Result<String> {
     let mut manifest = parse(text, "a manifest of Dormouse's")?;
+    inherit(&mut manifest, &parse(workspace, "Dormouse's manifest")?)?;
     for table in ["example", "test", "dev-dependencies"] {
         manifest.remove(table);
     }
@@ -129,6 +130,7 @@ pub(crate) fn of_ours(text: &str) -> Result<String> {
     // In the program's world it would go round: what is laid depends on Dormouse.
     if let Some(features) = manifest.get_mut("features").and_then(Item::as_table_mut) {
         features.remove("tokio-io");
+        features.remove("tokio-rt");
     }
     if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_mut) {
         dependencies.remove("tokio");
@@ -136,21 +138,43 @@ pub(crate) fn of_ours(text: &str) -> Result<String> {
     Ok(manifest.to_string())
 }
 
-/// The manifest of the workspace that they are in.
-pub(crate) fn workspace(text: &str, members: &[&str]) -> Result<String> {
-    let mut manifest = parse(text, "Dormouse's manifest")?;
-    manifest.remove("profile");
-    let workspace = &mut manifest["workspace"];
-    workspace["members"] = Item::Value(Value::Array(Array::from_iter(members.iter().copied())));
-    let Some(table) = workspace.as_table_mut() else { return Err("Dormouse's manifest has no workspace".into()) };
-    table.remove("exclude");
-    if let Some(dependencies) = table.get_mut("dependencies").and_then(Item::as_table_mut) {
-        dependencies.retain(|name, _| members.contains(&name));
-        for (name, dependency) in dependencies.iter_mut() {
-            dependency["path"] = value(name.get());
+/// Puts in what it has from its workspace: in the program's directory another workspace may be the nearest.
+fn inherit(manifest: &mut DocumentMut, workspace: &DocumentMut) -> Result {
+    let Some(package) = manifest.get_mut("package").and_then(Item::as_table_mut) else {
+        return Err("a manifest of Dormouse's has no package".into());
+    };
+    for (name, field) in package.iter_mut() {
+        if is_inherited(field) {
+            *field = workspace["workspace"]["package"][name.get()].clone();
         }
     }
-    Ok(manifest.to_string())
+    let mut tables = Vec::new();
+    let (mut own, mut targets) = (None, None);
+    for (name, item) in manifest.iter_mut() {
+        match name.get() {
+            "dependencies" => own = item.as_table_mut(),
+            "target" => targets = item.as_table_mut(),
+            _ => {}
+        }
+    }
+    tables.extend(own);
+    for (_, target) in targets.into_iter().flat_map(Table::iter_mut) {
+        tables.extend(
+            target.as_table_mut().and_then(|target| target.get_mut("dependencies")).and_then(Item::as_table_mut),
+        );
+    }
+    for (name, dependency) in tables.into_iter().flat_map(Table::iter_mut) {
+        if is_inherited(dependency) {
+            let mut path = toml_edit::InlineTable::new();
+            path.insert("path", format!("../{}", name.get()).into());
+            *dependency = value(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_inherited(item: &Item) -> bool {
+    item.as_table_like().is_some_and(|table| table.contains_key("workspace"))
 }
 
 fn table() -> Item {

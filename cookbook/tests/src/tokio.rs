@@ -1,0 +1,83 @@
+//! Programs written for tokio. They are built as their users build them: in a copy of `cookbook/tokio`, beside which
+//! `cargo dormouse tokio` has laid what takes tokio's place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::{Backend, build, root};
+
+/// Where the copy is, and what is built of it.
+fn dir() -> PathBuf {
+    root().join("target/cookbook-tokio")
+}
+
+/// Where a backend's programs are.
+pub(super) fn target_dir(backend: Backend) -> PathBuf {
+    dir().join(if backend == Backend::P3 { "p3" } else { "target" })
+}
+
+/// Builds a package for a backend. Natively it has tokio itself, through the same patch.
+pub(super) fn build_package(package: &str, backend: Backend) {
+    let program = laid();
+    let mut command = Command::new("cargo");
+    command.current_dir(program).args(["build", "--quiet", "--release", "-p", package]);
+    match backend {
+        Backend::Native => &mut command,
+        Backend::P1 => command.args(["--target", "wasm32-wasip1"]),
+        Backend::P2 => command.args(["--target", "wasm32-wasip2"]),
+        Backend::P3 => command.args(["--target", "wasm32-wasip2", "--features", "tokio/p3"]),
+    };
+    command.arg("--target-dir").arg(target_dir(backend));
+    build(&mut command);
+}
+
+/// The copy, with its two lines.
+fn laid() -> &'static Path {
+    static LAID: OnceLock<PathBuf> = OnceLock::new();
+    LAID.get_or_init(|| {
+        let program = dir().join("program");
+        // As it is in the repository: its Cargo.lock names the tokio of crates.io.
+        copy(&root().join("cookbook/tokio"), &program);
+        let mut lay = Command::new(cargo_dormouse());
+        lay.args(["dormouse", "tokio", "--manifest-path"]).arg(program.join("Cargo.toml"));
+        crate::output(&mut lay);
+        let manifest = program.join("Cargo.toml");
+        let patch = "\n[patch.crates-io]\ntokio = { path = \"dormouse-tokio/tokio\" }\n";
+        let patched = read(&manifest) + patch;
+        fs::write(&manifest, patched).unwrap_or_else(|error| panic!("write {}: {error}", manifest.display()));
+        program
+    })
+}
+
+/// The command: that of the environment variable CARGO_DORMOUSE, or the workspace's, built.
+fn cargo_dormouse() -> PathBuf {
+    if let Some(path) = std::env::var_os("CARGO_DORMOUSE") {
+        return path.into();
+    }
+    build(Command::new("cargo").current_dir(root()).args(["build", "--quiet", "-p", "cargo-dormouse"]));
+    root().join("target/debug/cargo-dormouse")
+}
+
+/// Copies what differs, so that cargo builds nothing anew that it has.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap_or_else(|error| panic!("create {}: {error}", to.display()));
+    let entries = fs::read_dir(from).unwrap_or_else(|error| panic!("read {}: {error}", from.display()));
+    for entry in entries {
+        let path = entry.unwrap_or_else(|error| panic!("read {}: {error}", from.display())).path();
+        let to = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+            continue;
+        }
+        let contents = read(&path);
+        if fs::read_to_string(&to).ok().as_ref() != Some(&contents) {
+            fs::write(&to, contents).unwrap_or_else(|error| panic!("write {}: {error}", to.display()));
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+}
