@@ -55,6 +55,19 @@ fn of_tokio(tokio: &str, name: &str) -> Result<DocumentMut> {
     Ok(manifest)
 }
 
+/// A package under its own name, without what is for its tests.
+pub(crate) fn socket2(text: &str) -> Result<String> {
+    let mut manifest = parse(text, "socket2's manifest")?;
+    for table in ["test", "bench", "example", "dev-dependencies", "lints"] {
+        manifest.remove(table);
+    }
+    let package = &mut manifest["package"];
+    package["publish"] = value(false);
+    package.as_table_mut().map(|package| package.remove("readme"));
+    manifest["lints"]["rust"]["warnings"] = value("allow");
+    Ok(manifest.to_string())
+}
+
 /// What is called `tokio` in the program.
 pub(crate) fn facade(version: &str, features: &BTreeMap<String, Vec<String>>) -> String {
     let mut manifest = DocumentMut::new();

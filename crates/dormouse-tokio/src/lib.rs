@@ -36,6 +36,8 @@ pub mod net;
 pub mod process;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(any(feature = "io-std", feature = "net"))]
+mod spare;
 
 // The export by which WASI 0.3 runs a program. Here, and not by the macros, since a `fn main` that makes its runtime itself has none.
 mod export {

@@ -15,9 +15,10 @@ use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
-use super::{ToSocketAddrs, budget, spare};
+use super::{ToSocketAddrs, budget};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
+use crate::spare;
 
 /// A TCP connection.
 pub struct TcpStream {
