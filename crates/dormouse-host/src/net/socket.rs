@@ -57,12 +57,18 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// From now on a mark wakes `cx`.
-    pub(crate) fn wait(&self, cx: &Context<'_>) {
+    /// From now on a mark wakes `cx`. Tells whether something has been marked since the last time.
+    pub(crate) fn wait(&self, cx: &Context<'_>) -> bool {
         let mut waiting = self.waiting();
         match &mut *waiting {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+            Some(waker) => {
+                waker.clone_from(cx.waker());
+                false
+            }
+            none => {
+                *none = Some(cx.waker().clone());
+                true
+            }
         }
     }
 
