@@ -24,6 +24,9 @@ const CHANGES: [(&str, &str); 9] = [
     ("std::env::temp_dir()", r#"std::path::PathBuf::from("/tmp")"#),
 ];
 
+/// A file whose program would take a minute to compile at each start, if it were not optimised.
+const LARGE: &str = "rt_common";
+
 const SHOULD_PANIC: &str = "#[should_panic";
 
 /// tokio's own features, as its tests ask for them.
@@ -177,19 +180,28 @@ impl Package {
     /// Builds each file: where its program is, if it builds.
     pub fn build(&self, on: On) -> Result<BTreeMap<String, PathBuf>> {
         say(&format!("building {} files of tests for {}", self.files.len(), on.name()));
+        let (large, others): (Vec<&File>, Vec<&File>) = self.files.iter().partition(|file| file.name == LARGE);
+        let mut programs = self.cargo(on, &others, &[])?;
+        programs.extend(self.cargo(on, &large, &["--config", "profile.dev.package.tokio-tests.opt-level=1"])?);
+        Ok(programs)
+    }
+
+    fn cargo(&self, on: On, files: &[&File], args: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+        if files.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.dir).args(["build", "--keep-going", "--message-format", "json-render-diagnostics"]);
-        command.env_remove("RUSTFLAGS").stdout(Stdio::piped());
+        command.args(args).env_remove("RUSTFLAGS").stdout(Stdio::piped()).stderr(Stdio::inherit());
         match on {
             On::Native => {}
             On::P2 => _ = command.args(["--target", "wasm32-wasip2"]),
             On::P3 => _ = command.args(["--target", "wasm32-wasip2", "--features", "tokio/p3"]),
         }
-        for file in &self.files {
+        for file in files {
             command.args(["--test", &file.name]);
         }
-        let output =
-            command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start cargo: {error}"))?;
+        let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
         let output = String::from_utf8_lossy(&output.stdout);
         let programs = output.lines().filter_map(|line| {
             let path = PathBuf::from(line.split_once(r#""executable":""#)?.1.split_once('"')?.0);
