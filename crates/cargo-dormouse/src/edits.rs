@@ -154,7 +154,8 @@ impl fmt::Debug for EnterRuntimeGuard {
         find: "pub(crate) struct Handle {\n",
         put: "pub(crate) struct Handle {\n    #[cfg(target_os = \"wasi\")]\n    \
               pub(crate) scheduler: std::sync::OnceLock<CurrentThread>,\n    #[cfg(target_os = \"wasi\")]\n    \
-              /// The program has asked for a runtime of many threads.\n    pub(crate) many_threads: AtomicBool,\n\n",
+              /// The program has asked for a runtime of many threads.\n    pub(crate) many_threads: AtomicBool,\n    #[cfg(target_os = \"wasi\")]\n    \
+              closed: AtomicBool,\n\n",
         what: "the handle of the scheduler",
     },
     Edit {
@@ -162,8 +163,16 @@ impl fmt::Debug for EnterRuntimeGuard {
         find: "        let handle = Arc::new(Handle {\n",
         put: "        let handle = Arc::new(Handle {\n            #[cfg(target_os = \"wasi\")]\n            \
               scheduler: Default::default(),\n            #[cfg(target_os = \"wasi\")]\n            \
-              many_threads: AtomicBool::new(false),\n",
+              many_threads: AtomicBool::new(false),\n            #[cfg(target_os = \"wasi\")]\n            \
+              closed: AtomicBool::new(false),\n",
         what: "the making of the handle",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "    handle.shared.inject.close();\n",
+        put: "    handle.shared.inject.close();\n    #[cfg(target_os = \"wasi\")]\n    \
+              handle.closed.store(true, std::sync::atomic::Ordering::Relaxed);\n",
+        what: "the end of the scheduler",
     },
     Edit {
         file: "runtime/scheduler/current_thread/mod.rs",
@@ -206,7 +215,7 @@ impl fmt::Debug for EnterRuntimeGuard {
 impl Handle {
     /// Whether its runtime is still there.
     pub(crate) fn is_open(&self) -> bool {
-        !self.shared.inject.is_closed()
+        !self.closed.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Calls `f` with the place that a task of this runtime, in which we are, has for the core.
