@@ -42,7 +42,7 @@ usage: cargo xtask COMMAND
   outside   CHECKOUT… [--only PREFIX,…] [--wasmtime PATH] [--dormouse PATH]: runs test programs of wasmtime and of
             wasi-testsuite, of which checkouts are given, on our runner and on the `wasmtime` command, and writes
             conformance/OUTSIDE.md; fails if ours is worse
-  tokio-tests  CHECKOUT [--only FILE,…] [--on native,p2,p3] [--dormouse PATH]: runs tokio's own tests, of which a checkout is given,
+  tokio-tests  CHECKOUT [--only FILE,…] [--on native,p2,p3] [--jobs N] [--dormouse PATH]: runs tokio's own tests, of which a checkout is given,
             on what takes the place of tokio, and writes crates/dormouse-tokio/TESTS.md; fails if a result is not as it is there
   mutants   puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";

@@ -69,7 +69,9 @@ impl Default for ParkThread {
         file: "runtime/blocking/pool.rs",
         find: "    fn spawn_task(&self, task: Task, rt: &Handle) -> Result<(), SpawnError> {\n",
         put: "    fn spawn_task(&self, task: Task, rt: &Handle) -> Result<(), SpawnError> {\n        #[cfg(target_os = \
-              \"wasi\")]\n        {\n            let _ = rt;\n            crate::runtime::context::leave(|| task.run());\n            \
+              \"wasi\")]\n        {\n            if !rt.inner.as_current_thread().is_open() {\n                \
+              task.task.shutdown();\n                return Err(SpawnError::ShuttingDown);\n            }\n            \
+              crate::runtime::context::leave(|| task.run());\n            \
               return Ok(());\n        }\n",
         what: "the start of what blocks",
     },
@@ -111,7 +113,9 @@ impl fmt::Debug for EnterRuntimeGuard {
         file: "runtime/builder.rs",
         find: "            Kind::MultiThread => self.build_threaded_runtime(),\n",
         put: "            #[cfg(target_os = \"wasi\")]\n            Kind::MultiThread => \
-              self.build_current_thread_runtime(),\n            #[cfg(all(feature = \"rt-multi-thread\", \
+              self.build_current_thread_runtime().inspect(|runtime| \
+              runtime.handle().inner.as_current_thread().many_threads.store(true, \
+              std::sync::atomic::Ordering::Relaxed)),\n            #[cfg(all(feature = \"rt-multi-thread\", \
               not(target_os = \"wasi\")))]\n            Kind::MultiThread => self.build_threaded_runtime(),\n",
         what: "the runtime of many threads",
     },
@@ -149,15 +153,26 @@ impl fmt::Debug for EnterRuntimeGuard {
         file: "runtime/scheduler/current_thread/mod.rs",
         find: "pub(crate) struct Handle {\n",
         put: "pub(crate) struct Handle {\n    #[cfg(target_os = \"wasi\")]\n    \
-              pub(crate) scheduler: std::sync::OnceLock<CurrentThread>,\n\n",
+              pub(crate) scheduler: std::sync::OnceLock<CurrentThread>,\n    #[cfg(target_os = \"wasi\")]\n    \
+              /// The program has asked for a runtime of many threads.\n    pub(crate) many_threads: AtomicBool,\n    #[cfg(target_os = \"wasi\")]\n    \
+              closed: AtomicBool,\n\n",
         what: "the handle of the scheduler",
     },
     Edit {
         file: "runtime/scheduler/current_thread/mod.rs",
         find: "        let handle = Arc::new(Handle {\n",
         put: "        let handle = Arc::new(Handle {\n            #[cfg(target_os = \"wasi\")]\n            \
-              scheduler: Default::default(),\n",
+              scheduler: Default::default(),\n            #[cfg(target_os = \"wasi\")]\n            \
+              many_threads: AtomicBool::new(false),\n            #[cfg(target_os = \"wasi\")]\n            \
+              closed: AtomicBool::new(false),\n",
         what: "the making of the handle",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "    handle.shared.inject.close();\n",
+        put: "    handle.shared.inject.close();\n    #[cfg(target_os = \"wasi\")]\n    \
+              handle.closed.store(true, std::sync::atomic::Ordering::Relaxed);\n",
+        what: "the end of the scheduler",
     },
     Edit {
         file: "runtime/scheduler/current_thread/mod.rs",
@@ -200,7 +215,7 @@ impl fmt::Debug for EnterRuntimeGuard {
 impl Handle {
     /// Whether its runtime is still there.
     pub(crate) fn is_open(&self) -> bool {
-        !self.shared.inject.is_closed()
+        !self.closed.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Calls `f` with the place that a task of this runtime, in which we are, has for the core.
@@ -215,6 +230,19 @@ impl Handle {
 impl fmt::Debug for CurrentThread {
 "#,
         what: "the scheduler",
+    },
+    Edit {
+        file: "runtime/handle.rs",
+        find: "            scheduler::Handle::CurrentThread(_) => RuntimeFlavor::CurrentThread,\n",
+        put: r#"            #[cfg(target_os = "wasi")]
+            scheduler::Handle::CurrentThread(ref handle)
+                if handle.many_threads.load(std::sync::atomic::Ordering::Relaxed) =>
+            {
+                RuntimeFlavor::MultiThread
+            }
+            scheduler::Handle::CurrentThread(_) => RuntimeFlavor::CurrentThread,
+"#,
+        what: "the flavour of a runtime",
     },
     Edit {
         file: "runtime/handle.rs",

@@ -11,6 +11,11 @@ use crate::{Result, edits, files, manifest, socket2};
 /// By this file a directory is known as laid by this command.
 const MARK: &str = "LAID-BY-CARGO-DORMOUSE.md";
 
+/// The minor versions of tokio 1 that this has been tried with. Before the first one a task's budget (`task::coop::poll_proceed`) is not
+/// public, and Dormouse's sockets are part of it.
+const FIRST: u64 = 47;
+const LAST: u64 = 54;
+
 const FACADE: &str = "\
 //! tokio natively, and Dormouse in its place on WASI.
 
@@ -27,6 +32,17 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     let dir_name = dir.display();
     let dir = root.join(dir);
     let tokio = tokio(&metadata, &dir)?;
+    let of = &tokio.version;
+    if (of.major, of.minor) < (1, FIRST) {
+        return Err(format!("the program's tokio is {of}, and this needs 1.{FIRST} or later: `cargo update tokio`"));
+    }
+    let untried = match (of.major, of.minor) > (1, LAST) {
+        true => format!(
+            "\n\nThis command has been tried with tokio 1.{FIRST} to 1.{LAST}. All places that it changes are in {of} as well; if it does \
+             not build, name an earlier one: `cargo update tokio --precise 1.{LAST}.0`."
+        ),
+        false => String::new(),
+    };
     check_ours(&dir)?;
     let mut laid = Laid { dir: &dir, files: BTreeSet::new() };
     laid.all(tokio)?;
@@ -55,7 +71,7 @@ Then:
     cargo build --target wasm32-wasip2                        # WASI 0.2; wasm32-wasip1 for a server on wasip1
     cargo build --target wasm32-wasip2 --features tokio/p3    # WASI 0.3
 
-`cargo dormouse tokio --undo` takes it away again.",
+`cargo dormouse tokio --undo` takes it away again.{untried}",
         dir = dir.display(),
         version = tokio.version,
         root = root.display(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use super::{On, known};
+use super::{On, Outcomes, known};
 use crate::{Result, say};
 
 /// What is changed in each file. A condition that keeps a test from WASI is gone, since what it says of WASI is what is asked here; a
@@ -23,6 +23,9 @@ const CHANGES: [(&str, &str); 9] = [
     (r##"#![cfg(all(feature = "full", target_os = "linux"))]"##, r#"#![cfg(feature = "full")]"#),
     ("std::env::temp_dir()", r#"std::path::PathBuf::from("/tmp")"#),
 ];
+
+/// A file whose program would take a minute to compile at each start, if it were not optimised.
+const LARGE: &str = "rt_common";
 
 const SHOULD_PANIC: &str = "#[should_panic";
 
@@ -88,7 +91,7 @@ pub struct Package {
 
 impl Package {
     /// Copies the tests of `checkout` into a package below `dir`.
-    pub fn prepare(checkout: &Path, dir: &Path, wants: impl Fn(&str) -> bool) -> Result<Package> {
+    pub fn prepare(checkout: &Path, dir: &Path) -> Result<Package> {
         let inner = checkout.join("tokio");
         let checkout = if inner.join("tests").is_dir() { inner } else { checkout.to_owned() };
         let mut package = Package {
@@ -100,7 +103,7 @@ impl Package {
         let tests = package.dir.join("tests");
         let mut names = BTreeSet::new();
         for (path, name) in sources(&checkout.join("tests"))? {
-            if !wants(&name) || known::ELSEWHERE.iter().any(|other| known::matches(other, &name)) {
+            if known::ELSEWHERE.iter().any(|other| known::matches(other, &name)) {
                 continue;
             }
             let text = read(&path)?;
@@ -175,21 +178,30 @@ impl Package {
     }
 
     /// Builds each file: where its program is, if it builds.
-    pub fn build(&self, on: On) -> Result<BTreeMap<String, PathBuf>> {
-        say(&format!("building {} files of tests for {}", self.files.len(), on.name()));
+    pub fn build(&self, on: On, files: &[&File]) -> Result<BTreeMap<String, PathBuf>> {
+        say(&format!("building {} files of tests for {}", files.len(), on.name()));
+        let (large, others): (Vec<&File>, Vec<&File>) = files.iter().partition(|file| file.name == LARGE);
+        let mut programs = self.cargo(on, &others, &[])?;
+        programs.extend(self.cargo(on, &large, &["--config", "profile.dev.package.tokio-tests.opt-level=1"])?);
+        Ok(programs)
+    }
+
+    fn cargo(&self, on: On, files: &[&File], args: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+        if files.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.dir).args(["build", "--keep-going", "--message-format", "json-render-diagnostics"]);
-        command.env_remove("RUSTFLAGS").stdout(Stdio::piped());
+        command.args(args).env_remove("RUSTFLAGS").stdout(Stdio::piped()).stderr(Stdio::inherit());
         match on {
             On::Native => {}
             On::P2 => _ = command.args(["--target", "wasm32-wasip2"]),
             On::P3 => _ = command.args(["--target", "wasm32-wasip2", "--features", "tokio/p3"]),
         }
-        for file in &self.files {
+        for file in files {
             command.args(["--test", &file.name]);
         }
-        let output =
-            command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot start cargo: {error}"))?;
+        let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
         let output = String::from_utf8_lossy(&output.stdout);
         let programs = output.lines().filter_map(|line| {
             let path = PathBuf::from(line.split_once(r#""executable":""#)?.1.split_once('"')?.0);
@@ -200,8 +212,39 @@ impl Package {
     }
 
     /// The directory that each program is given, empty.
-    pub fn scratch(&self, on: On) -> PathBuf {
-        self.dir.join("scratch").join(on.name())
+    pub fn scratch(&self, on: On, file: &str) -> PathBuf {
+        self.dir.join("scratch").join(on.name()).join(file)
+    }
+}
+
+impl Package {
+    fn recorded(&self, on: On, file: &str) -> PathBuf {
+        self.dir.with_file_name("results").join(&self.version).join(on.name()).join(file)
+    }
+
+    /// Keeps the results of a file for the table, which may be made by several calls of the command.
+    pub fn record(&self, on: On, file: &str, outcomes: &Result<Outcomes>) {
+        let mut text = String::new();
+        match outcomes {
+            Ok(outcomes) => {
+                for (test, why) in outcomes {
+                    let _ = writeln!(text, "{test}\t{}", why.as_deref().unwrap_or_default());
+                }
+            }
+            Err(_) => text.push_str("does not build\n"),
+        }
+        // Without it the table is not made.
+        let _ = write(&self.recorded(on, file), &text);
+    }
+
+    /// The results of a file, if it has been run.
+    pub fn of_record(&self, on: On, file: &str) -> Option<Result<Outcomes>> {
+        let text = read(&self.recorded(on, file)).ok()?;
+        if text == "does not build\n" {
+            return Some(Err("does not build".into()));
+        }
+        let results = text.lines().filter_map(|line| line.split_once('\t'));
+        Some(Ok(results.map(|(test, why)| (test.to_owned(), (!why.is_empty()).then(|| why.to_owned()))).collect()))
     }
 }
 

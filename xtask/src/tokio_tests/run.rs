@@ -12,9 +12,9 @@ use super::{On, Outcomes, known};
 use crate::{Result, outside};
 
 /// The longest file takes some seconds on a quiet machine.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(120);
 /// And a test by itself.
-const BOUND_OF_ONE: Duration = Duration::from_secs(20);
+const BOUND_OF_ONE: Duration = Duration::from_secs(40);
 
 /// How a process ended, and what it printed.
 struct Ended {

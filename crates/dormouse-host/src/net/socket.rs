@@ -68,18 +68,14 @@ impl Hub {
     /// From now on a mark wakes `cx`. Tells whether something has been marked since the last time.
     pub(crate) fn wait(&self, cx: &Context<'_>) -> bool {
         let mut waiting = self.waiting();
+        let is_marked = waiting.is_none();
         match &mut *waiting {
-            Some(waker) => {
-                waker.clone_from(cx.waker());
-                false
-            }
-            none => {
-                *none = Some(cx.waker().clone());
-                true
-            }
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
         }
         // What is looked at after this is a mark that was made before, or else the mark sees this: both are sequentially consistent.
         self.has_waker.store(true, Ordering::SeqCst);
+        is_marked
     }
 
     /// Something has been marked, or has changed under a lock that is taken to look at it.
