@@ -93,7 +93,10 @@ fn text(package: &Package, results: &Results) -> String {
         let native = of(On::Native).and_then(Result::ok);
         let native = native.map(|outcomes| outcomes.values().filter(|why| why.is_none()).count());
         let counts = [On::P2, On::P3].map(|on| of(on).map(|outcomes| Counts::of(&file.name, on, &outcomes)));
-        if native.is_none_or(|native| native == 0) && counts.iter().flatten().all(|counts| counts.0 == [0; 3]) {
+        if native.is_none_or(|native| native == 0)
+            && counts.iter().any(Option::is_some)
+            && counts.iter().flatten().all(|counts| counts.0 == [0; 3])
+        {
             continue;
         }
         natively += native.unwrap_or_default();
