@@ -231,6 +231,14 @@ impl fmt::Debug for CurrentThread {
 "#,
         what: "the scheduler",
     },
+    // What blocks a thread natively, as blocking_recv does, lets the tasks run.
+    Edit {
+        file: "future/block_on.rs",
+        find: "        e.block_on(f).unwrap()\n",
+        put: "        #[cfg(target_os = \"wasi\")]\n        if let Ok(handle) = crate::runtime::Handle::try_current() {\n            \
+              return handle.block_on(f);\n        }\n        e.block_on(f).unwrap()\n",
+        what: "what blocks a thread",
+    },
     Edit {
         file: "runtime/handle.rs",
         find: "            scheduler::Handle::CurrentThread(_) => RuntimeFlavor::CurrentThread,\n",

@@ -84,7 +84,75 @@ pub const DO_NOT_BUILD: &[(&str, &str)] = &[
     ("udp", "`set_multicast_loop_v4` and its like"),
 ];
 
-pub const NOT_A_PASS: &[Known] = &[];
+const THREADS: &str = "starts a thread";
+const CAUGHT: &str = "catches a panic, which ends the program";
+
+pub const NOT_A_PASS: &[Known] = &[
+    cannot("buffered", THREADS, &["echo_server"]),
+    fails(
+        "coop_budget",
+        "counts turns: a datagram that a program sends to itself is there a turn later than natively",
+        &["coop_budget_udp_send_recv"],
+    ),
+    cannot("fs", "std duplicates no file on WASI", &["try_clone_should_preserve_max_buf_size"]),
+    cannot("fs_copy", "WASI's files have no permissions", &["copy_permissions"]),
+    cannot("fs_file", "std duplicates no file on WASI", &["write_to_clone"]),
+    cannot("fs_file_join_error", "asks for the number of its process", &["file_ops_survive_join_error"]),
+    cannot("io_panic", CAUGHT, &["*"]),
+    cannot("join_handle_panic", CAUGHT, &["*"]),
+    cannot("rt_basic", THREADS, &["spawn_remote"]),
+    cannot("rt_common_before_park", THREADS, &["wake_from_other_thread_block_on"]),
+    cannot("rt_local", THREADS, &["test_spawn_from_guard_other_thread", "test_spawn_local_from_guard_other_thread"]),
+    cannot("rt_local", CAUGHT, &["test_spawn_local_panic"]),
+    cannot("rt_metrics", THREADS, &["global_queue_depth_current_thread", "global_queue_depth_multi_thread"]),
+    cannot("rt_metrics", "counts workers: there is one", &["num_workers"]),
+    fails("rt_metrics", "counts the parks of a worker", &["worker_park_count", "worker_park_unpark_count"]),
+    cannot("rt_panic", CAUGHT, &["*"]),
+    fails(
+        "rt_shutdown_err",
+        "runs longer than 40 s on a busy machine; whether it ends is not known",
+        &["test_is_rt_shutdown_err"],
+    ),
+    cannot(
+        "rt_spawn_blocking",
+        "two that block wait for the task that has started them: a second thread",
+        &["issue_8056_regression_test"],
+    ),
+    cannot("sync_mpsc", THREADS, &["blocking_recv", "blocking_send"]),
+    cannot("sync_mpsc", CAUGHT, &["permit_send_panicking_rx_waker"]),
+    cannot("sync_semaphore", THREADS, &["blocking_acquire_waits_for_permit"]),
+    cannot("sync_set_once", THREADS, &["set_and_wait_multiple_threads", "set_and_wait_threads"]),
+    cannot(
+        "task_abort",
+        CAUGHT,
+        &[
+            "test_abort_task_that_panics_on_drop_contained",
+            "test_abort_task_that_panics_on_drop_returned",
+            "test_join_error*",
+        ],
+    ),
+    cannot("task_abort", THREADS, &["remote_abort_local_set_3929", "test_abort_without_panic_3662"]),
+    cannot(
+        "task_blocking",
+        THREADS,
+        &["coop_disabled_in_block_in_place", "coop_disabled_in_block_in_place_in_block_on"],
+    ),
+    cannot(
+        "task_blocking",
+        CAUGHT,
+        &["panicking_blocking_task_wakes_paused_runtime", "useful_panic_message_when_dropping_rt_in_rt"],
+    ),
+    cannot("task_id", CAUGHT, &["task_id_inside_block_on_panic_caller", "task_id_outside_task_panic_caller"]),
+    cannot("task_join_set", CAUGHT, &["task_panics"]),
+    cannot("tcp_into_split", THREADS, &["drop_write", "reunite"]),
+    cannot("tcp_into_split", "peeks, for which components have no call", &["split"]),
+    cannot("task_local_set", THREADS, &["drop_cancels_remote_tasks", "localset_in_thread_local"]),
+    cannot("task_local_set", "checks that what blocks is on another thread", &["local_threadpool_blocking_run"]),
+    cannot("tcp_stream", "WASI has no SO_LINGER", &["set_linger"]),
+    cannot("tcp_shutdown", "WASI cannot reset a connection: it has no SO_LINGER", &["shutdown_after_tcp_reset"]),
+    cannot("tcp_split", THREADS, &["split"]),
+    cannot("time_rt", "blocks its thread until another thread has run a task", &["timer_with_threaded_runtime"]),
+];
 
 /// Whether a listed name stands for a test.
 pub fn matches(listed: &str, name: &str) -> bool {
