@@ -36,7 +36,7 @@ pub(super) fn build_package(package: &str, backend: Backend) {
     build(&mut command);
 }
 
-/// The copy, with its two lines.
+/// The copy, with the lines that the command says.
 fn laid() -> &'static Path {
     static LAID: OnceLock<PathBuf> = OnceLock::new();
     LAID.get_or_init(|| {
@@ -47,10 +47,11 @@ fn laid() -> &'static Path {
         copy(&root().join("cookbook/apps/tls/src"), &dir().join("apps/tls/src"));
         let mut lay = Command::new(cargo_dormouse());
         lay.args(["dormouse", "tokio", "--manifest-path"]).arg(program.join("Cargo.toml"));
-        crate::output(&mut lay);
+        let said = crate::output(&mut lay);
+        let lines: Vec<_> = said.lines().skip_while(|line| *line != "[patch.crates-io]").collect();
+        let patch = lines.split(|line| line.is_empty()).next().unwrap_or_default().join("\n");
         let manifest = program.join("Cargo.toml");
-        let patch = "\n[patch.crates-io]\ntokio = { path = \"dormouse-tokio/tokio\" }\n";
-        let patched = read(&manifest) + patch;
+        let patched = read(&manifest) + "\n" + &patch + "\n";
         fs::write(&manifest, patched).unwrap_or_else(|error| panic!("write {}: {error}", manifest.display()));
         program
     })

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-use crate::{Result, edits, files, manifest, socket2};
+use crate::besides::{self, Besides};
+use crate::{Result, edits, files, manifest};
 
 /// By this file a directory is known as laid by this command.
 const MARK: &str = "LAID-BY-CARGO-DORMOUSE.md";
@@ -46,16 +47,16 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     check_ours(&dir)?;
     let mut laid = Laid { dir: &dir, files: BTreeSet::new() };
     laid.all(tokio)?;
-    let socket2 = socket2::of(&metadata);
-    if let Some(socket2) = socket2 {
-        laid.socket2(socket2)?;
+    let besides = besides::of(&metadata);
+    for (besides, package) in &besides {
+        laid.besides(besides, package)?;
     }
     laid.sweep(&dir)?;
     let mut lines = format!("tokio = {{ path = \"{dir_name}/tokio\" }}");
     let mut options = format!("--config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'");
-    if socket2.is_some() {
-        lines += &format!("\nsocket2 = {{ path = \"{dir_name}/socket2\" }}");
-        options += &format!(" --config 'patch.crates-io.socket2.path=\"{dir_name}/socket2\"'");
+    for (Besides { name, .. }, _) in besides {
+        lines += &format!("\n{name} = {{ path = \"{dir_name}/{name}\" }}");
+        options += &format!(" --config 'patch.crates-io.{name}.path=\"{dir_name}/{name}\"'");
     }
     Ok(format!(
         "\
@@ -87,7 +88,7 @@ pub(crate) fn undo(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     }
     fs::remove_dir_all(&dir).map_err(|error| format!("remove {}: {error}", dir.display()))?;
     Ok(format!(
-        "{} is gone. Take the lines of tokio and socket2 in [patch.crates-io] out of {}/Cargo.toml, if they are there.",
+        "{} is gone. Take its lines in [patch.crates-io] out of {}/Cargo.toml, if they are there.",
         dir.display(),
         root.display()
     ))
@@ -123,9 +124,9 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     let Some(tokio) = tokios.next() else {
         return Err("the program does not use tokio: there is nothing to take the place of".into());
     };
-    if tokio.manifest_path.starts_with(dir) || socket2::is_laid(metadata, dir) {
+    if tokio.manifest_path.starts_with(dir) || besides::is_laid(metadata, dir) {
         return Err(format!(
-            "the program has it already. To lay it anew, take the lines of tokio and socket2 out of [patch.crates-io], and call this \
+            "the program has it already. To lay it anew, take its lines out of [patch.crates-io], and call this \
              again: {} is replaced",
             dir.display()
         ));
@@ -153,7 +154,7 @@ fn check_ours(dir: &Path) -> Result {
 }
 
 /// The changes to a file, named from `src`; none if it stays as it is.
-type Apply = fn(&str, &str) -> Result<Option<String>>;
+type Apply<'a> = &'a dyn Fn(&str, &str) -> Result<Option<String>>;
 
 /// A directory in which all is laid. A file that is as it should be is left alone, so that cargo builds nothing anew.
 struct Laid<'a> {
@@ -175,7 +176,7 @@ impl Laid<'_> {
                 return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
             }
         }
-        self.copy(&from.join("src"), "upstream/src", "", edits::apply)?;
+        self.copy(&from.join("src"), "upstream/src", "", &edits::apply)?;
         for file in ["LICENSE", "README.md"] {
             if from.join(file).exists() {
                 self.write(&format!("upstream/{file}"), &read(&from.join(file))?)?;
@@ -197,21 +198,23 @@ impl Laid<'_> {
         Ok(())
     }
 
-    fn socket2(&mut self, socket2: &Package) -> Result {
-        let from = socket2.manifest_path.as_std_path().parent().ok_or("cargo names no directory for socket2")?;
-        self.copy(&from.join("src"), "socket2/src", "", socket2::apply)?;
-        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+    fn besides(&mut self, besides: &Besides, package: &Package) -> Result {
+        let name = besides.name;
+        let from = package.manifest_path.as_std_path().parent();
+        let from = from.ok_or_else(|| format!("cargo names no directory for {name}"))?;
+        self.copy(&from.join("src"), &format!("{name}/src"), "", &|file, text| besides.apply(file, text))?;
+        for file in ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
             if from.join(file).exists() {
-                self.write(&format!("socket2/{file}"), &read(&from.join(file))?)?;
+                self.write(&format!("{name}/{file}"), &read(&from.join(file))?)?;
             }
         }
-        let of_socket2 = read(&from.join("Cargo.toml"))?;
-        let of_socket2 = String::from_utf8(of_socket2).map_err(|error| format!("socket2's manifest: {error}"))?;
-        self.write("socket2/Cargo.toml", manifest::socket2(&of_socket2)?.as_bytes())
+        let manifest = String::from_utf8(read(&from.join("Cargo.toml"))?);
+        let manifest = manifest.map_err(|error| format!("the manifest of {name}: {error}"))?;
+        self.write(&format!("{name}/Cargo.toml"), manifest::besides(&manifest, name)?.as_bytes())
     }
 
     /// Copies sources to `to`, with their changes. `name` is where we are, seen from `from`.
-    fn copy(&mut self, from: &Path, to: &str, name: &str, apply: Apply) -> Result {
+    fn copy(&mut self, from: &Path, to: &str, name: &str, apply: Apply<'_>) -> Result {
         let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
         for entry in entries {
             let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();

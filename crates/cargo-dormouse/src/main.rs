@@ -1,10 +1,10 @@
 //! `cargo dormouse tokio`: lays what takes tokio's place beside a program, and takes it away again.
 
+mod besides;
 mod edits;
 mod files;
 mod lay;
 mod manifest;
-mod socket2;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -56,10 +56,15 @@ fn of_tokio(tokio: &str, name: &str) -> Result<DocumentMut> {
 }
 
 /// A package under its own name, without what is for its tests.
-pub(crate) fn socket2(text: &str) -> Result<String> {
-    let mut manifest = parse(text, "socket2's manifest")?;
+pub(crate) fn besides(text: &str, name: &str) -> Result<String> {
+    let mut manifest = parse(text, &format!("the manifest of {name}"))?;
     for table in ["test", "bench", "example", "dev-dependencies", "lints"] {
         manifest.remove(table);
+    }
+    if let Some(targets) = manifest.get_mut("target").and_then(Item::as_table_mut) {
+        for (_, target) in targets.iter_mut() {
+            target.as_table_mut().map(|target| target.remove("dev-dependencies"));
+        }
     }
     let package = &mut manifest["package"];
     package["publish"] = value(false);

@@ -179,8 +179,7 @@ macro_rules! pipe {
         impl $pipe {
             /// # Errors
             /// Always, of kind `Unsupported`.
-            pub fn from_std(inner: std::process::$pipe) -> io::Result<Self> {
-                drop(inner);
+            pub fn from_std(_inner: std::process::$pipe) -> io::Result<Self> {
                 unsupported()
             }
         }

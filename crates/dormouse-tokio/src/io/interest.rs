@@ -1,7 +1,7 @@
 //! tokio's `Interest` and `Ready`, which its own sockets alone have on other systems.
 
 use std::fmt;
-use std::ops::{Add, BitOr, BitOrAssign, Sub};
+use std::ops::{BitOr, BitOrAssign, Sub};
 
 use dormouse::foreign::Side;
 
@@ -136,14 +136,6 @@ impl BitOr for Ready {
 impl BitOrAssign for Ready {
     fn bitor_assign(&mut self, other: Ready) {
         self.0 |= other.0;
-    }
-}
-
-impl Add for Ready {
-    type Output = Ready;
-
-    fn add(self, other: Ready) -> Ready {
-        self | other
     }
 }
 

@@ -74,6 +74,7 @@ impl TcpListener {
         stand_in::give_listener(self)
     }
 
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn take_place(&mut self) -> Place {
         std::mem::take(&mut self.place)
     }

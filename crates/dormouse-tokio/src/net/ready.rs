@@ -16,21 +16,32 @@ pub(crate) trait Waits: Sized {
     fn another(&self) -> io::Result<Self>;
 }
 
-macro_rules! waits {
-    ($($socket:ty),*) => {$(
-        impl Waits for $socket {
-            fn poll_ready(&self, side: Side, asked: &Cell<bool>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                <$socket>::poll_ready(self, side, asked, cx)
-            }
+impl Waits for TcpStream {
+    fn poll_ready(&self, side: Side, asked: &Cell<bool>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        TcpStream::poll_ready(self, side, asked, cx)
+    }
 
-            fn another(&self) -> io::Result<Self> {
-                self.try_clone()
-            }
-        }
-    )*};
+    fn another(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
 }
 
-waits!(TcpStream, UdpSocket);
+impl Waits for UdpSocket {
+    fn poll_ready(&self, side: Side, asked: &Cell<bool>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // WASI 0.3 waits for a datagram, and not for there being one: a peek begins that.
+        if cfg!(feature = "p3") && side == Side::Read && !asked.get() {
+            let peeked = self.try_peek_from(&mut []);
+            if !would_block(&peeked) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        UdpSocket::poll_ready(self, side, asked, cx)
+    }
+
+    fn another(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+}
 
 /// What is known of the two sides.
 #[derive(Default)]

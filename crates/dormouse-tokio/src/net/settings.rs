@@ -179,6 +179,21 @@ impl Takes for super::TcpStream {
     }
 }
 
+/// Of a socket without an address nothing tells the family.
+impl Takes for super::socket::Unconnected {
+    fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
+    fn settings(&self) -> Settings {
+        self.io.settings()
+    }
+
+    fn take(&self, settings: &Settings) -> io::Result<()> {
+        self.io.take(settings)
+    }
+}
+
 macro_rules! takes_as_ours {
     ($($socket:ty),*) => {$(
         impl Takes for $socket {

@@ -16,21 +16,34 @@ use crate::local::Local;
 /// tokio's `bind` does not wait, and hosts bind at once. Where they do not, listening or connecting fails with what they say.
 pub struct TcpSocket {
     /// Why there is none, if it is one of std's that cannot be made ours: `from_std_stream` has no way to fail.
-    io: Local<io::Result<dormouse::net::TcpSocket>>,
+    io: Local<io::Result<Unconnected>>,
     nodelay: Local<Cell<bool>>,
     place: Local<Place>,
 }
 
+/// A socket of Dormouse's, and its family.
+pub(super) struct Unconnected {
+    pub(super) io: dormouse::net::TcpSocket,
+    pub(super) is_v6: bool,
+}
+
+impl Unconnected {
+    pub(super) fn new(is_v6: bool) -> io::Result<Unconnected> {
+        use dormouse::net::TcpSocket;
+        Ok(Unconnected { io: if is_v6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?, is_v6 })
+    }
+}
+
 impl TcpSocket {
     pub fn new_v4() -> io::Result<TcpSocket> {
-        Ok(Self::of(Ok(dormouse::net::TcpSocket::new_v4()?)))
+        Ok(Self::of(Ok(Unconnected::new(false)?)))
     }
 
     pub fn new_v6() -> io::Result<TcpSocket> {
-        Ok(Self::of(Ok(dormouse::net::TcpSocket::new_v6()?)))
+        Ok(Self::of(Ok(Unconnected::new(true)?)))
     }
 
-    fn of(io: io::Result<dormouse::net::TcpSocket>) -> TcpSocket {
+    fn of(io: io::Result<Unconnected>) -> TcpSocket {
         TcpSocket { io: Local(io), nodelay: Local(Cell::new(false)), place: Local(Place::default()) }
     }
 
@@ -39,7 +52,7 @@ impl TcpSocket {
     pub fn from_std_stream(std_stream: std::net::TcpStream) -> TcpSocket {
         let nodelay = std_stream.nodelay().unwrap_or(false);
         let taken = stand_in::take_socket(std_stream).and_then(|(io, bound)| {
-            bound.map_or(Ok(()), |addr| now(io.bind(addr)))?;
+            bound.map_or(Ok(()), |addr| now(io.io.bind(addr)))?;
             Ok(io)
         });
         let socket = Self::of(taken);
@@ -50,7 +63,7 @@ impl TcpSocket {
     fn ours(&self) -> io::Result<&dormouse::net::TcpSocket> {
         let io = self.io.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         self.place.carry(io);
-        Ok(io)
+        Ok(&io.io)
     }
 
     /// # Errors
@@ -68,7 +81,7 @@ impl TcpSocket {
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         self.ours()?;
         let (Local(io), nodelay) = (self.io, self.nodelay.get());
-        let connect = async move { io?.connect(addr).await };
+        let connect = async move { io?.io.connect(addr).await };
         let stream = TcpStream::from(Local(connect).await?);
         stream.set_nodelay(nodelay)?;
         Ok(stream)
@@ -82,11 +95,12 @@ impl TcpSocket {
         let ours = self.ours()?;
         if ours.local_addr().is_err() {
             // As systems have it: any address of its family.
-            let any = |ip: IpAddr| now(ours.bind((ip, 0).into()));
-            any(Ipv4Addr::UNSPECIFIED.into()).or_else(|_| any(Ipv6Addr::UNSPECIFIED.into()))?;
+            let is_v6 = self.io.as_ref().is_ok_and(|io| io.is_v6);
+            let any = if is_v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
+            now(ours.bind((any, 0).into()))?;
         }
         let Local(io) = self.io;
-        Ok(TcpListener::from(now(io?.listen(backlog))?))
+        Ok(TcpListener::from(now(io?.io.listen(backlog))?))
     }
 
     /// WASI's sockets can always be bound again to an address in `TIME_WAIT`.
@@ -254,7 +268,7 @@ impl IntoRawFd for TcpSocket {
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.io {
-            Ok(io) => fmt::Debug::fmt(io, f),
+            Ok(io) => fmt::Debug::fmt(&io.io, f),
             Err(error) => f.debug_tuple("TcpSocket").field(error).finish(),
         }
     }

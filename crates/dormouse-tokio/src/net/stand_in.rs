@@ -27,6 +27,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::settings::{Settings, Takes};
+use super::socket::Unconnected;
 use super::{TcpListener, TcpStream, UdpSocket, now};
 
 /// The place of a socket's stand-in, which is made when it is asked for.
@@ -218,11 +219,11 @@ pub(super) fn take_listener(listener: net::TcpListener) -> io::Result<TcpListene
         None => {}
     }
     let addr = address(&socket)?;
-    let ours = dormouse_socket(addr.is_ipv6())?;
+    let ours = Unconnected::new(addr.is_ipv6())?;
     ours.take(&Settings::of(&socket).since(&ours.settings()))?;
     drop(socket);
-    now(ours.bind(addr))?;
-    Ok(now(ours.listen(BACKLOG))?.into())
+    now(ours.io.bind(addr))?;
+    Ok(now(ours.io.listen(BACKLOG))?.into())
 }
 
 /// As std's listeners have it.
@@ -250,7 +251,7 @@ pub(super) fn take_udp(udp: net::UdpSocket) -> io::Result<UdpSocket> {
 
 /// What [`TcpSocket::from_std_stream`](super::TcpSocket::from_std_stream) makes ours of: a socket that is neither connected nor listens,
 /// and the address that it is bound to.
-pub(super) fn take_socket(stream: net::TcpStream) -> io::Result<(dormouse::net::TcpSocket, Option<SocketAddr>)> {
+pub(super) fn take_socket(stream: net::TcpStream) -> io::Result<(Unconnected, Option<SocketAddr>)> {
     let socket = Socket::from(stream);
     if socket.peer_addr().is_ok() {
         return Err(io::Error::new(
@@ -260,7 +261,7 @@ pub(super) fn take_socket(stream: net::TcpStream) -> io::Result<(dormouse::net::
     }
     let bound = address(&socket).ok();
     // Which it is: socket2 does not ask wasi-libc, and one of IPv4 has no such option.
-    let ours = dormouse_socket(socket.unicast_hops_v6().is_ok())?;
+    let ours = Unconnected::new(socket.unicast_hops_v6().is_ok())?;
     ours.take(&Settings::of(&socket).since(&ours.settings()))?;
     Ok((ours, bound))
 }
@@ -281,10 +282,6 @@ pub(super) fn none() -> BorrowedFd<'static> {
     unsafe {
         BorrowedFd::borrow_raw(2)
     }
-}
-
-fn dormouse_socket(is_v6: bool) -> io::Result<dormouse::net::TcpSocket> {
-    if is_v6 { dormouse::net::TcpSocket::new_v6() } else { dormouse::net::TcpSocket::new_v4() }
 }
 
 fn address(socket: &Socket) -> io::Result<SocketAddr> {

@@ -5,6 +5,7 @@ use std::io;
 use std::net;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
+use super::socket::Unconnected;
 use super::{TcpListener, TcpStream, UdpSocket, unsupported};
 
 /// Nothing has to be made, and nothing carried over.
@@ -34,7 +35,7 @@ impl Takes for UdpSocket {
     }
 }
 
-impl Takes for dormouse::net::TcpSocket {
+impl Takes for Unconnected {
     fn fd(&self) -> Option<RawFd> {
         None
     }
@@ -91,7 +92,7 @@ pub(super) fn take_udp(_socket: net::UdpSocket) -> io::Result<UdpSocket> {
     unsupported("UDP on wasip1")
 }
 
-pub(super) fn take_socket(_stream: net::TcpStream) -> io::Result<(dormouse::net::TcpSocket, Option<net::SocketAddr>)> {
+pub(super) fn take_socket(_stream: net::TcpStream) -> io::Result<(Unconnected, Option<net::SocketAddr>)> {
     unsupported("from_std_stream on wasip1, which cannot connect,")
 }
 

@@ -270,14 +270,17 @@ impl TcpStream {
         stand_in::give_stream(self)
     }
 
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn take_place(&mut self) -> Place {
         std::mem::take(&mut self.more.place)
     }
 
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn remembered_nodelay(&self) -> bool {
         self.more.nodelay.get()
     }
 
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn remember_nodelay(&self, nodelay: bool) {
         self.more.nodelay.set(nodelay);
     }

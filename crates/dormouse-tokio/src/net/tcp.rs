@@ -175,7 +175,7 @@ macro_rules! read {
 }
 
 macro_rules! write {
-    ([$($param:tt)*] $half:ty, $this:ident, $shut:expr) => {
+    ([$($param:tt)*] $half:ty, $this:ident, $shut:block) => {
         both!([$($param)*] $half);
 
         impl $($param)* $half {
@@ -217,7 +217,7 @@ macro_rules! write {
                 let closed = self.stream().poll_close_shared(cx);
                 let $this = &mut *self;
                 if let Poll::Ready(Ok(())) = closed {
-                    $shut;
+                    $shut
                 }
                 closed
             }
@@ -227,6 +227,6 @@ macro_rules! write {
 
 read!([<'a>] ReadHalf<'a>);
 read!([] OwnedReadHalf);
-write!([<'a>] WriteHalf<'a>, _this, ());
+write!([<'a>] WriteHalf<'a>, _this, {});
 // It is shut down once: the drop of the half does no more.
-write!([] OwnedWriteHalf, this, this.shuts_down = false);
+write!([] OwnedWriteHalf, this, { this.shuts_down = false });

@@ -48,6 +48,7 @@ impl UdpSocket {
         stand_in::give_udp(self)
     }
 
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn take_place(&mut self) -> Place {
         std::mem::take(&mut self.place)
     }
@@ -204,12 +205,7 @@ impl UdpSocket {
         self.poll_into(cx, buf, dormouse::net::UdpSocket::try_peek_from)
     }
 
-    fn poll_into(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        op: fn(&dormouse::net::UdpSocket, &mut [u8]) -> io::Result<(usize, SocketAddr)>,
-    ) -> Poll<io::Result<SocketAddr>> {
+    fn poll_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, op: Receive) -> Poll<io::Result<SocketAddr>> {
         let mut sender = None;
         let received = spare::fill(buf, |room| {
             self.poll(Side::Read, cx, |socket| op(socket, room)).map_ok(|(n, from)| {
@@ -301,6 +297,9 @@ impl UdpSocket {
         Ok(None)
     }
 }
+
+/// Receiving, or peeking.
+type Receive = fn(&dormouse::net::UdpSocket, &mut [u8]) -> io::Result<(usize, SocketAddr)>;
 
 /// WASI has no multicast.
 macro_rules! multicast {

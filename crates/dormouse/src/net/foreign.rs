@@ -50,6 +50,10 @@ macro_rules! park {
                     return Poll::Ready(Ok(()));
                 }
                 asked.set(true);
+                self.handle.with(|socket| {
+                    crate::sys::begin(socket, side.into());
+                    Ok(())
+                })?;
                 match self.handle.park(side.into(), cx.waker()) {
                     Ok(()) => Poll::Pending,
                     Err(error) => Poll::Ready(Err(error)),

@@ -39,6 +39,7 @@
 //! | `tell()` | wakes who is none of ours and waits in the same set, after each `wait`, when nothing is borrowed |
 //! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; with the feature `p3-spawn` |
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
+//! | `begin(of, side)` | has the host read, where one waits for a read and not for its being possible |
 //! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
 //! | `try_handed_over(of, side)` | how that has ended |
 //! | `take_back(of, side)` | waits no longer for that, which stops it where the host can stop |
@@ -96,9 +97,9 @@ pub(crate) use host::{THREADS, file_error, spawn_local};
 pub(crate) use more::set_spawn;
 pub(crate) use more::{Entered, enter, exit, tell};
 #[cfg(not(feature = "sim"))]
-pub(crate) use more::{hand_over, take_back, try_handed_over};
+pub(crate) use more::{begin, hand_over, take_back, try_handed_over};
 #[cfg(feature = "sim")]
-pub(crate) use sim::{Notifier, Poller, Source, clock, hand_over, take_back, try_handed_over};
+pub(crate) use sim::{Notifier, Poller, Source, begin, clock, hand_over, take_back, try_handed_over};
 
 /// What a pipe takes without blocking once the host has called it writable: 4096 bytes on Linux, and 512 at least on
 /// whatever follows POSIX.

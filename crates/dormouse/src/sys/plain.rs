@@ -16,6 +16,8 @@ pub(crate) fn tell() {}
 #[cfg(feature = "p3-spawn")]
 pub(crate) fn set_spawn(_spawn: fn(std::pin::Pin<Box<dyn Future<Output = ()>>>)) {}
 
+pub(crate) fn begin(_of: &host::Source, _side: Side) {}
+
 pub(crate) fn hand_over(_from: &host::Source, _to: &host::Source) -> bool {
     false
 }

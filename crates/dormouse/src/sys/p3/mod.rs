@@ -39,7 +39,7 @@ pub(crate) use abi::Entered;
 pub(crate) use abi::set_spawn;
 #[cfg(target_env = "p2")]
 pub use abi::{WORLD, run_main};
-pub(crate) use net::{hand_over, take_back, try_handed_over};
+pub(crate) use net::{begin, hand_over, take_back, try_handed_over};
 pub(crate) use poller::Poller;
 
 use abi::{Connections, Mailbox, SocketEnd, StdioEnd, Waitable};

@@ -284,6 +284,15 @@ pub(crate) fn try_handed_over(source: &Source, side: Side) -> io::Result<()> {
     }
 }
 
+/// Begins to read, so that there is something to wait for.
+pub(crate) fn begin(source: &Source, side: Side) {
+    if let (State::Stream { reader, socket, .. }, Side::Read) = (&mut *source.state.borrow_mut(), side)
+        && let Some(open) = reader.in_use(|| Reader::new(abi::receive(socket)))
+    {
+        open.begin();
+    }
+}
+
 /// Waits no longer for the end of what was handed over: Dormouse's runner stops moving bytes until [`try_handed_over`] asks again. wasmtime 48
 /// goes on.
 pub(crate) fn take_back(source: &Source, side: Side) {

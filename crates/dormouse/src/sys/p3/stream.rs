@@ -111,6 +111,17 @@ impl<E: End> Reader<E> {
         }
     }
 
+    /// Begins to read, if nothing has come and nothing is under way.
+    pub(super) fn begin(&mut self) {
+        let is_idle = self.mailbox.is_empty() && !self.mailbox.is_under_way() && self.shut.is_none();
+        if is_idle
+            && self.state == Phase::Open
+            && let Some(moved) = self.mailbox.start()
+        {
+            self.note(moved, self.mailbox.room());
+        }
+    }
+
     /// Reads straight to the caller.
     fn read_on(&mut self, buf: &mut [u8]) -> usize {
         if self.state != Phase::Open {

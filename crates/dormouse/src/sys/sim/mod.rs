@@ -25,7 +25,7 @@ mod udp;
 mod wire;
 mod world;
 
-pub(crate) use net::{hand_over, take_back, try_handed_over};
+pub(crate) use net::{begin, hand_over, take_back, try_handed_over};
 pub(crate) use poller::Poller;
 use socket::Descriptor;
 pub(crate) use world::{Setup, State, World};

@@ -99,6 +99,12 @@ impl Source {
     }
 }
 
+pub(crate) fn begin(of: &Source, side: Side) {
+    if let Source::Host(of) = of {
+        more::begin(of, side);
+    }
+}
+
 /// A simulated host moves no bytes by itself.
 pub(crate) fn hand_over(from: &Source, to: &Source) -> bool {
     match (from, to) {

@@ -100,8 +100,15 @@ pub async fn what_was_read_is_not_ready_again() -> io::Result<()> {
     }
     drop(peer);
     assert!(stream.ready(Interest::READABLE).await?.is_readable());
-    assert_eq!(stream.try_read(&mut [0])?, 0);
-    Ok(())
+    // WASI 0.3 tells of the end first, and then how it has ended.
+    for _ in 0..2 {
+        stream.readable().await?;
+        match stream.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result.map(|n| assert_eq!(n, 0)),
+        }
+    }
+    panic!("it is ready again and again");
 }
 
 pub async fn writable_waits_for_room() -> io::Result<()> {

@@ -14,7 +14,9 @@ pub async fn what_wasi_has_not_says_so() -> io::Result<()> {
     let (stdin, error) = AsyncFd::try_new(tokio::io::stdin()).unwrap_err().into_parts();
     unsupported(error);
     drop(stdin);
-    unsupported(Command::new("true").arg("x").stdin(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap_err());
+    unsupported(
+        Command::new("true").arg("x").stdin(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap_err(),
+    );
     unsupported(Command::new("true").output().await.unwrap_err());
     Ok(())
 }

@@ -302,6 +302,11 @@ impl<R: Readable> Drop for Mailbox<R> {
 }
 
 impl Mailbox<Bytes> {
+    /// Whether all that has come was taken.
+    pub(in crate::sys::p3) fn is_empty(&self) -> bool {
+        self.filled.is_empty()
+    }
+
     /// Moves what has come to `buf`, and tells how much that was.
     pub(in crate::sys::p3) fn take_bytes(&mut self, buf: &mut [u8]) -> usize {
         let n = buf.len().min(self.filled.len());
