@@ -15,7 +15,7 @@ pub async fn run(addr: &str) -> Result<()> {
     let mut options = MqttOptions::new("dormouse", host, port.parse()?);
     options.set_keep_alive(Duration::from_secs(1));
     let (client, mut events) = AsyncClient::new(options, MESSAGES);
-    let (mut connections, mut heard, mut lost, mut pinged) = (0, 0, false, false);
+    let (mut connections, mut heard, mut lost, mut pinged, mut leaving) = (0, 0, false, false, false);
     loop {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
@@ -38,8 +38,10 @@ pub async fn run(addr: &str) -> Result<()> {
                 pinged = true;
                 println!("the broker answers pings, and may go now");
             }
-            Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
+            Ok(Event::Outgoing(Outgoing::Disconnect)) => leaving = true,
             Ok(_) => {}
+            // The broker has read it, and has closed the connection.
+            Err(_) if leaving => return Ok(()),
             Err(error) if connections == 0 => return Err(error.into()),
             Err(error) => {
                 if !lost {

@@ -31,7 +31,8 @@ pub async fn run(config: &str) -> Result<()> {
     };
     println!("cancelled: {}", error.as_db_error().map_or("by no database", |error| error.message()));
 
-    drop((sleep, client));
+    drop(sleep);
+    drop(client);
     connection.await??;
     println!("the connection has ended");
     Ok(())

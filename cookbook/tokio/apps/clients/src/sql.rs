@@ -6,6 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::Result;
 
@@ -52,8 +53,13 @@ pub async fn run(url: &str) -> Result<()> {
     println!("the server may go now");
     let Err(error) = sqlx::query("select pg_sleep(3600)").execute(&pool).await else { return Err("an hour?".into()) };
     println!("the server is gone: {error}");
-    // The pool tries until it can connect, or its time is over.
-    let name: String = sqlx::query_scalar("select name from mice where id = 1").fetch_one(&pool).await?;
+    // The pool tries again while it is refused. A server that is about to end resets instead, and that is an error.
+    let name: String = loop {
+        match sqlx::query_scalar("select name from mice where id = 1").fetch_one(&pool).await {
+            Ok(name) => break name,
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    };
     println!("it is back: {name}");
     pool.close().await;
     Ok(())
