@@ -40,12 +40,23 @@ fn curl_calls_with_a_deadline() {
             // Not compressed, two bytes: field 1 is the number.
             fs::write(&request, [0, 0, 0, 0, 2, 8, number]).expect("the target directory can be written to");
             let mut curl = Command::new("curl");
-            curl.args(["-sS", "-i", "--http2-prior-knowledge", "-H", "content-type: application/grpc", "-H", "te: trailers"]);
+            curl.args([
+                "-sS",
+                "-i",
+                "--http2-prior-knowledge",
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "te: trailers",
+            ]);
             curl.args(headers).arg("--data-binary").arg(format!("@{}", request.display()));
             output(curl.arg(format!("http://{}/cookbook.Larder/{method}", server.addr)))
         };
         let answer = call("Weigh", 5, &[]);
-        assert!(answer.contains("\0\0\0\0\x02\x08\x0f") && answer.contains("grpc-status: 0"), "{backend:?}: {answer:?}");
+        assert!(
+            answer.contains("\0\0\0\0\x02\x08\x0f") && answer.contains("grpc-status: 0"),
+            "{backend:?}: {answer:?}"
+        );
         let answer = call("Weigh", 0, &[]);
         assert!(answer.contains("grpc-status: 3") && answer.contains("no%20nuts"), "{backend:?}: {answer:?}");
         assert!(call("Wiegh", 5, &[]).contains("grpc-status: 12"), "{backend:?}: there is no such method");
