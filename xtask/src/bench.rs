@@ -3,9 +3,9 @@
 //! What is built is in directories of its own, `target/bench`. The others' programs are in a workspace of their own too, so that
 //! nobody needs their dependencies to test.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use crate::{Result, cargo, root, say, setup, target_dir};
 
@@ -146,6 +146,7 @@ fn others(libc: Option<&Path>) -> Result {
         command.env("RUSTFLAGS", linked_with(libc));
         crate::run(&format!("building tokio's for wasip2, {profile}"), command)?;
     }
+    laid(&dir.join("laid"))?;
     if libc.is_none() {
         say(&format!(
             "tokio is left out on wasip2: it needs a wasi-libc of 2026-04 or later, since its first accept fails with that of Rust 1.95. \
@@ -153,6 +154,47 @@ fn others(libc: Option<&Path>) -> Result {
         ));
     }
     Ok(())
+}
+
+/// The servers on tokio with Dormouse in its place, as a user builds them: in a copy, whose Cargo.lock may change.
+fn laid(dir: &Path) -> Result {
+    crate::run(
+        "building the command that lays Dormouse in tokio's place",
+        cargo(&["build", "--quiet", "-p", "cargo-dormouse"]),
+    )?;
+    let program = dir.join("program");
+    for file in ["Cargo.toml", "src/bin/tokio-echo.rs", "src/bin/tokio-more.rs"] {
+        copy(&root().join("bench/peers/tokio").join(file), &program.join("tokio").join(file))?;
+    }
+    copy(&root().join("bench/peers/Cargo.lock"), &program.join("Cargo.lock"))?;
+    let manifest = root().join("bench/peers/Cargo.toml");
+    let manifest = fs::read_to_string(&manifest).map_err(|error| format!("read {}: {error}", manifest.display()))?;
+    let manifest = manifest.replace(r#"members = ["hand", "tokio", "wasip3", "wstd"]"#, r#"members = ["tokio"]"#);
+    let to = program.join("Cargo.toml");
+    fs::write(&to, manifest).map_err(|error| format!("write {}: {error}", to.display()))?;
+    let mut lay = Command::new(target_dir()?.join("debug/cargo-dormouse"));
+    lay.args(["dormouse", "tokio", "--manifest-path"]).arg(&to).stdout(Stdio::null());
+    crate::run("laying Dormouse in tokio's place", lay)?;
+    for profile in PROFILES {
+        for (features, target_dir) in [(None, dir.to_owned()), (Some("tokio/p3"), dir.join("p3"))] {
+            let mut command =
+                cargo(&["build", "--quiet", "-p", "bench-tokio", "--target", "wasm32-wasip2", "--profile", profile]);
+            command
+                .args(features.iter().flat_map(|features| ["--features", features]))
+                .arg("--target-dir")
+                .arg(target_dir);
+            command.args(["--config", r#"patch.crates-io.tokio.path="dormouse-tokio/tokio""#]).current_dir(&program);
+            crate::run(&format!("building tokio's with Dormouse in its place, {profile}"), command)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result {
+    let made = to.parent().map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| fs::copy(from, to))
+        .map(drop)
+        .map_err(|error| format!("copy {} to {}: {error}", from.display(), to.display()))
 }
 
 /// With another libc than rustc's own. The flag `tokio_unstable` is what tokio wants for sockets on WASI.

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use crate::{Result, bench, capi, cargo, cookbook, deny, fuzz, miri, mutants, proxy, report, setup, size};
 
+const OF_TOKIO: &str = "io-std,io-util,macros,net,process,rt,signal,sync,test-util,time";
+
 pub fn run() -> Result {
     setup::targets()?;
     setup::tools()?;
@@ -17,12 +19,12 @@ pub fn run() -> Result {
     step("building everything (wasmtime is in it: some minutes the first time)", "test --workspace --no-run")?;
     step(
         "the guest crate's own tests, inside a wasip2 guest",
-        "test -p dormouse --features hyper,tokio-io --target wasm32-wasip2",
+        "test -p dormouse --features hyper,tokio-io,tokio-rt --target wasm32-wasip2",
     )?;
     guest_step("and inside a guest of WASI 0.3", "test -p dormouse --lib --tests", &setup::GUESTS[2])?;
     // Not its examples in the docs, which bind: wasip1 has no call for that.
     step("and inside a wasip1 guest", "test -p dormouse --target wasm32-wasip1 --lib --tests")?;
-    step("and natively, without a simulated host", "test -p dormouse --features hyper,tokio-io")?;
+    step("and natively, without a simulated host", "test -p dormouse --features hyper,tokio-io,tokio-rt")?;
     report::clear()?;
     step("all tests on this machine, and the battery on every backend", "test --workspace")?;
     report::write()?;
@@ -35,10 +37,16 @@ pub fn run() -> Result {
         lints.args(guest.args()?).args(["--", "-D", "warnings"]);
         crate::run(&what, lints)?;
     }
+    // What stands in tokio's place is nothing natively. Files and threads are tokio's, which crates.io's refuses on WASI.
+    for (target, features) in [("wasm32-wasip1", OF_TOKIO), ("wasm32-wasip2", OF_TOKIO), ("wasm32-wasip2", "net")] {
+        let mut lints = command("clippy --quiet -p dormouse-tokio --all-targets --features");
+        lints.args([features, "--target", target, "--", "-D", "warnings"]);
+        crate::run(&format!("lints of what stands in tokio's place, for {target} ({features})"), lints)?;
+    }
     step("lints of everything", "clippy --quiet --workspace --all-targets -- -D warnings")?;
     step(
         "the documentation",
-        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot -p dormouse-capi --features dormouse/sim,dormouse/hyper,dormouse/tokio-io",
+        "doc --quiet --no-deps -p dormouse -p dormouse-macros -p dormouse-host -p dormouse-goroot -p dormouse-capi --features dormouse/sim,dormouse/hyper,dormouse/tokio-io,dormouse/tokio-rt",
     )?;
     size::run()?;
     capi::run()?;

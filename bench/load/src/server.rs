@@ -45,9 +45,11 @@ pub const NATIVE: &str = "native";
 pub const WASMTIME: &str = "wasmtime";
 pub const DORMOUSE: &str = "dormouse run";
 pub const OURS: &str = "Dormouse";
+/// The program for tokio, in whose place `cargo dormouse tokio` has put Dormouse.
+pub const LAID: &str = "tokio on Dormouse";
 
 /// In the order of tables and plots. The first is the ceiling, to which ratios are.
-const PROGRAMS: [(&str, &str, &str, Can); 12] = [
+const PROGRAMS: [(&str, &str, &str, Can); 14] = [
     (NATIVE, "tokio", "tokio", MORE),
     (NATIVE, "by hand", "hand-native", LOOP),
     (NATIVE, OURS, "ours", MORE),
@@ -56,10 +58,12 @@ const PROGRAMS: [(&str, &str, &str, Can); 12] = [
     ("p2", "by hand", "hand-p2", LOOP),
     ("p2", "wstd", "wstd", ALL),
     ("p2", "tokio", "tokio", MORE),
+    ("p2", LAID, "tokio", MORE),
     ("p2", OURS, "ours", MORE),
     ("p3", "by hand", "hand-p3", LOOP),
     // It has no handle that could be joined.
     ("p3", "wit-bindgen", "wasip3", &["timer", "sink", "timers"]),
+    ("p3", LAID, "tokio", MORE),
     ("p3", OURS, "ours", MORE),
 ];
 
@@ -104,11 +108,13 @@ impl Places {
 
     pub fn file(&self, server: &Server, which: &str, profile: &str) -> PathBuf {
         let name = format!("{}-{which}", server.base);
-        let dir = match (server.wasi, server.base) {
+        let dir = match (server.wasi, server.peer) {
             (NATIVE, _) => return self.programs.join(profile).join(name),
             ("p1", _) => "wasm32-wasip1",
             // The same target with another feature.
-            ("p3", "ours") => "p3/wasm32-wasip2",
+            ("p3", OURS) => "p3/wasm32-wasip2",
+            ("p2", LAID) => "laid/wasm32-wasip2",
+            ("p3", LAID) => "laid/p3/wasm32-wasip2",
             // The same target with another libc.
             ("p2", "tokio") => "tokio/wasm32-wasip2",
             _ => "wasm32-wasip2",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-use crate::{Result, edits, files, manifest};
+use crate::{Result, edits, files, manifest, socket2};
 
 /// By this file a directory is known as laid by this command.
 const MARK: &str = "LAID-BY-CARGO-DORMOUSE.md";
@@ -30,16 +30,26 @@ pub(crate) fn lay(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     check_ours(&dir)?;
     let mut laid = Laid { dir: &dir, files: BTreeSet::new() };
     laid.all(tokio)?;
+    let socket2 = socket2::of(&metadata);
+    if let Some(socket2) = socket2 {
+        laid.socket2(socket2)?;
+    }
     laid.sweep(&dir)?;
+    let mut lines = format!("tokio = {{ path = \"{dir_name}/tokio\" }}");
+    let mut options = format!("--config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'");
+    if socket2.is_some() {
+        lines += &format!("\nsocket2 = {{ path = \"{dir_name}/socket2\" }}");
+        options += &format!(" --config 'patch.crates-io.socket2.path=\"{dir_name}/socket2\"'");
+    }
     Ok(format!(
         "\
 In {dir} is what takes the place of tokio {version}: natively that very tokio, on WASI Dormouse.
-Add these two lines to {root}/Cargo.toml:
+Add these lines to {root}/Cargo.toml:
 
 [patch.crates-io]
-tokio = {{ path = \"{dir_name}/tokio\" }}
+{lines}
 
-Or leave it as it is, and name the patch for a build: --config 'patch.crates-io.tokio.path=\"{dir_name}/tokio\"'.
+Or leave it as it is, and name them for a build: {options}.
 Then:
 
     cargo build --target wasm32-wasip2                        # WASI 0.2; wasm32-wasip1 for a server on wasip1
@@ -61,7 +71,7 @@ pub(crate) fn undo(manifest_path: Option<&Path>, dir: &Path) -> Result<String> {
     }
     fs::remove_dir_all(&dir).map_err(|error| format!("remove {}: {error}", dir.display()))?;
     Ok(format!(
-        "{} is gone. Take the line of tokio in [patch.crates-io] out of {}/Cargo.toml, if it is there.",
+        "{} is gone. Take the lines of tokio and socket2 in [patch.crates-io] out of {}/Cargo.toml, if they are there.",
         dir.display(),
         root.display()
     ))
@@ -97,10 +107,10 @@ fn tokio<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package> {
     let Some(tokio) = tokios.next() else {
         return Err("the program does not use tokio: there is nothing to take the place of".into());
     };
-    if tokio.manifest_path.starts_with(dir) {
+    if tokio.manifest_path.starts_with(dir) || socket2::is_laid(metadata, dir) {
         return Err(format!(
-            "the program has it already. To lay it anew, take the line of tokio out of [patch.crates-io], and call this again: {} is \
-             replaced",
+            "the program has it already. To lay it anew, take the lines of tokio and socket2 out of [patch.crates-io], and call this \
+             again: {} is replaced",
             dir.display()
         ));
     }
@@ -126,6 +136,9 @@ fn check_ours(dir: &Path) -> Result {
     }
 }
 
+/// The changes to a file, named from `src`; none if it stays as it is.
+type Apply = fn(&str, &str) -> Result<Option<String>>;
+
 /// A directory in which all is laid. A file that is as it should be is left alone, so that cargo builds nothing anew.
 struct Laid<'a> {
     dir: &'a Path,
@@ -146,7 +159,7 @@ impl Laid<'_> {
                 return Err(format!("tokio {} has no file src/{file}: this command does not know it", tokio.version));
             }
         }
-        self.copy(&from.join("src"), "")?;
+        self.copy(&from.join("src"), "upstream/src", "", edits::apply)?;
         for file in ["LICENSE", "README.md"] {
             if from.join(file).exists() {
                 self.write(&format!("upstream/{file}"), &read(&from.join(file))?)?;
@@ -168,24 +181,37 @@ impl Laid<'_> {
         Ok(())
     }
 
-    /// Copies tokio's sources, with their changes. `name` is where we are, seen from `src`.
-    fn copy(&mut self, from: &Path, name: &str) -> Result {
+    fn socket2(&mut self, socket2: &Package) -> Result {
+        let from = socket2.manifest_path.as_std_path().parent().ok_or("cargo names no directory for socket2")?;
+        self.copy(&from.join("src"), "socket2/src", "", socket2::apply)?;
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            if from.join(file).exists() {
+                self.write(&format!("socket2/{file}"), &read(&from.join(file))?)?;
+            }
+        }
+        let of_socket2 = read(&from.join("Cargo.toml"))?;
+        let of_socket2 = String::from_utf8(of_socket2).map_err(|error| format!("socket2's manifest: {error}"))?;
+        self.write("socket2/Cargo.toml", manifest::socket2(&of_socket2)?.as_bytes())
+    }
+
+    /// Copies sources to `to`, with their changes. `name` is where we are, seen from `from`.
+    fn copy(&mut self, from: &Path, to: &str, name: &str, apply: Apply) -> Result {
         let entries = fs::read_dir(from).map_err(|error| format!("read {}: {error}", from.display()))?;
         for entry in entries {
             let path = entry.map_err(|error| format!("read {}: {error}", from.display()))?.path();
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             let name = if name.is_empty() { file.into_owned() } else { format!("{name}/{file}") };
             if path.is_dir() {
-                self.copy(&path, &name)?;
+                self.copy(&path, to, &name, apply)?;
                 continue;
             }
             let contents = read(&path)?;
             let changed = match std::str::from_utf8(&contents) {
-                Ok(text) => edits::apply(&name, text)?,
+                Ok(text) => apply(&name, text)?,
                 Err(_) => None,
             };
             let contents = changed.as_deref().map_or(&contents[..], str::as_bytes);
-            self.write(&format!("upstream/src/{name}"), contents)?;
+            self.write(&format!("{to}/{name}"), contents)?;
         }
         Ok(())
     }

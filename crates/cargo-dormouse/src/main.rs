@@ -4,6 +4,7 @@ mod edits;
 mod files;
 mod lay;
 mod manifest;
+mod socket2;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ enum Dormouse {
     /// Puts Dormouse in the place of tokio for a program, which stays as it is.
     ///
     /// Lays the replacement beside the program, and below it the tokio that the program's Cargo.lock names, from cargo's own copy.
-    /// Then it says which two lines to add to Cargo.toml. Natively the program has the tokio that it had.
+    /// Then it says which lines to add to Cargo.toml. Natively the program has the tokio that it had.
     Tokio(Tokio),
 }
 

@@ -55,6 +55,19 @@ fn of_tokio(tokio: &str, name: &str) -> Result<DocumentMut> {
     Ok(manifest)
 }
 
+/// A package under its own name, without what is for its tests.
+pub(crate) fn socket2(text: &str) -> Result<String> {
+    let mut manifest = parse(text, "socket2's manifest")?;
+    for table in ["test", "bench", "example", "dev-dependencies", "lints"] {
+        manifest.remove(table);
+    }
+    let package = &mut manifest["package"];
+    package["publish"] = value(false);
+    package.as_table_mut().map(|package| package.remove("readme"));
+    manifest["lints"]["rust"]["warnings"] = value("allow");
+    Ok(manifest.to_string())
+}
+
 /// What is called `tokio` in the program.
 pub(crate) fn facade(version: &str, features: &BTreeMap<String, Vec<String>>) -> String {
     let mut manifest = DocumentMut::new();
@@ -117,6 +130,7 @@ pub(crate) fn of_ours(text: &str, workspace: &str) -> Result<String> {
     // In the program's world it would go round: what is laid depends on Dormouse.
     if let Some(features) = manifest.get_mut("features").and_then(Item::as_table_mut) {
         features.remove("tokio-io");
+        features.remove("tokio-rt");
     }
     if let Some(dependencies) = manifest.get_mut("dependencies").and_then(Item::as_table_mut) {
         dependencies.remove("tokio");

@@ -36,6 +36,8 @@ pub mod net;
 pub mod process;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(any(feature = "io-std", feature = "net"))]
+mod spare;
 #[cfg(feature = "rt")]
 pub mod task;
 

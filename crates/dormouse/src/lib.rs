@@ -59,6 +59,8 @@ pub mod time;
 
 #[cfg(feature = "hyper")]
 pub use compat::hyper;
+#[cfg(feature = "tokio-rt")]
+pub use compat::tokio_rt as tokio;
 
 /// Runs an `async fn main` inside [`block_on`].
 ///

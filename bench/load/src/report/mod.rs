@@ -86,6 +86,7 @@ fn color(server: &str) -> &'static str {
     match server.split('/').nth(1).unwrap_or_default() {
         "Dormouse" => "#d9480f",
         "tokio" => "#1c6dd0",
+        crate::server::LAID => "#6aa7e8",
         "wstd" => "#7a3fc4",
         "wit-bindgen" => "#0b8f7f",
         _ => "#868e99",
@@ -193,7 +194,7 @@ impl Report {
                 }
             }
         }
-        let peers = ["by hand", "tokio", "wstd", "wit-bindgen", "Dormouse"];
+        let peers = ["by hand", "tokio", "wstd", "wit-bindgen", crate::server::LAID, "Dormouse"];
         let rank = |server: &str| {
             let words: Vec<&str> = server.split('/').collect();
             let place = |of: &[&str], n: usize| of.iter().position(|word| words.get(n) == Some(word));

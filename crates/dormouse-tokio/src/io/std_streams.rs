@@ -1,12 +1,14 @@
 //! Standard streams that let other tasks run while they wait.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::local::Local;
+use crate::spare;
 
 /// Standard input; made by [`stdin`].
 pub struct Stdin(Local<dormouse::io::Stdin>);
@@ -31,9 +33,7 @@ pub fn stderr() -> Stderr {
 
 impl AsyncRead for Stdin {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let n = ready!(futures_io::AsyncRead::poll_read(Pin::new(&mut *self.0), cx, buf.initialize_unfilled()))?;
-        buf.advance(n);
-        Poll::Ready(Ok(()))
+        spare::fill(buf, |room| futures_io::AsyncRead::poll_read(Pin::new(&mut *self.0), cx, room)).map_ok(drop)
     }
 }
 
@@ -69,6 +69,28 @@ macro_rules! write {
 }
 
 write!(Stdout, Stderr);
+
+macro_rules! descriptor {
+    ($($stream:ident $fd:literal),*) => {$(
+        impl AsRawFd for $stream {
+            fn as_raw_fd(&self) -> RawFd {
+                $fd
+            }
+        }
+
+        impl AsFd for $stream {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                // SAFETY: std never closes its standard streams.
+                #[allow(unsafe_code)]
+                unsafe {
+                    BorrowedFd::borrow_raw($fd)
+                }
+            }
+        }
+    )*};
+}
+
+descriptor!(Stdin 0, Stdout 1, Stderr 2);
 
 macro_rules! debug {
     ($($stream:ident),*) => {$(

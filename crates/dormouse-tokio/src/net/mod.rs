@@ -6,7 +6,6 @@ mod ready;
 #[cfg(not(target_env = "p1"))]
 mod settings;
 mod socket;
-mod spare;
 #[cfg_attr(target_env = "p1", path = "stand_in_p1.rs")]
 mod stand_in;
 mod stream;

@@ -91,9 +91,7 @@ pub(super) fn take_udp(_socket: net::UdpSocket) -> io::Result<UdpSocket> {
     unsupported("UDP on wasip1")
 }
 
-pub(super) fn take_socket(
-    _stream: net::TcpStream,
-) -> io::Result<(dormouse::net::TcpSocket, Option<net::SocketAddr>)> {
+pub(super) fn take_socket(_stream: net::TcpStream) -> io::Result<(dormouse::net::TcpSocket, Option<net::SocketAddr>)> {
     unsupported("from_std_stream on wasip1, which cannot connect,")
 }
 

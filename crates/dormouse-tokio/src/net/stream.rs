@@ -11,13 +11,14 @@ use std::task::{Context, Poll, ready};
 use dormouse::foreign::Side;
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ToSocketAddrs;
 use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
-use super::{ToSocketAddrs, spare};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
+use crate::spare;
 
 /// A TCP connection.
 pub struct TcpStream {

@@ -12,9 +12,10 @@ use upstream::io::ReadBuf;
 use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
-use super::{ToSocketAddrs, spare, unsupported};
+use super::{ToSocketAddrs, unsupported};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
+use crate::spare;
 
 /// A UDP socket.
 pub struct UdpSocket {

@@ -9,6 +9,8 @@ pub mod on_thread;
 mod spare;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
+#[cfg(feature = "tokio-rt")]
+pub mod tokio_rt;
 
 /// The types that have `futures-io`'s traits, passed to a macro: those that are read, then those that are written.
 #[cfg(any(feature = "tokio-io", feature = "hyper"))]

@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// Calls `read` with room for up to `room` bytes, and passes on what it tells to have read.
-pub(super) fn read<T>(room: usize, read: impl FnOnce(&mut [u8]) -> T, put: impl FnOnce(&T, &[u8])) -> T {
+fn read<T>(room: usize, read: impl FnOnce(&mut [u8]) -> T, put: impl FnOnce(&T, &[u8])) -> T {
     let room = room.min(MOST);
     // Taken: `read` may be code of others, which reads in this way as well.
     let mut spare = SPARE.take();
@@ -31,7 +31,7 @@ pub(super) fn read<T>(room: usize, read: impl FnOnce(&mut [u8]) -> T, put: impl 
 }
 
 /// The same, for tokio's buffer.
-pub(super) fn fill(
+pub(crate) fn fill(
     buf: &mut ReadBuf<'_>,
     read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {
@@ -50,8 +50,8 @@ pub(super) fn fill(
 }
 
 /// The same, for what the crate `bytes` fills; as much as it has room for without growing.
-#[cfg(feature = "io-util")]
-pub(super) fn fill_mut<B: bytes::BufMut, T>(
+#[cfg(all(feature = "net", feature = "io-util"))]
+pub(crate) fn fill_mut<B: bytes::BufMut, T>(
     buf: &mut B,
     read: impl FnOnce(&mut [u8]) -> io::Result<T>,
     len: impl FnOnce(&T) -> usize,
