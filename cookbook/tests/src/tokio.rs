@@ -36,7 +36,7 @@ pub(super) fn build_package(package: &str, backend: Backend) {
     build(&mut command);
 }
 
-/// The copy, with its two lines.
+/// The copy, with the lines that it is said to add.
 fn laid() -> &'static Path {
     static LAID: OnceLock<PathBuf> = OnceLock::new();
     LAID.get_or_init(|| {
@@ -47,10 +47,11 @@ fn laid() -> &'static Path {
         copy(&root().join("cookbook/apps/tls/src"), &dir().join("apps/tls/src"));
         let mut lay = Command::new(cargo_dormouse());
         lay.args(["dormouse", "tokio", "--manifest-path"]).arg(program.join("Cargo.toml"));
-        crate::output(&mut lay);
+        let said = crate::output(&mut lay);
+        let patch = said.find("[patch.crates-io]").map(|at| said[at..].lines().take_while(|line| !line.is_empty()));
+        let patch: Vec<&str> = patch.expect("it says which lines to add").collect();
         let manifest = program.join("Cargo.toml");
-        let patch = "\n[patch.crates-io]\ntokio = { path = \"dormouse-tokio/tokio\" }\n";
-        let patched = read(&manifest) + patch;
+        let patched = format!("{}\n{}\n", read(&manifest), patch.join("\n"));
         fs::write(&manifest, patched).unwrap_or_else(|error| panic!("write {}: {error}", manifest.display()));
         program
     })
