@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::{Result, cargo, root, setup, target_dir};
+use crate::{CACHE_HOME, Result, cache_dir, cargo, root, setup, target_dir};
 
 /// The package whose tests run inside guests as well.
 const TRAITS: &str = "cookbook-traits";
@@ -28,12 +28,14 @@ pub fn run() -> Result {
     for guest in &setup::GUESTS {
         let mut test = command(&["test", "--release", "-p", TRAITS, "--target", guest.target]);
         if let Some(features) = guest.features {
-            test.args(["--features", features, "--target-dir"]).arg(target_dir()?.join("cookbook").join(features));
+            let dir = target_dir()?.join("cookbook");
+            test.args(["--features", features]).args(setup::apart(&dir, &dir.join(features)));
         }
         // The workspace's own runner is a package that this workspace does not have.
         let variable = format!("CARGO_TARGET_{}_RUNNER", guest.target.to_uppercase().replace('-', "_"));
         let network = if guest.name == "wasip1" { "--listen 127.0.0.1:0" } else { "--allow-net --allow-dns" };
-        test.env(variable, format!("{} run {network}", target_dir()?.join("debug/dormouse").display()));
+        test.env(CACHE_HOME, cache_dir()?)
+            .env(variable, format!("{} run {network}", target_dir()?.join("debug/dormouse").display()));
         crate::run(&format!("tokio's and hyper's traits inside a guest of {}", guest.name), test)?;
     }
     Ok(())

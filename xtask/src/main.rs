@@ -1,5 +1,5 @@
 //! Every chore of the workspace, in Rust: `cargo xtask setup | demo | test | fuzz | deny | mutants | size | cookbook | capi | header | proxy |
-//! bench | outside`.
+//! bench | outside | tokio-tests`.
 
 mod bench;
 mod capi;
@@ -16,6 +16,7 @@ mod report;
 mod setup;
 mod size;
 mod test;
+mod tokio_tests;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ usage: cargo xtask COMMAND
   outside   CHECKOUT… [--only PREFIX,…] [--wasmtime PATH] [--dormouse PATH]: runs test programs of wasmtime and of
             wasi-testsuite, of which checkouts are given, on our runner and on the `wasmtime` command, and writes
             conformance/OUTSIDE.md; fails if ours is worse
+  tokio-tests  CHECKOUT [--only FILE,…] [--on native,p2,p3] [--dormouse PATH]: runs tokio's own tests, of which a checkout is given,
+            on what takes the place of tokio, and writes crates/dormouse-tokio/TESTS.md; fails if a result is not as it is there
   mutants   puts the most tempting bugs into a copy of the sources, and fails if the tests do not notice
 ";
 
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         ["bench", "draw"] => bench::draw(),
         ["bench", ref args @ ..] => bench::run(args),
         ["outside", ref args @ ..] => outside::run(args),
+        ["tokio-tests", ref args @ ..] => tokio_tests::run(args),
         ["mutants"] => mutants::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -105,6 +109,14 @@ fn target_dir() -> Result<PathBuf> {
         .nth(2)
         .map(Path::to_owned)
         .ok_or_else(|| format!("{} is not in a target directory", this.display()))
+}
+
+/// Names to the runner the directory of a user's caches.
+const CACHE_HOME: &str = "XDG_CACHE_HOME";
+
+/// The directory of caches that the tests' runner has: what one test has compiled the others find, and the user's own is left alone.
+fn cache_dir() -> Result<PathBuf> {
+    Ok(target_dir()?.join("cache"))
 }
 
 /// The cargo that runs us, in the workspace.

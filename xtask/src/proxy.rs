@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
-use crate::{Result, cargo, say, setup, target_dir};
+use crate::{CACHE_HOME, Result, cache_dir, cargo, say, setup, target_dir};
 
 /// What is passed on where nobody says how much, in MiB.
 const MIB: usize = 1024;
@@ -200,7 +200,7 @@ fn start(name: &str, role: Role, target: &str) -> Result<Server> {
             let ours = matches!(name, RUNNER_P2 | RUNNER_P3);
             let mut command = if ours { Command::new(built.join("debug/dormouse")) } else { Command::new("wasmtime") };
             match ours {
-                true => command.args(["run", "--allow-net", "--max-memory", MEMORY]),
+                true => command.env(CACHE_HOME, cache_dir()?).args(["run", "--allow-net", "--max-memory", MEMORY]),
                 false => command.args(["run", "-Sinherit-network"]),
             };
             command.arg(guest(name).examples()?.join(format!("{example}.wasm")));

@@ -26,8 +26,8 @@ impl Guest {
     pub fn args(&self) -> Result<Vec<String>> {
         let mut args = vec!["--target".to_owned(), self.target.to_owned()];
         if let Some(features) = self.features {
-            let dir = self.target_dir()?.to_string_lossy().into_owned();
-            args.extend(["--features".to_owned(), features.to_owned(), "--target-dir".to_owned(), dir]);
+            args.extend(["--features".to_owned(), features.to_owned()]);
+            args.extend(apart(&target_dir()?, &self.target_dir()?));
         }
         Ok(args)
     }
@@ -37,11 +37,18 @@ impl Guest {
         Ok(self.target_dir()?.join(self.target).join("release/examples"))
     }
 
-    /// In a directory of its own, if it has the names of what is built for the same target without features.
+    /// A directory of its own, if it has the names of what is built for the same target without features.
     fn target_dir(&self) -> Result<PathBuf> {
         let dir = target_dir()?;
         Ok(self.features.map_or(dir.clone(), |features| dir.join(features)))
     }
+}
+
+/// What cargo is told so that it puts programs into `programs`, and what it makes on the way where it does so for `target_dir`: what does
+/// not depend on a feature is built once.
+pub fn apart(target_dir: &Path, programs: &Path) -> [String; 4] {
+    let build_dir = format!("build.build-dir={:?}", target_dir.to_string_lossy());
+    ["--target-dir".to_owned(), programs.to_string_lossy().into_owned(), "--config".to_owned(), build_dir]
 }
 
 /// The version that the tests have been run on.
@@ -129,11 +136,12 @@ pub fn clients() -> Result {
 }
 
 /// Clients and servers that the cookbook's tests drive: a program of each, and Debian's package.
-const COOKBOOK: [(&str, &str); 7] = [
+const COOKBOOK: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("redis-server", "redis-server"),
+    ("mosquitto", "mosquitto"),
     ("pg_ctlcluster", "postgresql"),
     ("openssl", "openssl"),
     ("chromium", "chromium"),

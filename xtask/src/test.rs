@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::{Result, bench, capi, cargo, cookbook, deny, fuzz, miri, mutants, proxy, report, setup, size};
+use crate::{
+    CACHE_HOME, Result, bench, cache_dir, capi, cargo, cookbook, deny, fuzz, miri, mutants, proxy, report, setup, size,
+};
 
 const OF_TOKIO: &str = "io-std,io-util,macros,net,process,rt,signal,sync,test-util,time";
 
@@ -78,7 +80,7 @@ fn step(what: &str, args: &str) -> Result {
 
 fn guest_step(what: &str, args: &str, guest: &setup::Guest) -> Result {
     let mut command = command(args);
-    command.args(guest.args()?);
+    command.args(guest.args()?).env(CACHE_HOME, cache_dir()?);
     crate::run(what, command)
 }
 
@@ -88,6 +90,12 @@ fn command(args: &str) -> Command {
     if args[0] == "doc" {
         // A warning there is a broken link.
         command.env("RUSTDOCFLAGS", "-D warnings");
+    }
+    if args.contains(&"--target")
+        && let Ok(dir) = cache_dir()
+    {
+        // Of the runner, in which a guest's tests run.
+        command.env(CACHE_HOME, dir);
     }
     // With a backtrace for each error, every would-block of the host would cost 30 µs.
     command.env_remove("RUST_BACKTRACE");

@@ -8,12 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use dormouse_host::Program;
-
 use crate::differences::nc_udp;
 #[cfg(feature = "wasmi")]
 use crate::drivers::wasmi;
-use crate::drivers::{self, Subject, Wasi, native, p1, p2};
+use crate::drivers::{self, Subject, Wasi, load, native, p1, p2};
 use crate::{echo, pattern};
 
 #[test]
@@ -89,6 +87,7 @@ fn output_that_a_full_device_refuses_ends_the_program_with_a_sentence_and_exit_c
 pub fn dormouse_run(options: &[&str], wasm: &Path) -> Command {
     let runner = drivers::build(&["--package", "dormouse-host"]).join("debug/dormouse");
     let mut command = Command::new(runner);
+    command.env("XDG_CACHE_HOME", drivers::cache_dir());
     command.arg("run").args(options).arg(wasm);
     command
 }
@@ -142,10 +141,6 @@ fn example_that_connects(name: &str, args: &[&str]) -> Vec<Subject> {
     command.args(args);
     let components = [Wasi::P2, Wasi::P3].map(|wasi| p2::run(&load(&wasi.example(name)), args, p2::Net::Allowed));
     [native::spawn(command)].into_iter().chain(components).collect()
-}
-
-pub fn load(path: &Path) -> Program {
-    Program::load(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn native_example(name: &str) -> Command {

@@ -6,8 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use socket2::{SockAddr, SockRef};
 
-use crate::clients::load;
-use crate::drivers::{Backend, Subject, Wasi, p2};
+use crate::drivers::{Backend, Subject, Wasi, load, p2};
 use crate::hosts::stock;
 use crate::{echo, pattern};
 

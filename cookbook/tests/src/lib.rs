@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod servers;
 mod tokio;
 
 /// Longer than anything takes that comes.
@@ -65,7 +66,7 @@ pub fn app(package: &str) -> PathBuf {
 }
 
 /// The runner: that of the environment variable DORMOUSE, or the workspace's, built.
-pub fn dormouse() -> &'static Path {
+fn dormouse() -> &'static Path {
     static RUNNER: OnceLock<PathBuf> = OnceLock::new();
     RUNNER.get_or_init(|| {
         if let Some(path) = std::env::var_os("DORMOUSE") {
@@ -75,6 +76,13 @@ pub fn dormouse() -> &'static Path {
         build(Command::new("cargo").current_dir(root()).args(["build", "--quiet", "-p", "dormouse-host"]));
         root().join("target/debug/dormouse")
     })
+}
+
+/// The runner as a command, with a cache of compiled programs that all tests share and that is not the user's.
+pub fn dormouse_run() -> Command {
+    let mut command = Command::new(dormouse());
+    command.arg("run").env("XDG_CACHE_HOME", root().join("target/cache"));
+    command
 }
 
 /// A program of a package (`apps/PACKAGE`), built for a backend. `tokio-PACKAGE` is one that is written for tokio
@@ -90,6 +98,8 @@ pub fn program(package: &str, name: &str, backend: Backend) -> PathBuf {
         let mut command = Command::new("cargo");
         command.current_dir(root().join("cookbook")).args(["build", "--quiet", "--release", "-p"]);
         command.arg(format!("cookbook-{package}")).args(backend.args()).arg("--target-dir").arg(backend.target_dir());
+        // What does not depend on the feature is built once.
+        command.env("CARGO_BUILD_BUILD_DIR", root().join("target/cookbook"));
         // What a package asks of the compiler, cargo reads by itself where one is in its directory.
         let config = app(package).join(".cargo/config.toml");
         if config.exists() {
@@ -138,8 +148,8 @@ pub fn server(flags: &[&str], package: &str, name: &str, backend: Backend, args:
     let mut command = match backend {
         Backend::Native => Command::new(program),
         _ => {
-            let mut command = Command::new(dormouse());
-            command.arg("run").args(flags);
+            let mut command = dormouse_run();
+            command.args(flags);
             match backend {
                 Backend::P1 => command.args(["--listen", "127.0.0.1:0"]),
                 _ => command.args(["--allow-net", "--allow-dns"]),
@@ -163,8 +173,8 @@ pub fn client_with(flags: &[&str], package: &str, name: &str, backend: Backend) 
     if backend == Backend::Native {
         return Command::new(program);
     }
-    let mut command = Command::new(dormouse());
-    command.args(["run", "--allow-net", "--allow-dns"]).args(flags).arg(program);
+    let mut command = dormouse_run();
+    command.args(["--allow-net", "--allow-dns"]).args(flags).arg(program);
     command
 }
 

@@ -5,16 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use cookbook_tests::{Backend, PATIENCE, Running, client, free_addr, output, serve, serve_counted};
-
-/// A server with nothing in it, on this address.
-fn redis(addr: SocketAddr) -> Running {
-    let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--port", &addr.port().to_string(), "--save", "", "--appendonly", "no"]);
-    let mut server = Running::start(command, false);
-    server.until("Ready to accept connections");
-    server
-}
+use cookbook_tests::servers::redis;
+use cookbook_tests::{Backend, PATIENCE, client, free_addr, output, serve, serve_counted};
 
 /// One of the counter's clients.
 struct Visitor(BufReader<TcpStream>);

@@ -64,14 +64,48 @@ impl Default for ParkThread {
         put: "    fn shutdown(&self) {\n        #[cfg(target_os = \"wasi\")]\n        ::dormouse::foreign::settle();\n",
         what: "the end of a parker",
     },
-    // There is one thread: what would be given to another one runs here and now.
+    // There is one thread: what would be given to another one runs here and now, outside of the runtime as it would be there.
     Edit {
         file: "runtime/blocking/pool.rs",
         find: "    fn spawn_task(&self, task: Task, rt: &Handle) -> Result<(), SpawnError> {\n",
         put: "    fn spawn_task(&self, task: Task, rt: &Handle) -> Result<(), SpawnError> {\n        #[cfg(target_os = \
-              \"wasi\")]\n        {\n            let _ = rt;\n            task.run();\n            return Ok(());\n        \
-              }\n",
+              \"wasi\")]\n        {\n            let _ = rt;\n            crate::runtime::context::leave(|| task.run());\n            \
+              return Ok(());\n        }\n",
         what: "the start of what blocks",
+    },
+    Edit {
+        file: "task/blocking.rs",
+        find: "        crate::runtime::scheduler::block_in_place(f)\n",
+        put: "        #[cfg(target_os = \"wasi\")]\n        return crate::runtime::context::leave(f);\n        \
+              #[cfg(not(target_os = \"wasi\"))]\n        crate::runtime::scheduler::block_in_place(f)\n",
+        what: "what blocks in place",
+    },
+    Edit {
+        file: "runtime/context/runtime.rs",
+        find: "impl fmt::Debug for EnterRuntimeGuard {\n",
+        put: r#"/// Runs `f` as outside of a runtime; what it does is not of the task's budget.
+#[cfg(target_os = "wasi")]
+pub(crate) fn leave<R>(f: impl FnOnce() -> R) -> R {
+    let was = CONTEXT.with(|c| c.runtime.replace(EnterRuntime::NotEntered));
+    let budget = CONTEXT.with(|c| c.budget.get());
+    let result = f();
+    CONTEXT.with(|c| {
+        c.budget.set(budget);
+        c.runtime.set(was);
+    });
+    result
+}
+
+impl fmt::Debug for EnterRuntimeGuard {
+"#,
+        what: "the entry of a runtime",
+    },
+    Edit {
+        file: "runtime/context.rs",
+        find: "    mod runtime;\n",
+        put: "    mod runtime;\n    #[cfg(target_os = \"wasi\")]\n    \
+              pub(crate) use runtime::leave;\n",
+        what: "the entry of a runtime",
     },
     Edit {
         file: "runtime/builder.rs",
@@ -80,6 +114,121 @@ impl Default for ParkThread {
               self.build_current_thread_runtime(),\n            #[cfg(all(feature = \"rt-multi-thread\", \
               not(target_os = \"wasi\")))]\n            Kind::MultiThread => self.build_threaded_runtime(),\n",
         what: "the runtime of many threads",
+    },
+    // Handle::block_on runs the tasks too, since no other thread does. The core of the scheduler is in the runtime, or in the task that
+    // runs: this has to find it from a handle.
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "/// Executes tasks on the current thread\npub(crate) struct CurrentThread {\n",
+        put: "/// What a handle has as well.\n#[cfg(target_os = \"wasi\")]\ntype Shares<T> = Arc<T>;\n\
+              #[cfg(not(target_os = \"wasi\"))]\ntype Shares<T> = T;\n\n\
+              /// Executes tasks on the current thread\n#[cfg_attr(target_os = \"wasi\", derive(Clone))]\n\
+              pub(crate) struct CurrentThread {\n",
+        what: "the scheduler",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "    core: AtomicCell<Core>,\n",
+        put: "    core: Shares<AtomicCell<Core>>,\n",
+        what: "the place of the scheduler's core",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "    notify: Notify,\n",
+        put: "    notify: Shares<Notify>,\n",
+        what: "the place of the scheduler's core",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "            core,\n            notify: Notify::new(),\n        };\n",
+        put: "            core: core.into(),\n            notify: Notify::new().into(),\n        };\n        \
+              #[cfg(target_os = \"wasi\")]\n        let _ = handle.scheduler.set(scheduler.clone());\n",
+        what: "the making of the scheduler",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "pub(crate) struct Handle {\n",
+        put: "pub(crate) struct Handle {\n    #[cfg(target_os = \"wasi\")]\n    \
+              pub(crate) scheduler: std::sync::OnceLock<CurrentThread>,\n\n",
+        what: "the handle of the scheduler",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "        let handle = Arc::new(Handle {\n",
+        put: "        let handle = Arc::new(Handle {\n            #[cfg(target_os = \"wasi\")]\n            \
+              scheduler: Default::default(),\n",
+        what: "the making of the handle",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "        let core = self.core.take()?;\n\n        Some(CoreGuard {\n",
+        put: r#"        let core = self.core.take();
+        // A task of this runtime runs, and waits here for another one.
+        #[cfg(target_os = "wasi")]
+        let core = core.or_else(|| handle.outer(|core| core.take()));
+        let core = core?;
+
+        Some(CoreGuard {
+"#,
+        what: "the taking of the scheduler's core",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "        if let Some(core) = context.core.borrow_mut().take() {\n            // Replace old scheduler",
+        put: r#"        if let Some(core) = context.core.borrow_mut().take() {
+            #[cfg(target_os = "wasi")]
+            let core = {
+                let mut core = Some(core);
+                context.handle.outer(|outer| {
+                    *outer = core.take();
+                    // The waker of what it blocks on was that of the inner one, too.
+                    context.handle.shared.woken.store(true, Release);
+                    outer.is_some().then_some(())
+                });
+                match core {
+                    Some(core) => core,
+                    None => return,
+                }
+            };
+            // Replace old scheduler"#,
+        what: "the return of the scheduler's core",
+    },
+    Edit {
+        file: "runtime/scheduler/current_thread/mod.rs",
+        find: "impl fmt::Debug for CurrentThread {\n",
+        put: r#"#[cfg(target_os = "wasi")]
+impl Handle {
+    /// Whether its runtime is still there.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.shared.inject.is_closed()
+    }
+
+    /// Calls `f` with the place that a task of this runtime, in which we are, has for the core.
+    fn outer<R>(self: &Arc<Self>, f: impl FnOnce(&mut Option<Box<Core>>) -> Option<R>) -> Option<R> {
+        context::with_scheduler(|maybe_cx| match maybe_cx {
+            Some(scheduler::Context::CurrentThread(cx)) if Arc::ptr_eq(self, &cx.handle) => f(&mut cx.core.borrow_mut()),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Debug for CurrentThread {
+"#,
+        what: "the scheduler",
+    },
+    Edit {
+        file: "runtime/handle.rs",
+        find: "        // Enter the runtime context. This sets the current driver handles and\n",
+        put: r#"        #[cfg(target_os = "wasi")]
+        {
+            let handle = self.inner.as_current_thread();
+            if let Some(scheduler) = handle.scheduler.get().filter(|_| handle.is_open()) {
+                return scheduler.block_on(&self.inner, future);
+            }
+        }
+        // Enter the runtime context. This sets the current driver handles and
+"#,
+        what: "Handle::block_on",
     },
 ];
 

@@ -22,6 +22,7 @@
 
 pub mod addr;
 pub mod call;
+mod due;
 pub mod error;
 pub mod name;
 pub mod poll;

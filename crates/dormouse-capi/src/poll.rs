@@ -84,7 +84,7 @@ pub unsafe extern "C" fn dm_poll(events: *mut dm_event, count: usize, until: u64
         drop(polled);
         Ok(state::with(|state| {
             let fits = state.events.len().min(count).min(c_int::MAX as usize);
-            for (at, event) in state.events.drain(..fits).enumerate() {
+            for (at, event) in std::iter::from_fn(|| state.events.pop()).take(fits).enumerate() {
                 // SAFETY: there are `count` of them, as the caller promises.
                 unsafe { events.add(at).write(event) }
             }

@@ -4,8 +4,9 @@ use std::ffi::{c_int, c_void};
 
 use dormouse::time::{Duration, Instant, sleep, sleep_until};
 
+use crate::due::Last;
 use crate::error::{Error, NO_LOOP, Result};
-use crate::state::{self, Due, Mode};
+use crate::state::{self, DueCall, Mode};
 use crate::wait::Call;
 use crate::{DM_FOREVER, call, dm_call, dm_handle};
 
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn dm_run(call: dm_call, arg: *mut c_void) -> c_int {
         let call = Call::new(call, arg)?;
         state::enter(Mode::Run)?;
         let left = Left;
-        state::with(|state| state.calls.push_back(Due { call, of: 0, side: 0 }));
+        state::with(|state| state.calls.push(DueCall { call, of: 0, side: 0 }, &mut Last::default()));
         let code = run();
         drop(left);
         code
@@ -88,7 +89,7 @@ pub(crate) fn run_batch(budget: u32) -> u32 {
     let mut work = 0;
     for _ in 0..state::with(|state| state.calls.len()) {
         let due = state::with(|state| {
-            let due = state.calls.pop_front()?;
+            let due = state.calls.pop()?;
             if due.side == 0 {
                 // The end of a timer. Only now, so that it could be stopped until now.
                 let _ = state.table.remove(due.of);
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn dm_spawn(call: dm_call, arg: *mut c_void) -> c_int {
         let call = Call::new(call, arg)?;
         state::with(|state| {
             state.mode.ok_or(NO_LOOP)?;
-            state.calls.push_back(Due { call, of: 0, side: 0 });
+            state.calls.push(DueCall { call, of: 0, side: 0 }, &mut Last::default());
             Ok(())
         })
     })

@@ -33,16 +33,17 @@ pub extern "C" fn dm_close(handle: dm_handle) -> c_int {
 
 impl State {
     fn close(&mut self, handle: dm_handle) -> Result<()> {
-        let entry = self.table.remove(handle)?;
+        let State { table, calls, events, pending, .. } = self;
+        let mut entry = table.remove(handle)?;
+        let [readers, writers] = &mut entry.sides;
         match &entry.object {
-            // It is due. Most timers are closed before that, and then nobody has to look for it among all that are.
-            Object::Timer(sleep, _) if sleep.is_elapsed() => self.calls.retain(|due| due.of != handle),
-            Object::Timer(..) => self.pending -= 1,
+            // It is due.
+            Object::Timer(sleep, _) if sleep.is_elapsed() => drop(calls.forget(&mut readers.calls)),
+            Object::Timer(..) => *pending -= 1,
             _ => {}
         }
-        let [mut readers, mut writers] = entry.sides;
-        self.due(handle, Side::Read, &mut readers.list);
-        self.due(handle, Side::Write, &mut writers.list);
+        readers.fire(handle, Side::Read, calls, events, pending);
+        writers.fire(handle, Side::Write, calls, events, pending);
         Ok(())
     }
 }

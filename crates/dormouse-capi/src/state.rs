@@ -2,7 +2,6 @@
 //! while the program's code is called, so that a callback may call anything.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -15,6 +14,7 @@ use dormouse::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use dormouse::time::Sleep;
 
 use crate::dm_handle;
+use crate::due::{Due, Last};
 use crate::error::{Error, KIND, Result};
 use crate::poll::dm_event;
 use crate::table::Table;
@@ -24,9 +24,9 @@ pub(crate) struct State {
     pub(crate) table: Table<Entry>,
     pub(crate) mode: Option<Mode>,
     /// To be called, in this order.
-    pub(crate) calls: VecDeque<Due>,
+    pub(crate) calls: Due<DueCall>,
     /// To be reported.
-    pub(crate) events: VecDeque<dm_event>,
+    pub(crate) events: Due<dm_event>,
     /// How many calls would be made if something happened.
     pub(crate) pending: usize,
     /// How many operations the callback that runs may still do.
@@ -56,8 +56,8 @@ pub(crate) enum Mode {
     Polling,
 }
 
-/// A call that is due; and of which handle, so that it can still be taken back.
-pub(crate) struct Due {
+/// A call that is due; and of which handle.
+pub(crate) struct DueCall {
     pub(crate) call: Call,
     pub(crate) of: dm_handle,
     /// 0 for a timer, which goes with its call.
@@ -75,6 +75,9 @@ pub(crate) struct Entry {
 pub(crate) struct Queue {
     pub(crate) list: Vec<Waiting>,
     waker: Option<Waker>,
+    /// What is due of it. A timer has its call at the first side.
+    pub(crate) calls: Last,
+    pub(crate) events: Last,
 }
 
 /// ```text
@@ -95,8 +98,8 @@ thread_local! {
     static STATE: RefCell<State> = const { RefCell::new(State {
         table: Table::new(),
         mode: None,
-        calls: VecDeque::new(),
-        events: VecDeque::new(),
+        calls: Due::new(),
+        events: Due::new(),
         pending: 0,
         budget: UNLIMITED,
         overspent: 0,
@@ -234,12 +237,12 @@ impl State {
     }
 
     fn look_at_timer(&mut self, timer: dm_handle) {
-        let Ok(Entry { object: Object::Timer(sleep, call), .. }) = self.table.get(timer) else { return };
+        let Ok(Entry { object: Object::Timer(sleep, call), sides: [queue, _] }) = self.table.get(timer) else { return };
         if !sleep.is_elapsed() && Pin::new(sleep).poll(&mut Context::from_waker(&waker(timer, What::Future))).is_ready()
         {
             let call = *call;
             self.pending -= 1;
-            self.calls.push_back(Due { call, of: timer, side: 0 });
+            self.calls.push(DueCall { call, of: timer, side: 0 }, &mut queue.calls);
         }
     }
 
@@ -276,26 +279,9 @@ impl State {
 
     /// Those who wait for this side are due.
     pub(crate) fn fire(&mut self, handle: dm_handle, side: Side) {
-        let Ok(entry) = self.table.get(handle) else { return };
-        let mut list = std::mem::take(&mut entry.sides[side as usize].list);
-        self.due(handle, side, &mut list);
-        // The vector's memory is kept.
-        if let Ok(entry) = self.table.get(handle) {
-            entry.sides[side as usize].list = list;
-        }
-    }
-
-    pub(crate) fn due(&mut self, handle: dm_handle, side: Side, list: &mut Vec<Waiting>) {
-        let bit = bit(side);
-        for waiting in list.drain(..) {
-            match waiting {
-                Waiting::Call(call) => {
-                    self.pending -= 1;
-                    self.calls.push_back(Due { call, of: handle, side: bit });
-                }
-                Waiting::Token(token) => self.events.push_back(dm_event { token, handle, side: bit, _reserved: 0 }),
-            }
-        }
+        let State { table, calls, events, pending, .. } = self;
+        let Ok(entry) = table.get(handle) else { return };
+        entry.sides[side as usize].fire(handle, side, calls, events, pending);
     }
 
     /// One operation of the callback that runs. When it has done many, others come first.
@@ -336,6 +322,30 @@ impl State {
             Object::Opening(_) => Err(Error::Again),
             Object::Failed(error) => Err(again(error).into()),
             object => Ok(question(object).ok_or(KIND)??),
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn fire(
+        &mut self,
+        handle: dm_handle,
+        side: Side,
+        calls: &mut Due<DueCall>,
+        events: &mut Due<dm_event>,
+        pending: &mut usize,
+    ) {
+        let bit = bit(side);
+        for waiting in self.list.drain(..) {
+            match waiting {
+                Waiting::Call(call) => {
+                    *pending -= 1;
+                    calls.push(DueCall { call, of: handle, side: bit }, &mut self.calls);
+                }
+                Waiting::Token(token) => {
+                    events.push(dm_event { token, handle, side: bit, _reserved: 0 }, &mut self.events);
+                }
+            }
         }
     }
 }

@@ -130,12 +130,12 @@ pub extern "C" fn dm_forget(handle: dm_handle, sides: u32) -> c_int {
             }
             for side in each {
                 entry.unpark(side);
-                let list = &mut entry.sides[side as usize].list;
-                state.pending -= list.iter().filter(|waiting| matches!(waiting, Waiting::Call(_))).count();
-                list.clear();
+                let queue = &mut entry.sides[side as usize];
+                state.pending -= queue.list.iter().filter(|waiting| matches!(waiting, Waiting::Call(_))).count();
+                queue.list.clear();
+                state.calls.forget(&mut queue.calls);
+                state.events.forget(&mut queue.events);
             }
-            state.calls.retain(|due| due.of != handle || due.side & sides == 0);
-            state.events.retain(|event| event.handle != handle || event.side & sides == 0);
             Ok(())
         })
     })

@@ -22,6 +22,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Compile(CompileArgs),
     Goroot(GorootArgs),
 }
 
@@ -103,12 +104,44 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
+    /// Compile it even if that was done before, and keep nothing. Otherwise compiled programs are kept where the `wasmtime` command
+    /// keeps them, by its configuration file
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Run a file that `dormouse compile` has made. It is trusted: it runs outside of any sandbox if somebody has changed it
+    #[arg(long)]
+    pub(crate) allow_precompiled: bool,
+
     /// Count its host calls; print the table at the end and on SIGUSR1
     #[arg(long)]
     pub(crate) count_calls: bool,
 
     #[command(flatten)]
     app: App,
+}
+
+/// Compile a program once for all: `dormouse run --allow-precompiled` runs what it makes without compiling anything.
+///
+/// The file is for this version of the runner, and for processors that have what this one has. It holds machine code, which is run
+/// without a check: keep it where nobody else can write.
+#[derive(Args, Debug)]
+pub(crate) struct CompileArgs {
+    /// The program
+    #[arg(value_name = "APP.wasm")]
+    pub(crate) app: PathBuf,
+
+    /// Where to put what is compiled [default: the program's name with .cwasm, in this directory]
+    #[arg(short, long, value_name = "APP.cwasm")]
+    output: Option<PathBuf>,
+}
+
+impl CompileArgs {
+    /// Where it is put.
+    pub(crate) fn output(&self) -> PathBuf {
+        let name = || PathBuf::from(self.app.file_name().unwrap_or(self.app.as_os_str())).with_extension("cwasm");
+        self.output.clone().unwrap_or_else(name)
+    }
 }
 
 /// The program and its arguments.
@@ -172,8 +205,20 @@ impl RunArgs {
         &self.app.file
     }
 
-    /// The run of `program` that the options describe; listeners are opened, and `say` is told where.
-    pub(crate) fn run<'a>(&self, program: &'a Program, say: impl Fn(String)) -> Result<Run<'a>, Error> {
+    /// Opens the listeners for a wasip1 program; `say` is told where.
+    pub(crate) fn listeners(&self, say: impl Fn(String)) -> Result<Vec<(String, TcpListener)>, Error> {
+        let mut listeners = Vec::new();
+        for (n, Listen { addr, name }) in self.listen.iter().enumerate() {
+            let failed = |source| Error::Listen { addr: *addr, source };
+            let listener = listen(*addr).map_err(failed)?;
+            say(format!("FD {} listens on {}", 3 + n, listener.local_addr().map_err(failed)?));
+            listeners.push((name.clone(), listener));
+        }
+        Ok(listeners)
+    }
+
+    /// The run of `program` that the options describe, with these listeners.
+    pub(crate) fn run<'a>(&self, program: &'a Program, listeners: Vec<(String, TcpListener)>) -> Run<'a> {
         let mut run = Run::new(program).args(&self.app.args).policy(self.policy());
         for (name, value) in &self.env {
             run = run.env(name, value);
@@ -184,13 +229,8 @@ impl RunArgs {
                 false => run.dir(host, guest),
             };
         }
-        if program.is_wasip1() {
-            for (n, Listen { addr, name }) in self.listen.iter().enumerate() {
-                let failed = |source| Error::Listen { addr: *addr, source };
-                let listener = listen(*addr).map_err(failed)?;
-                say(format!("FD {} listens on {}", 3 + n, listener.local_addr().map_err(failed)?));
-                run = run.listener(name, listener);
-            }
+        for (name, listener) in listeners {
+            run = run.listener(name, listener);
         }
         if let Some(most) = self.max_sockets {
             run = run.max_sockets(most);
@@ -201,10 +241,10 @@ impl RunArgs {
         if let Some(after) = self.timeout {
             run = run.timeout(after);
         }
-        Ok(match self.max_memory {
+        match self.max_memory {
             Some(bytes) => run.max_memory(bytes),
             None => run,
-        })
+        }
     }
 
     fn policy(&self) -> Policy {

@@ -44,6 +44,28 @@ pub enum Error {
         /// What the linker said about it.
         why: String,
     },
+    /// A program that is compiled already, where one to compile was expected.
+    Compiled {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// A compiled program that another version of the runner has compiled, or for other settings or another processor.
+    CompiledForAnother {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+        /// What differs.
+        why: String,
+    },
+    /// The calls of a program are to be counted, of which only the compiled code is there.
+    Uncountable {
+        /// Name of the program.
+        name: String,
+    },
+    /// The cache cannot be used, or keeps nothing.
+    Cache {
+        /// Which directory or file, and what the system said.
+        why: String,
+    },
     /// A directory that cannot be handed to the program.
     Dir {
         /// The directory on this side.
@@ -87,6 +109,8 @@ impl Error {
         if let Error::NotWasm { name, .. }
         | Error::NoStart { name, .. }
         | Error::NoRunExport { name }
+        | Error::Compiled { name }
+        | Error::CompiledForAnother { name, .. }
         | Error::UnknownImport { name, .. } = &mut self
         {
             *name = path.display().to_string();
@@ -139,6 +163,29 @@ impl fmt::Display for Sentence<'_> {
             ),
             Error::UnknownImport { name, import, why } => {
                 write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
+            }
+            Error::Compiled { name } => write!(
+                f,
+                "{name} is compiled already, and runs without a check, outside of any sandbox if it is not what it says; \
+                 if `dormouse compile` made it and only you can write to it, run it with --allow-precompiled"
+            ),
+            Error::CompiledForAnother { name, why } => write!(
+                f,
+                "{name} was compiled for another runner, or for another machine ({}); \
+                 make it again with `dormouse compile APP.wasm -o {name}`",
+                plain(why)
+            ),
+            Error::Uncountable { name } => {
+                write!(
+                    f,
+                    "{name} is compiled already, and a program is counted by compiling it; run the .wasm that it was made of"
+                )
+            }
+            Error::Cache { why } => {
+                write!(
+                    f,
+                    "no compiled program is kept ({why}), so each start compiles; --no-cache says that this is meant"
+                )
             }
             Error::Dir { host, why } => {
                 write!(

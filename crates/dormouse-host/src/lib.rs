@@ -28,6 +28,7 @@
 #[cfg(not(unix))]
 compile_error!("dormouse-host waits on standard streams with poll(2) and on Unix signals: it runs on Unix only");
 
+mod cache;
 mod count;
 mod error;
 mod facts;
@@ -39,9 +40,11 @@ mod p2;
 mod p3;
 mod program;
 mod run;
+mod source;
 mod stdio;
 mod trap;
 
+pub use cache::Cache;
 pub use count::{Counts, Trace};
 pub use error::Error;
 pub use interrupt::Interrupt;
@@ -49,4 +52,5 @@ pub use net::meter::{Meter, Traffic};
 pub use net::policy::{AddrError, ConnectAddr, ListenAddr, Policy};
 pub use program::Program;
 pub use run::{Exit, Run, Stop};
+pub use source::Source;
 pub use stdio::{Input, OnChunk, Output};

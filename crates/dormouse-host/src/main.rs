@@ -5,16 +5,18 @@
 //! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 mod cli;
+mod patience;
 mod signals;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr};
+use std::net::TcpListener;
 use std::process::exit;
 use std::time::Duration;
 
-use dormouse_host::{Error, Exit, Interrupt, Program};
+use dormouse_host::{Cache, Error, Exit, Interrupt, Program, Source};
 
-use cli::{Command, RunArgs};
+use cli::{Command, CompileArgs, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signals::Numbers;
 
@@ -30,6 +32,13 @@ const TRAPPED: i32 = 134;
 fn main() {
     match cli::parse() {
         Ok(Command::Run(args)) => run(&args),
+        Ok(Command::Compile(args)) => match compile(&args) {
+            Ok(()) => {}
+            Err(sentence) => {
+                complain(sentence);
+                exit(FAILED);
+            }
+        },
         Ok(Command::Goroot(args)) => {
             let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
             exit(dormouse_goroot::cli::run("dormouse goroot", args.args, &mut out, &mut err).into());
@@ -53,8 +62,8 @@ fn run(args: &RunArgs) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }
-    let ended = Program::load(args.app()).and_then(|program| {
-        let run = args.run(&program, complain)?.interrupt(interrupt.clone());
+    let ended = load(args).and_then(|(program, listeners)| {
+        let run = args.run(&program, listeners).interrupt(interrupt.clone());
         let run = match &numbers {
             Some(Numbers { trace, meter }) => run.trace(trace.clone()).meter(meter.clone()),
             None => run,
@@ -76,6 +85,56 @@ fn run(args: &RunArgs) {
         }
     };
     signals::finish(numbers.as_ref(), code);
+}
+
+/// The program, compiled, and the listeners for it, which are open before it is compiled: clients that come meanwhile wait.
+fn load(args: &RunArgs) -> Result<(Program, Vec<(String, TcpListener)>), Error> {
+    let app = args.app().display().to_string();
+    let say = move || {
+        if stderr().is_terminal() {
+            complain(format!("{app} is still being compiled, which takes long the first time"));
+        }
+    };
+    patience::saying(LONG, say, || {
+        let source = Source::read(args.app())?;
+        let listeners = if source.is_wasip1() { args.listeners(complain)? } else { Vec::new() };
+        let program = match args.allow_precompiled && source.is_compiled() {
+            // SAFETY: by the flag the user says that the file is what `dormouse compile` has made.
+            true => unsafe { source.deserialize() }?,
+            false => compile_cached(source, args.no_cache)?,
+        };
+        Ok((program, listeners))
+    })
+}
+
+/// Compiles a program, or finds it in the cache of the user. A cache that does not work is told and done without.
+fn compile_cached(source: Source, no_cache: bool) -> Result<Program, Error> {
+    if no_cache {
+        return source.compile();
+    }
+    match Cache::of_the_user() {
+        Ok(cache) => {
+            let program = source.cache(cache.clone()).compile()?;
+            if let Err(error) = cache.check() {
+                complain(error);
+            }
+            Ok(program)
+        }
+        Err(error) => {
+            complain(error);
+            source.compile()
+        }
+    }
+}
+
+/// After how long it is said on a terminal that a program is being compiled.
+const LONG: Duration = Duration::from_millis(500);
+
+/// `dormouse compile`.
+fn compile(args: &CompileArgs) -> Result<(), String> {
+    let bytes = Program::load(&args.app).and_then(|program| program.serialize()).map_err(|error| error.to_string())?;
+    let output = args.output();
+    std::fs::write(&output, bytes).map_err(|error| format!("cannot write {}: {error}", output.display()))
 }
 
 /// How long after the timeout the process ends, if the run has not: the call that the program is in may keep the thread.

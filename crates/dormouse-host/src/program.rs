@@ -1,4 +1,4 @@
-//! Program. Loads a component or a wasip1 module, and says in a sentence what a file is that is none.
+//! Program. A component or a wasip1 module, compiled and linked, or the sentence why it cannot be.
 
 use std::fmt;
 use std::path::Path;
@@ -9,9 +9,10 @@ use wasmtime::component::{self, Component, ComponentExportIndex};
 use wasmtime::{Config, Engine, ExternType, InstancePre, Module, UnknownImportError, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
+use crate::cache::Cache;
 use crate::count::Calls;
 use crate::error::Error;
-use crate::limits::cost_of_instances;
+use crate::source::{Footer, Source};
 use crate::{p1, p2, p3};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
@@ -25,7 +26,8 @@ pub struct Program {
     cost_of_instances: usize,
     /// Something of it is of WASI 0.3.
     wasi03: bool,
-    bytes: Arc<[u8]>,
+    /// What it was compiled of; a program that was taken from a compiled file does not have it.
+    bytes: Option<Arc<[u8]>>,
     /// Made of the bytes when it is first counted.
     counted: Arc<Mutex<Option<Counted>>>,
 }
@@ -54,14 +56,13 @@ pub(crate) enum Linked {
 
 impl Program {
     /// Compiles the component or module in the file `path`. The file name becomes the program's name, its argument 0.
+    /// [`Source`] does it in steps, with a cache if one is given.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or is no command of WASI 0.3, 0.2 or 0.1 that can be linked: see [`Error`].
     pub fn load(path: &Path) -> Result<Program, Error> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        Program::from_bytes(&name.to_string_lossy(), &bytes).map_err(|error| error.of_file(path))
+        Source::read(path)?.compile()
     }
 
     /// Compiles the component or module in `bytes`.
@@ -70,24 +71,38 @@ impl Program {
     ///
     /// As [`Program::load`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Program, Error> {
-        let name = name.to_owned();
-        let kind = Kind::of(bytes);
-        let wasi03 = matches!(kind, Kind::Component) && p3::is_used_by(bytes);
-        let engine = engine(wasi03)?;
-        let code = match kind {
-            Kind::Component => Code::Component(link(&name, &compile(&engine, &name, bytes)?, wasi03)?),
-            Kind::Module => Code::Module(module(&engine, &name, bytes)?),
-            Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
+        Source::new(name, bytes).compile()
+    }
+
+    pub(crate) fn new(
+        name: String,
+        engine: Engine,
+        code: Code,
+        cost_of_instances: usize,
+        wasi03: bool,
+        bytes: Option<Arc<[u8]>>,
+    ) -> Program {
+        Program { name, engine, code, cost_of_instances, wasi03, bytes, counted: Arc::default() }
+    }
+
+    /// The compiled program as bytes for a file, which [`Source::deserialize`] takes without compiling anything.
+    ///
+    /// They are for this version of the runner, and for processors that have what this one has. Calls of such a program cannot be
+    /// counted: for that it is rewritten, and the bytes that it was compiled of are not in the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setup`] with what wasmtime says.
+    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
+        let serialized = match &self.code {
+            Code::Component(Linked::Wasi02(command)) => command.instance_pre().component().serialize(),
+            Code::Component(Linked::Wasi03(command, _)) => command.component().serialize(),
+            Code::Module(command) => command.module().serialize(),
         };
-        Ok(Program {
-            name,
-            engine,
-            code,
-            cost_of_instances: cost_of_instances(bytes),
-            wasi03,
-            bytes: bytes.into(),
-            counted: Arc::default(),
-        })
+        let setup = |error| Error::Setup { what: "the compiled program", why: one_line(&error) };
+        let mut bytes = serialized.map_err(setup)?;
+        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.wasi03 }.append(&mut bytes);
+        Ok(bytes)
     }
 
     /// The program's name: its argument 0.
@@ -118,16 +133,15 @@ impl Program {
         if let Some(counted) = &*counted {
             return Ok(counted.clone());
         }
+        let Some(bytes) = &self.bytes else { return Err(Error::Uncountable { name: self.name.clone() }) };
         let rewritten = match self.code {
-            Code::Component(_) => Calls::of_component(&self.bytes),
-            Code::Module(_) => Calls::of_module(&self.bytes),
+            Code::Component(_) => Calls::of_component(bytes),
+            Code::Module(_) => Calls::of_module(bytes),
         };
         let (bytes, calls) = rewritten.map_err(|why| Error::Setup { what: "the counting of calls", why })?;
         let code = match self.code {
-            Code::Component(_) => {
-                Code::Component(link(&self.name, &compile(&self.engine, &self.name, &bytes)?, self.wasi03)?)
-            }
-            Code::Module(_) => Code::Module(module(&self.engine, &self.name, &bytes)?),
+            Code::Component(_) => component(&self.engine, &self.name, &bytes, self.wasi03)?,
+            Code::Module(_) => module(&self.engine, &self.name, &bytes)?,
         };
         Ok(counted.insert(Counted { code, calls: Arc::new(calls) }).clone())
     }
@@ -139,7 +153,8 @@ impl fmt::Debug for Program {
     }
 }
 
-fn engine(wasi03: bool) -> Result<Engine, Error> {
+/// The engine. Each setting of it is among those by which the cache finds an entry, and which wasmtime compares with a compiled file's.
+pub(crate) fn engine(wasi03: bool, cache: Option<&Cache>) -> Result<Engine, Error> {
     let mut config = Config::new();
     // Bookkeeping for WASI 0.3 that costs each call a quarter of a microsecond, used or not.
     config.concurrency_support(wasi03);
@@ -147,46 +162,35 @@ fn engine(wasi03: bool) -> Result<Engine, Error> {
     config.epoch_interruption(true);
     // File and line in the backtrace of a trap, where the program has them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.cache(cache.map(Cache::inner));
     Engine::new(&config).map_err(|error| Error::Setup { what: "the engine", why: one_line(&error) })
 }
 
-enum Kind {
-    Component,
-    Module,
-    Other(&'static str),
-}
-
-impl Kind {
-    /// A binary starts with `\0asm`, a version and a layer: 0 is a module, 1 a component.
-    fn of(bytes: &[u8]) -> Kind {
-        match bytes {
-            [] => Kind::Other("it is empty"),
-            [0, b'a', b's', b'm', _, _, 1, 0, ..] => Kind::Component,
-            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Kind::Module,
-            [0, b'a', b's', b'm', ..] => Kind::Other("it has an unknown version of the format"),
-            _ => Kind::Other("it does not start like WebAssembly"),
-        }
+/// Compiles and links a component.
+pub(crate) fn component(engine: &Engine, name: &str, bytes: &[u8], wasi03: bool) -> Result<Code, Error> {
+    match Component::from_binary(engine, bytes) {
+        Ok(component) => link(name, &component, wasi03).map(Code::Component),
+        Err(error) => Err(Error::NotWasm { name: name.to_owned(), why: one_line(&error) }),
     }
 }
 
-fn compile(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Component, Error> {
-    Component::from_binary(engine, bytes)
-        .map_err(|error| Error::NotWasm { name: name.to_owned(), why: one_line(&error) })
+/// Compiles and links a module.
+pub(crate) fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Code, Error> {
+    match Module::from_binary(engine, bytes) {
+        Ok(module) => link_module(name, &module).map(Code::Module),
+        Err(error) => Err(Error::NotWasm { name: name.to_owned(), why: one_line(&error) }),
+    }
 }
 
-/// Compiles and links a module.
-fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<InstancePre<p1::State>, Error> {
+/// Links a module.
+pub(crate) fn link_module(name: &str, module: &Module) -> Result<InstancePre<p1::State>, Error> {
     let name = name.to_owned();
-    let module = match Module::from_binary(engine, bytes) {
-        Ok(module) => module,
-        Err(error) => return Err(Error::NotWasm { name, why: one_line(&error) }),
-    };
     let imports_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
     match module.get_export("_start") {
         Some(ExternType::Func(_)) => {}
         _ => return Err(Error::NoStart { name, wasip1: imports_wasi }),
     }
-    p1::link(&module).map_err(|error| match error.downcast_ref::<UnknownImportError>() {
+    p1::link(module).map_err(|error| match error.downcast_ref::<UnknownImportError>() {
         Some(import) => Error::UnknownImport {
             name,
             import: format!("{}.{}", import.module(), import.name()),
@@ -197,7 +201,7 @@ fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<InstancePre<p1::S
 }
 
 /// Links a component. To run by 0.3 is preferred: what is built on wasm32-wasip2 exports that of 0.2 as well, by its std.
-fn link(name: &str, component: &Component, wasi03: bool) -> Result<Linked, Error> {
+pub(crate) fn link(name: &str, component: &Component, wasi03: bool) -> Result<Linked, Error> {
     let (world, engine) = (component.component_type(), component.engine());
     let runs = |version: &str| {
         world.exports(engine).any(|(export, item)| {
@@ -238,7 +242,7 @@ fn unlinkable(name: &str, error: &wasmtime::Error) -> Error {
 }
 
 /// An error with its causes, on one line.
-fn one_line(error: &wasmtime::Error) -> String {
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     causes(error.chain())
 }
 

@@ -237,6 +237,8 @@ impl<'a> Run<'a> {
     /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::TimedOut`] if it took
     /// longer than [`timeout`](Run::timeout), [`Error::Dir`] or [`Error::Setup`] if it could not begin.
     pub fn start(self) -> Result<Exit, Error> {
+        // Compiles it the first time, so the time does not begin before.
+        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -249,7 +251,6 @@ impl<'a> Run<'a> {
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: tokio is asked for their readiness (net/socket.rs, `poll_ready`), and counts each
         // answer. Of wasmtime's own sockets it is issue 14174, fixed after 48.
-        let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let (code, calls) = match &counted {
             Some(counted) => (&counted.code, Some(&*counted.calls)),
             None => (self.program.code(), None),
@@ -430,6 +431,8 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
 
 async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
+    let memory = instance.get_memory(&mut *store, "memory");
+    store.data_mut().p1.set_memory(memory);
     facts::tell_module(store, &instance, facts::OF_MODULE).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await.map(Ok)

@@ -5,7 +5,8 @@
 //! `check-write` asks poll(2) and permits [`PERMIT`] bytes, which a pipe takes whole once poll(2) calls it writable;
 //! `write` goes straight to the descriptor, so there is no buffer to lose at exit. The descriptor is shared with
 //! other processes, so it is never made non-blocking. A write that may wait asks nothing before: it is one system call that
-//! fails where it would block ([`Way`]).
+//! fails where it would block ([`Way`]). One whose reader has gone is an error and no SIGPIPE, where the system can: of a pipe Linux since
+//! 6.18, of a socket each but macOS, whose option for it would be of all processes that share the socket.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,12 +20,15 @@ use std::task::{Context, Poll, ready};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::bytes::Bytes;
+
+use crate::net::tcp::NO_SIGNAL;
 
 /// How much a pipe takes without blocking after poll(2) said it is writable: PIPE_BUF on Linux.
 const PERMIT: usize = 4096;
@@ -39,6 +43,9 @@ pub type OnChunk = Box<dyn FnMut(&[u8]) + Send>;
 #[derive(Default)]
 pub enum Output {
     /// To the stream of the same name of this process.
+    ///
+    /// If it is a pipe whose reader has gone, the program gets an error. Before Linux 6.18 and on other systems the process gets SIGPIPE as
+    /// well, as for any write to its own standard output: Rust's `main` ignores it, and one in another language may have to.
     #[default]
     Inherit,
     /// Nowhere.
@@ -131,6 +138,8 @@ type Waiter = Option<Option<AsyncFd<OwnedFd>>>;
 pub(crate) struct FdSink {
     fd: OwnedFd,
     way: Way,
+    /// The system has RWF_NOSIGNAL, as far as is known.
+    no_signal: AtomicBool,
     /// The system has no such write for this descriptor: ask poll(2) first, then write what it takes for sure.
     looks: AtomicBool,
 }
@@ -141,14 +150,18 @@ enum Way {
     File,
     /// A terminal, opened once more: O_NONBLOCK is of the open file, and this one is ours alone.
     Own(OwnedFd),
-    /// Anything else: a pipe, a socket, a device. RWF_NOWAIT is of one write.
+    /// MSG_DONTWAIT is of one send, and MSG_NOSIGNAL.
+    Socket,
+    /// Anything else: a pipe, a device. RWF_NOWAIT is of one write, and RWF_NOSIGNAL.
     NoWait,
 }
 
 impl Way {
     fn of(fd: &OwnedFd) -> Way {
-        if fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
-            return Way::File;
+        match fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::RegularFile) => return Way::File,
+            Ok(FileType::Socket) => return Way::Socket,
+            _ => {}
         }
         if fd.is_terminal() {
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -163,7 +176,7 @@ impl Way {
 impl FdSink {
     fn new(fd: impl AsFd) -> io::Result<FdSink> {
         let fd = fd.as_fd().try_clone_to_owned()?;
-        Ok(FdSink { way: Way::of(&fd), fd, looks: AtomicBool::new(false) })
+        Ok(FdSink { way: Way::of(&fd), fd, no_signal: AtomicBool::new(true), looks: AtomicBool::new(false) })
     }
 
     fn is_writable(&self) -> bool {
@@ -176,13 +189,21 @@ impl FdSink {
             let written = match &self.way {
                 Way::File => rustix::io::write(&self.fd, bytes),
                 Way::Own(fd) => rustix::io::write(fd, bytes),
-                Way::NoWait if !self.looks.load(Ordering::Relaxed) => match write_no_wait(&self.fd, bytes) {
-                    Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => {
-                        self.looks.store(true, Ordering::Relaxed);
-                        continue;
+                Way::Socket => rustix::net::send(&self.fd, bytes, SendFlags::DONTWAIT | NO_SIGNAL),
+                Way::NoWait if !self.looks.load(Ordering::Relaxed) => {
+                    let no_signal = self.no_signal.load(Ordering::Relaxed);
+                    match write_no_wait(&self.fd, bytes, no_signal) {
+                        Err(Errno::OPNOTSUPP) if no_signal => {
+                            self.no_signal.store(false, Ordering::Relaxed);
+                            continue;
+                        }
+                        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => {
+                            self.looks.store(true, Ordering::Relaxed);
+                            continue;
+                        }
+                        written => written,
                     }
-                    written => written,
-                },
+                }
                 Way::NoWait if !self.is_writable() => Err(Errno::AGAIN),
                 Way::NoWait => rustix::io::write(&self.fd, &bytes[..bytes.len().min(PERMIT)]),
             };
@@ -238,15 +259,19 @@ impl FdSink {
     }
 }
 
-/// write(2) that fails with EAGAIN where it would wait.
+/// write(2) that fails with EAGAIN where it would wait; with `no_signal` one whose reader has gone fails with EPIPE and no more.
 #[cfg(target_os = "linux")]
-fn write_no_wait(fd: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+fn write_no_wait(fd: &OwnedFd, bytes: &[u8], no_signal: bool) -> rustix::io::Result<usize> {
+    use rustix::io::ReadWriteFlags;
+    /// `RWF_NOSIGNAL`, since Linux 6.18.
+    const NO_SIGNAL: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x100);
+    let flags = if no_signal { ReadWriteFlags::NOWAIT | NO_SIGNAL } else { ReadWriteFlags::NOWAIT };
     // This offset means the file's own.
-    rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], u64::MAX, rustix::io::ReadWriteFlags::NOWAIT)
+    rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], u64::MAX, flags)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn write_no_wait(_: &OwnedFd, _: &[u8]) -> rustix::io::Result<usize> {
+fn write_no_wait(_: &OwnedFd, _: &[u8], _: bool) -> rustix::io::Result<usize> {
     Err(Errno::NOSYS)
 }
 

@@ -18,6 +18,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 
 fn dormouse() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -315,6 +316,8 @@ fn help_describes_every_option() {
         "max-sockets",
         "max-resources",
         "timeout",
+        "no-cache",
+        "allow-precompiled",
         "count-calls",
     ];
     for option in options {

@@ -38,8 +38,6 @@ pub mod process;
 pub mod signal;
 #[cfg(any(feature = "io-std", feature = "net"))]
 mod spare;
-#[cfg(feature = "rt")]
-pub mod task;
 
 // The export by which WASI 0.3 runs a program. Here, and not by the macros, since a `fn main` that makes its runtime itself has none.
 mod export {

@@ -1,6 +1,7 @@
 //! What belongs to the one thread, for libraries that ask for `Send`.
 
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A value of Dormouse's in a type that tokio's users send to other threads, of which there are none.
 pub(crate) struct Local<T>(pub(crate) T);
@@ -12,6 +13,10 @@ unsafe impl<T> Send for Local<T> {}
 // SAFETY: as above.
 #[allow(unsafe_code)]
 unsafe impl<T> Sync for Local<T> {}
+
+// On WASI a panic ends the program: nothing sees what it has left.
+impl<T> UnwindSafe for Local<T> {}
+impl<T> RefUnwindSafe for Local<T> {}
 
 impl<T> Deref for Local<T> {
     type Target = T;

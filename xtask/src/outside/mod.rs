@@ -182,7 +182,7 @@ fn commit(root: &Path) -> Result<String> {
 }
 
 /// An empty directory.
-fn empty(dir: &Path) -> Result {
+pub fn empty(dir: &Path) -> Result {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(format!("cannot clear {}: {error}", dir.display()));

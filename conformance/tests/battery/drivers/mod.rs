@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dormouse_host::Counts;
+use dormouse_host::{Cache, Counts, Program, Source};
 
 use crate::hosts::{contrary, stock};
 
@@ -323,7 +323,10 @@ impl Wasi {
             // In a directory of its own: it has the names of what is built for 0.2.
             Wasi::P3 => {
                 let dir = target_dir().join("p3");
-                build(&[&args[..], &["--features", "p3", "--target-dir", &dir.to_string_lossy()]].concat());
+                // What does not depend on the feature is built once.
+                let build_dir = format!("build.build-dir={:?}", target_dir().to_string_lossy());
+                let apart = ["--features", "p3", "--target-dir", &dir.to_string_lossy(), "--config", &build_dir];
+                build(&[&args[..], &apart].concat());
                 dir
             }
         };
@@ -367,6 +370,18 @@ pub fn dir_for(case: &str) -> Option<PathBuf> {
         std::fs::write(dir.join(OsStr::from_bytes(b"odd \xff")), "").expect("a name that is not UTF-8");
     }
     Some(dir)
+}
+
+/// Compiles a program, or takes it from the cache that all tests share: that of a user to whom it is `XDG_CACHE_HOME`.
+pub fn load(path: &Path) -> Program {
+    let cache = Cache::in_dir(&cache_dir().join("wasmtime"));
+    let program = cache.and_then(|cache| Source::read(path)?.cache(cache).compile());
+    program.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Where compiled programs are kept. Not with the user's.
+pub fn cache_dir() -> PathBuf {
+    target_dir().join("cache")
 }
 
 /// The directory that cargo builds into: two above that of this test.

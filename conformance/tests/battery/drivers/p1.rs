@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 use dormouse_host::{Program, Run};
 
-use super::{Subject, Wasi, guest, inside};
+use super::{Subject, Wasi, guest, inside, load};
 
 /// Starts the guest battery.
 pub fn start(case: &str) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let program = BATTERY.get_or_init(|| Program::load(&Wasi::P1.battery()).unwrap_or_else(|error| panic!("{error}")));
+    let program = BATTERY.get_or_init(|| load(&Wasi::P1.battery()));
     let inside = inside::open(case, 4);
     run_with(program, &[case], move |run| {
         let run = inside.env.into_iter().fold(run, |run, (name, value)| run.env(name, value));

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use dormouse_host::{Policy, Program};
 
-use super::{Subject, Wasi, guest};
+use super::{Subject, Wasi, guest, load};
 
 /// What the guest may do on the network.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub enum Net {
 /// Starts the guest battery.
 pub fn start(case: &str, net: Net) -> Subject {
     static BATTERY: OnceLock<Program> = OnceLock::new();
-    let program = BATTERY.get_or_init(|| Program::load(&Wasi::P2.battery()).unwrap_or_else(|error| panic!("{error}")));
+    let program = BATTERY.get_or_init(|| load(&Wasi::P2.battery()));
     run(program, &[case], net)
 }
 

@@ -84,6 +84,8 @@ impl Program {
             Backend::Native | Backend::Shared => Command::new(path),
             Backend::P1 | Backend::P2 | Backend::P3 => {
                 let mut command = Command::new(var("DORMOUSE"));
+                // Not the user's.
+                command.env("XDG_CACHE_HOME", var("DORMOUSE_C").with_file_name("cache"));
                 command.arg("run").args(options).arg(path.with_extension("wasm"));
                 command
             }

@@ -81,7 +81,8 @@ fn run(root: &Path, built: &Output) -> String {
     let runner = std::env::var_os("DORMOUSE").map_or_else(built_here, PathBuf::from);
     let how = "build it with `cargo build -p dormouse-host`, or name it in the variable DORMOUSE";
     assert!(runner.exists(), "there is no runner {}: {how}", runner.display());
-    let output = Command::new(runner).arg("run").arg(root.join("program.wasm")).arg("hello").output().unwrap();
+    let output =
+        Command::new(runner).args(["run", "--no-cache"]).arg(root.join("program.wasm")).arg("hello").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use super::socket::Hub;
+
 /// How many sockets there may be at a time, and the option that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Most {
@@ -20,17 +22,19 @@ impl From<usize> for Most {
 }
 
 /// The sockets of one run: how many are open, and how many may be.
-#[derive(Debug)]
 pub(crate) struct Sockets {
     open: AtomicUsize,
     most: usize,
     freed: Notify,
+    /// Where a poll of WASI 0.2 waits, perhaps for a listener that may not accept now.
+    hub: Arc<Hub>,
     full: AtomicBool,
 }
 
 impl Sockets {
-    pub(crate) fn new(most: usize) -> Sockets {
-        Sockets { open: AtomicUsize::new(0), most, freed: Notify::new(), full: AtomicBool::new(false) }
+    pub(crate) fn new(most: usize, hub: &Arc<Hub>) -> Sockets {
+        let (open, full) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Sockets { open, most, freed: Notify::new(), hub: Arc::clone(hub), full }
     }
 
     /// How many may be open at a time.
@@ -59,6 +63,7 @@ impl Sockets {
         let less = |open: usize| open.checked_sub(1);
         let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
         self.freed.notify_waiters();
+        self.hub.wake();
     }
 
     /// Counts one more as soon as there is room for it.
@@ -76,7 +81,6 @@ impl Sockets {
 }
 
 /// A socket that [`Sockets`] has counted, which is given back when this is dropped.
-#[derive(Debug)]
 pub(crate) struct Counted(Arc<Sockets>);
 
 impl Counted {
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn sockets_are_counted_and_given_back() {
-        let sockets = Sockets::new(2);
+        let sockets = Sockets::new(2, &Arc::default());
         assert!(sockets.take() && sockets.take() && !sockets.take() && sockets.is_full());
         sockets.give_back();
         assert!(!sockets.is_full() && sockets.take());
@@ -107,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_dropped_is_given_back() {
-        let sockets = Arc::new(Sockets::new(2));
+        let sockets = Arc::new(Sockets::new(2, &Arc::default()));
         assert!(sockets.take() && sockets.take());
         let counted = Counted::new(&sockets);
         assert!(!sockets.take());

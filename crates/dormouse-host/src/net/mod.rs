@@ -31,7 +31,8 @@ use socket::Hub;
 pub(crate) struct Net {
     policy: Policy,
     pub(crate) meter: Meter,
-    /// For sockets that are waited for one by one: its marks wake no one.
+    /// Where the one waiting call of WASI 0.2 sleeps, until a mark or until a socket is closed. Sockets of WASI 0.3 are waited for one by one,
+    /// and marked never.
     pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
     /// The option by which there may be more.
@@ -52,8 +53,9 @@ impl Net {
     pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
         let Most { sockets, option } = most.into();
-        let sockets = Arc::new(Sockets::new(sockets));
-        Arc::new(Net { policy, meter, hub: Arc::default(), sockets, option, refusals })
+        let hub = Arc::default();
+        let sockets = Arc::new(Sockets::new(sockets, &hub));
+        Arc::new(Net { policy, meter, hub, sockets, option, refusals })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -93,6 +95,11 @@ impl Net {
     /// A socket was refused, since there are as many as there may be: says so the first time.
     pub(crate) fn say_full(&self) {
         self.meter.refused();
+        self.tell_full();
+    }
+
+    /// A connection waits to be accepted until a socket has been closed, since there are as many as there may be: says so the first time.
+    pub(crate) fn tell_full(&self) {
         if self.sockets.first_full() {
             let (most, option) = (self.sockets.most(), self.option);
             self.refusals
@@ -143,7 +150,14 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write as _};
+    use std::env;
+    use std::io::{self, IoSlice, Write as _};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::Command;
+
+    use rustix::io::Errno;
 
     use super::*;
     use crate::stdio::Output;
@@ -158,5 +172,65 @@ mod tests {
         let net = Net::new(Policy::default(), 1, Meter::new(), stderr);
         assert_eq!(net.open_tcp(), Err(NoSocket::Denied));
         net.say_full();
+    }
+
+    /// Has this process do as the system does by default with a signal that Rust's `main` ignores, as one with a `main` in C would.
+    fn leave_sigpipe_alone() {
+        // SAFETY: it installs no handler.
+        let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        assert_ne!(before, libc::SIG_ERR, "{}", io::Error::last_os_error());
+    }
+
+    /// A process of its own: SIGPIPE is the same for all threads of one.
+    #[test]
+    fn a_peer_that_hangs_up_ends_no_process_that_leaves_sigpipe_alone() {
+        const CHILD: &str = "DORMOUSE_LEAVES_SIGPIPE_ALONE";
+        if env::var_os(CHILD).is_none() {
+            let name = std::thread::current().name().unwrap().to_owned();
+            let mut child = Command::new(env::current_exe().unwrap());
+            let ended = child.env(CHILD, "").args(["--exact", "--nocapture", &name]).output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stdout);
+            assert!(ended.status.success() && said.contains("each send told it"), "{}: {ended:?}", ended.status);
+            return;
+        }
+        leave_sigpipe_alone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let socket = socket::Socket::new(stream.into(), &Arc::default(), &Meter::new());
+            // What a peer that has hung up comes to, at once and each time.
+            tcp::shutdown(&socket, Shutdown::Write).unwrap();
+            let some = [IoSlice::new(b"a"), IoSlice::new(b"b")];
+            let gone = Some(Errno::PIPE.raw_os_error());
+            for sent in [
+                tcp::send(&socket, b"a"),
+                tcp::send_aside(&socket, b"a"),
+                tcp::send_vectored(&socket, &some),
+                tcp::send_vectored(&socket, &[]),
+            ] {
+                assert_eq!(sent.unwrap_err().raw_os_error(), gone);
+            }
+            let (ours, peer) = UnixStream::pair().unwrap();
+            let (reader, pipe) = io::pipe().unwrap();
+            drop((peer, reader));
+            let mut outputs = vec![OwnedFd::from(ours)];
+            if has_rwf_nosignal() {
+                outputs.push(pipe.into());
+            }
+            for output in outputs {
+                let sink = Sink::new(Output::Inherit, output).unwrap();
+                assert_eq!(sink.write_all(b"a").unwrap_err().raw_os_error(), gone);
+            }
+            println!("each send told it");
+        });
+    }
+
+    /// Linux has it since 6.18.
+    fn has_rwf_nosignal() -> bool {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut version = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        cfg!(target_os = "linux") && (version.next(), version.next()) >= (Some(6), Some(18))
     }
 }

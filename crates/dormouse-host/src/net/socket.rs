@@ -38,6 +38,12 @@ pub(crate) enum Side {
     Write = 1,
 }
 
+/// What a connection is registered for. Only Linux has an event for urgent data.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CARRIES: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const CARRIES: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// After which time the system is asked again where tokio cannot be.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -54,6 +60,8 @@ const DRAINED: u8 = 5;
 #[derive(Default)]
 pub(crate) struct Hub {
     waiting: Mutex<Option<Waker>>,
+    /// Whether there is one: of many marks that come together, only the first takes the lock.
+    has_waker: AtomicBool,
 }
 
 impl Hub {
@@ -64,12 +72,20 @@ impl Hub {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
+        // What is looked at after this is a mark that was made before, or else the mark sees this: both are sequentially consistent.
+        self.has_waker.store(true, Ordering::SeqCst);
     }
 
-    /// Something has been marked.
+    /// Something has been marked, or has changed under a lock that is taken to look at it.
     pub(crate) fn wake(&self) {
-        // Outside of the lock.
-        let waker = self.waiting().take();
+        if !self.has_waker.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut waiting = self.waiting();
+        self.has_waker.store(false, Ordering::SeqCst);
+        let waker = waiting.take();
+        // It is woken outside of the lock.
+        drop(waiting);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -105,7 +121,7 @@ impl Wake for Mark {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // One that is no longer armed has been looked at since.
-        let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::AcqRel, Ordering::Relaxed);
+        let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::SeqCst, Ordering::Relaxed);
         if armed.is_ok() {
             self.hub.wake();
         }
@@ -115,6 +131,9 @@ impl Wake for Mark {
 impl Socket {
     /// Takes a descriptor that does not block. Its marks wake `hub`, and `meter` counts its bytes.
     pub(crate) fn new(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter) -> Socket {
+        // As `tcp::NO_SIGNAL` does elsewhere. Should it fail, the connection is no more.
+        #[cfg(target_vendor = "apple")]
+        let _ = rustix::net::sockopt::set_socket_nosigpipe(&fd, true);
         let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), hub: Arc::clone(hub) });
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
@@ -141,7 +160,7 @@ impl Socket {
 
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(crate) fn is_ready(&self, side: Side) -> io::Result<bool> {
-        match self.state(side).load(Ordering::Acquire) {
+        match self.state(side).load(Ordering::SeqCst) {
             ARMED => Ok(false),
             READY | HUNG_UP => Ok(true),
             _ => self.look(side),
@@ -237,7 +256,7 @@ impl Socket {
         if self.registered.get().is_none() {
             let interest = match self.listens() {
                 true => Interest::READABLE,
-                false => Interest::READABLE | Interest::WRITABLE,
+                false => CARRIES,
             };
             // SAFETY: `fd` is open, is never replaced, and is dropped after `registered`.
             let registered = unsafe { AsyncFd::register_with_interest(self.fd.as_raw_fd(), interest) }?;
@@ -353,6 +372,20 @@ impl Socket {
         }
         result
     }
+
+    /// Whether the socket stands at the mark of urgent data. `ask` asks the system; it is called only if an event has told of urgent data since
+    /// `ask` last said no. An urgent byte that comes after the last event is an event itself, so the side is reported once more.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn is_at_mark(&self, ask: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
+        let ask = |_: &RawFd| if ask(self.as_fd()) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        self.registered.get().is_some_and(|registered| registered.try_io(Interest::PRIORITY, ask).is_ok())
+    }
+
+    /// Whether the socket stands at the mark of urgent data: `ask` asks the system.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn is_at_mark(&self, ask: impl FnOnce(BorrowedFd<'_>) -> bool) -> bool {
+        ask(self.as_fd())
+    }
 }
 
 impl AsFd for Socket {
@@ -364,8 +397,11 @@ impl AsFd for Socket {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::future::poll_fn;
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixDatagram;
     use std::pin::pin;
+
+    use rustix::net::SendFlags;
 
     use super::*;
 
@@ -419,6 +455,36 @@ mod tests {
             });
             // Without a wait the poll would never return.
             assert!(sends.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+    }
+
+    #[test]
+    fn the_mark_of_urgent_data_is_asked_for_only_if_some_has_come() {
+        run(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let stream = listener.accept().unwrap().0;
+            stream.set_nonblocking(true).unwrap();
+            let socket = Socket::new(stream.into(), &Arc::default(), &Meter::new());
+            // What comes of it, and whether the system was asked, which gives this answer.
+            let is_at_mark = |answer| {
+                let mut asked = false;
+                let ask = |_: BorrowedFd<'_>| {
+                    asked = true;
+                    answer
+                };
+                (socket.is_at_mark(ask), asked)
+            };
+            rustix::net::send(&peer, b"a", SendFlags::empty()).unwrap();
+            poll_fn(|cx| socket.poll_wait(Side::Read, cx)).await.unwrap();
+            assert_eq!(is_at_mark(true), (false, false));
+            for _ in 0..2 {
+                rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+                drop(socket.registered.get().unwrap().ready(Interest::PRIORITY).await.unwrap());
+                assert_eq!(is_at_mark(true), (true, true));
+                assert_eq!(is_at_mark(false), (false, true));
+                assert_eq!(is_at_mark(true), (false, false), "the mark has been passed");
+            }
         });
     }
 }

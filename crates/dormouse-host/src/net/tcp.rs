@@ -5,10 +5,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
+use rustix::buffer::{Buffer, spare_capacity};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
-use rustix::net::{self, AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::socket::{Side, Socket};
 
@@ -17,6 +17,15 @@ pub(crate) enum Family {
     V4,
     V6,
 }
+
+/// Each send has it: that the peer has gone is an error, EPIPE, and no SIGPIPE, which ends a process that has not said what is to be done
+/// about it. Rust's own `main` ignores that signal, but a program in another language that embeds the runner may not. write(2) and
+/// writev(2) have no such flag.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+/// There the socket has an option instead (`Socket::new`).
+#[cfg(target_vendor = "apple")]
+pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// What is moved in one call at the most, in bytes: Linux moves 2 GiB less a page (read(2), NOTES), and a call that was cut short by that
 /// has not taken all there was.
@@ -133,7 +142,7 @@ fn of_the_connection(errno: Errno) -> io::Error {
 /// Receives into `buf`; 0 is the end, unless `buf` is empty.
 pub(crate) fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
     let room = buf.len().min(MOST);
-    received(socket, room, |fd| rustix::io::read(fd, &mut buf[..room]))
+    received(socket, room, |fd| receive_some(fd, room, &mut buf[..room]))
 }
 
 /// Receives up to `room` bytes behind what `buf` has, which is not cleared before; 0 is the end, unless `room` is 0.
@@ -142,13 +151,22 @@ pub(crate) fn receive_into(socket: &Socket, buf: &mut Vec<u8>, room: usize) -> i
     let len = buf.len();
     buf.reserve_exact(room);
     if buf.capacity() - len == room {
-        return received(socket, room, |fd| rustix::io::read(fd, spare_capacity(buf)));
+        return received(socket, room, |fd| receive_some(fd, room, spare_capacity(buf)));
     }
     // There is more room than was asked for.
     buf.resize(len + room, 0);
     let result = receive(socket, &mut buf[len..]);
     buf.truncate(len + result.as_ref().map_or(0, |&n| n));
     result
+}
+
+/// One call of the system. `recv` and `send` are its shortest way to a socket: `read` and `write` look first at what every file may have.
+fn receive_some<B: Buffer<u8>>(fd: BorrowedFd<'_>, room: usize, buf: B) -> rustix::io::Result<B::Output> {
+    match room {
+        // A `recv` of nothing waits for something.
+        0 => rustix::io::read(fd, buf),
+        _ => net::recv(fd, buf, RecvFlags::empty()).map(|(received, _)| received),
+    }
 }
 
 fn received(
@@ -158,11 +176,8 @@ fn received(
 ) -> io::Result<usize> {
     can_carry(socket)?;
     // A read also ends at the mark of urgent data, and there may be more behind it (tcp(7), sockatmark(3)).
-    let receive = |fd: BorrowedFd<'_>| {
-        let n = read(fd)?;
-        Ok((n, 0 < n && n < room && !is_at_mark(fd)))
-    };
-    let (n, _) = socket.on(Side::Read, receive, |&(_, took_all)| took_all)?;
+    let took_all = |&n: &usize| 0 < n && n < room && !socket.is_at_mark(ask_for_mark);
+    let n = socket.on(Side::Read, |fd| Ok(read(fd)?), took_all)?;
     socket.meter().received(n);
     Ok(n)
 }
@@ -177,12 +192,12 @@ pub(crate) fn peek(socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
 
 /// Sends what the system takes at once.
 pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    sent(socket, bytes.len(), |fd| rustix::io::write(fd, bytes))
+    sent(socket, bytes.len(), |fd| send_some(fd, bytes))
 }
 
 /// The same for a socket whose readiness another part of the host waits for: nothing of what is known of it changes.
 pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    let n = rustix::io::write(socket, bytes)?;
+    let n = send_some(socket.as_fd(), bytes)?;
     socket.meter().sent(n);
     Ok(n)
 }
@@ -190,11 +205,17 @@ pub(crate) fn send_aside(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
 /// Sends what the system takes at once, of several buffers.
 pub(crate) fn send_vectored(socket: &Socket, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let len = bufs.iter().map(|buf| buf.len()).sum();
-    sent(socket, len, |fd| match len {
+    sent(socket, len, |fd| match bufs {
+        [bytes] => send_some(fd, bytes),
         // The system looks at a list that is empty in all, and not at the socket.
-        0 => rustix::io::write(fd, &[]),
-        _ => rustix::io::writev(fd, bufs),
+        _ if len == 0 => send_some(fd, &[]),
+        _ => net::sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), NO_SIGNAL),
     })
+}
+
+/// One call of the system, which tells of a peer that has gone by its error alone.
+fn send_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
+    net::send(fd, bytes, NO_SIGNAL)
 }
 
 fn sent(
@@ -234,7 +255,7 @@ fn can_carry(socket: &Socket) -> io::Result<()> {
 }
 
 /// Whether a connection stands at the mark of urgent data. If the system does not say, it may: that costs the program a read that finds nothing.
-fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+fn ask_for_mark(socket: BorrowedFd<'_>) -> bool {
     /// SIOCATMARK.
     #[cfg(all(
         any(target_os = "linux", target_os = "android"),

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketType};
+use rustix::net::{self, RecvFlags, SocketType};
 
 use super::socket::{Side, Socket};
-use super::tcp::{self, Family};
+use super::tcp::{self, Family, NO_SIGNAL};
 
 /// The longest datagram, in bytes: what its length field can say.
 pub(crate) const LONGEST: usize = u16::MAX as usize;
@@ -71,10 +71,9 @@ pub(crate) fn send(socket: &Socket, bytes: &[u8], to: Option<SocketAddr>) -> io:
     if bytes.len() > LONGEST {
         return Err(Errno::MSGSIZE.into());
     }
-    let flags = SendFlags::empty();
     let send = |fd: BorrowedFd<'_>| match to {
-        Some(to) => net::sendto(fd, bytes, flags, &to),
-        None => net::send(fd, bytes, flags),
+        Some(to) => net::sendto(fd, bytes, NO_SIGNAL, &to),
+        None => net::send(fd, bytes, NO_SIGNAL),
     };
     let sent = socket.on(Side::Write, |fd| Ok(send(fd)?), |_| false)?;
     socket.meter().sent(sent);

@@ -1,7 +1,7 @@
 //! The calls, on the program's memory: who has the descriptor decides who answers.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::Shutdown;
 
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker};
@@ -10,10 +10,9 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as wasi, WasiSnapshotPrevie
 use wiggle::GuestMemory;
 
 use super::errno::Errno;
-use super::memory::{self, BUFFERS};
-use super::socket::{Side, Socket};
+use super::socket::Side;
 use super::table::{Kind, Owner, Table, Theirs};
-use super::{Wasip1, poll, stdio};
+use super::{Wasip1, bytes, memory, poll};
 
 const MODULE: &str = "wasi_snapshot_preview1";
 pub(super) const NONBLOCK: u32 = 1 << 2;
@@ -25,8 +24,6 @@ const RANDOM: usize = 1 << 16;
 /// Longer paths are ENAMETOOLONG; Linux has 4096 bytes.
 const PATH: u32 = 1 << 16;
 const SOCKET_STREAM: u8 = 6;
-const PEEK: u32 = 1 << 0;
-const WAITALL: u32 = 1 << 1;
 
 /// Adds `wasi_snapshot_preview1` to a linker, sockets included. It takes the place of functions that are there already, and
 /// leaves the linker one that allows no more shadowing.
@@ -52,7 +49,8 @@ fn parts<'a, T>(
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasip1)> {
     // What one call of wasmtime-wasi may allocate.
     let fuel = caller.as_context_mut().hostcall_fuel();
-    match caller.get_export("memory") {
+    let known = get(caller.data_mut()).memory.map(Extern::Memory);
+    match known.or_else(|| caller.get_export("memory")) {
         Some(Extern::Memory(memory)) => {
             let (memory, state) = memory.data_and_store_mut(caller);
             let p1 = get(state);
@@ -66,7 +64,7 @@ fn parts<'a, T>(
     }
 }
 
-fn number(result: Result<(), Errno>) -> i32 {
+pub(super) fn number(result: Result<(), Errno>) -> i32 {
     match result {
         Ok(()) => 0,
         Err(errno) => errno.0.into(),
@@ -87,7 +85,7 @@ macro_rules! calls {
 }
 
 /// Whether wasmtime-wasi has the descriptor, and under which number.
-fn theirs(p1: &mut Wasip1, fd: i32) -> Option<i32> {
+pub(super) fn theirs(p1: &mut Wasip1, fd: i32) -> Option<i32> {
     match p1.table.owner(fd as u32) {
         Owner::Wasi(fd) => Some(fd as i32),
         _ => None,
@@ -105,7 +103,11 @@ fn ours<T: Send + 'static>(
 
         fn sock_recv(memory, p1, fd, bufs, count, flags, out, out_flags) {
             let results = [(out as u32, 4), (out_flags as u32, 2)];
-            let received = receive(memory, p1, fd as u32, bufs as u32, count as u32, flags as u32, &results).await;
+            let (fd, bufs, count, flags) = (fd as u32, bufs as u32, count as u32, flags as u32);
+            let received = match bytes::receive_at_once(memory, p1, fd, bufs, count, flags, &results) {
+                Some(received) => received,
+                None => Box::pin(bytes::receive(memory, p1, fd, bufs, count, flags, &results)).await,
+            };
             number(received.and_then(|n| {
                 memory::write(memory, out as u32, n.to_le_bytes())?;
                 memory::write(memory, out_flags as u32, [0, 0])
@@ -113,7 +115,11 @@ fn ours<T: Send + 'static>(
         }
 
         fn sock_send(memory, p1, fd, bufs, count, _flags, out) {
-            number(send(memory, p1, fd as u32, bufs as u32, count as u32, out as u32).await)
+            let (fd, bufs, count, out) = (fd as u32, bufs as u32, count as u32, out as u32);
+            match bytes::send_at_once(memory, p1, fd, bufs, count, out) {
+                Some(sent) => number(sent),
+                None => number(Box::pin(bytes::send(memory, p1, fd, bufs, count, out)).await),
+            }
         }
 
         fn sock_shutdown(_memory, p1, fd, how) {
@@ -139,37 +145,16 @@ fn ours<T: Send + 'static>(
         }
 
         fn fd_read(memory, p1, fd, bufs, count, out) {
-            if let Some(theirs) = stream(p1, fd, Kind::Input) {
-                let errno = stdio::read(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?;
-                if let Some(result) = errno {
-                    return Ok(number(result));
-                }
-            }
-            match theirs(p1, fd) {
-                Some(fd) => {
-                    let memory = &mut GuestMemory::Unshared(memory);
-                    wasi::fd_read(&mut p1.wasi, memory, fd, bufs, count, out).await?
-                }
-                None => {
-                    let results = [(out as u32, 4)];
-                    let received = receive(memory, p1, fd as u32, bufs as u32, count as u32, 0, &results).await;
-                    number(received.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes())))
-                }
+            match bytes::receive_at_once(memory, p1, fd as u32, bufs as u32, count as u32, 0, &[(out as u32, 4)]) {
+                Some(received) => number(received.and_then(|n| memory::write(memory, out as u32, n.to_le_bytes()))),
+                None => Box::pin(bytes::fd_read(memory, p1, fd, bufs, count, out)).await?,
             }
         }
 
         fn fd_write(memory, p1, fd, bufs, count, out) {
-            if let Some(theirs) = stream(p1, fd, Kind::Output)
-                && u32::from(theirs.flags) & NONBLOCK != 0
-            {
-                return Ok(number(stdio::write(memory, p1, theirs, bufs as u32, count as u32, out as u32).await?));
-            }
-            match theirs(p1, fd) {
-                Some(fd) => {
-                    let memory = &mut GuestMemory::Unshared(memory);
-                    wasi::fd_write(&mut p1.wasi, memory, fd, bufs, count, out).await?
-                }
-                None => number(send(memory, p1, fd as u32, bufs as u32, count as u32, out as u32).await),
+            match bytes::send_at_once(memory, p1, fd as u32, bufs as u32, count as u32, out as u32) {
+                Some(sent) => number(sent),
+                None => Box::pin(bytes::fd_write(memory, p1, fd, bufs, count, out)).await?,
             }
         }
 
@@ -320,7 +305,7 @@ fn ours<T: Send + 'static>(
 }
 
 /// The standard stream of this kind that has this number.
-fn stream(p1: &mut Wasip1, fd: i32, kind: Kind) -> Option<Theirs> {
+pub(super) fn stream(p1: &mut Wasip1, fd: i32, kind: Kind) -> Option<Theirs> {
     p1.table.theirs(fd as u32).copied().filter(|theirs| theirs.kind == kind)
 }
 
@@ -472,81 +457,6 @@ async fn accept(memory: &mut [u8], p1: &mut Wasip1, fd: u32, flags: u32, out: u3
     };
     let accepted = p1.table.accept(stream, flags & NONBLOCK != 0)?;
     memory::write(memory, out, accepted.to_le_bytes())
-}
-
-/// `results` are where the results go, and how long they are.
-async fn receive(
-    memory: &mut [u8],
-    p1: &mut Wasip1,
-    fd: u32,
-    bufs: u32,
-    count: u32,
-    flags: u32,
-    results: &[(u32, usize)],
-) -> Result<u32, Errno> {
-    let socket = p1.table.socket(fd)?;
-    for &(at, len) in results {
-        memory::range(memory, at, len)?;
-    }
-    let mut received: u32 = 0;
-    for buffer in memory::buffers(memory, bufs, count)? {
-        let mut buf = &mut memory[buffer];
-        while !buf.is_empty() {
-            match socket.receive(buf, flags & PEEK != 0) {
-                Ok(0) => return Ok(received),
-                Ok(n) => {
-                    received += n as u32;
-                    let full = n == buf.len();
-                    buf = &mut buf[n..];
-                    // What was peeked at would be seen again.
-                    if flags & PEEK != 0 || (!full && flags & WAITALL == 0) {
-                        return Ok(received);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Who waits for all waits on; otherwise what has come is enough.
-                    let waits = received == 0 || flags & WAITALL != 0;
-                    match (waits, socket.nonblocking) {
-                        (true, false) => poll_fn(|cx| socket.poll_wait(Side::Read, cx)).await?,
-                        _ if received > 0 => return Ok(received),
-                        _ => return Err(Errno::AGAIN),
-                    }
-                }
-                Err(error) if received > 0 => {
-                    socket.fail_next(error);
-                    return Ok(received);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    Ok(received)
-}
-
-async fn send(memory: &mut [u8], p1: &mut Wasip1, fd: u32, bufs: u32, count: u32, out: u32) -> Result<(), Errno> {
-    let socket = p1.table.socket(fd)?;
-    memory::range(memory, out, 4)?;
-    let sent = gather(memory, socket, bufs, count).await?;
-    memory::write(memory, out, sent.to_le_bytes())
-}
-
-async fn gather(memory: &[u8], socket: &Socket, bufs: u32, count: u32) -> Result<u32, Errno> {
-    let mut slices = [IoSlice::new(&[]); BUFFERS];
-    let mut used = 0;
-    for (slice, buffer) in slices.iter_mut().zip(memory::buffers(memory, bufs, count)?) {
-        *slice = IoSlice::new(&memory[buffer]);
-        used += 1;
-    }
-    loop {
-        match socket.send(&slices[..used]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !socket.nonblocking => {
-                poll_fn(|cx| socket.poll_wait(Side::Write, cx)).await?;
-            }
-            sent => return Ok(sent? as u32),
-        }
-    }
 }
 
 /// `fdstat`: a stream socket, with the rights to read, to write and to wait, as wasi-common told them.

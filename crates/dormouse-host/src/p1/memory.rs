@@ -52,6 +52,16 @@ pub(super) fn buffers(
     Ok(ranges.into_iter().take(used))
 }
 
+/// The range of the one buffer of an array of `iovec`, and whether it is that: one, and not empty.
+pub(super) fn one_buffer(memory: &[u8], array: u32, count: u32) -> Option<Range<usize>> {
+    let entry = match count {
+        1 => &memory[range(memory, array, 8).ok()?],
+        _ => return None,
+    };
+    let buffer = range(memory, word(entry, 0), word(entry, 4) as usize).ok()?;
+    (!buffer.is_empty()).then_some(buffer)
+}
+
 /// The number at this place of a struct.
 pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])

@@ -28,10 +28,11 @@
 //! ```text
 //!   link.rs     the calls, on the program's memory     table.rs    which descriptor is whose
 //!   poll.rs     poll_oneoff                            socket.rs   a socket whose calls may block
-//!   others.rs   what wasmtime-wasi waits for
+//!   others.rs   what wasmtime-wasi waits for           bytes.rs    reads and writes
 //!   stdio.rs    standard streams that do not block
 //! ```
 
+mod bytes;
 mod errno;
 mod link;
 mod memory;
@@ -46,7 +47,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, Module, ResourceLimiter};
+use wasmtime::{InstancePre, Linker, Memory, Module, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::Clockid;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
@@ -73,6 +74,8 @@ pub struct Wasip1 {
     /// Says that there are as many sockets as there may be. An embedder has none.
     net: Option<Arc<Net>>,
     own_stdin: bool,
+    /// The program's memory, if its store has one instance alone and no other will come.
+    memory: Option<Memory>,
 }
 
 impl Wasip1 {
@@ -85,6 +88,7 @@ impl Wasip1 {
             trace: None,
             net: None,
             own_stdin: false,
+            memory: None,
         }
     }
 
@@ -126,6 +130,12 @@ impl Wasip1 {
     /// Standard input is this process's own: what poll(2) says of that is true of the program's.
     pub(crate) fn set_own_stdin(&mut self, own: bool) {
         self.own_stdin = own;
+    }
+
+    /// Says which memory the program has, of which the store has one instance and no other will come. To look for it by its name in each call
+    /// is a hash, and more.
+    pub(crate) fn set_memory(&mut self, memory: Option<Memory>) {
+        self.memory = memory;
     }
 
     /// Counts the connections, those that are opened from now on, and says when there are too many.

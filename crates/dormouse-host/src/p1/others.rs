@@ -94,7 +94,8 @@ impl Others {
     pub(super) async fn wait(&mut self, ctx: &mut WasiP1Ctx) -> wasmtime::Result<()> {
         match self.copies.is_empty() {
             true => std::future::pending().await,
-            false => self.ask(ctx, false).await,
+            // Boxed: where there are none, as in a server of sockets, no call is to have room for this in its future.
+            false => Box::pin(self.ask(ctx, false)).await,
         }
     }
 
@@ -102,7 +103,7 @@ impl Others {
     pub(super) async fn look(&mut self, ctx: &mut WasiP1Ctx) -> wasmtime::Result<()> {
         match self.copies.is_empty() {
             true => Ok(()),
-            false => self.ask(ctx, true).await,
+            false => Box::pin(self.ask(ctx, true)).await,
         }
     }
 

@@ -3,10 +3,16 @@
 //! A pass over the program's array looks at a byte for each socket. If none is ready, the call sleeps until a mark, a clock
 //! or wasmtime-wasi's own `poll_oneoff`, which gets those of the subscriptions that are its. A call that need not sleep
 //! gives tokio's reactor a turn, so that nothing that is always ready hides the sockets. A second pass writes the events.
+//!
+//! A listener that may not accept, since there are as many sockets as there may be, is not ready: a program that polls, and tries what is
+//! ready, would turn in circles. It is ready again in the call that comes after one of them was closed.
 
 use std::future::poll_fn;
+use std::io;
+use std::mem::take;
 use std::ops::Range;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,9 +22,10 @@ use wasmtime_wasi::p1::types::Clockid;
 use super::errno::Errno;
 use super::memory::{self, long, word};
 use super::others::{EVENT, Others, READ, SUBSCRIPTION, Told, WRITE};
-use super::socket::Side;
+use super::socket::{Side, Socket};
 use super::table::{Owner, Table};
 use super::{MONOTONIC, REALTIME, Wasip1};
+use crate::net::Net;
 
 const CLOCK: u8 = 0;
 const HANGUP: u16 = 1;
@@ -47,6 +54,34 @@ fn decode(subscription: &[u8]) -> Asks {
         READ => Asks::Side { fd: word(subscription, 16), side: Side::Read },
         WRITE => Asks::Side { fd: word(subscription, 16), side: Side::Write },
         _ => Asks::Nonsense,
+    }
+}
+
+/// There are as many sockets as there may be. The program does nothing in a call that polls, so that stays so for all of it.
+struct Full(Option<Arc<Net>>);
+
+impl Full {
+    fn of(p1: &mut Wasip1) -> Option<Full> {
+        (!p1.table.has_room()).then(|| Full(p1.net.clone()))
+    }
+
+    /// A connection waits at a listener: that is said, since the program is not told.
+    fn tell(&self) {
+        if let Some(net) = &self.0 {
+            net.tell_full();
+        }
+    }
+}
+
+/// Whether a side is ready, of a program that may have more sockets or, if `full`, may not.
+fn is_ready(socket: &Socket, side: Side, full: Option<&Full>) -> io::Result<bool> {
+    let ready = socket.is_ready(side)?;
+    match full.filter(|_| ready && socket.listens()) {
+        None => Ok(ready),
+        Some(full) => {
+            full.tell();
+            Ok(false)
+        }
     }
 }
 
@@ -142,11 +177,14 @@ async fn poll(
         return Ok(Err(Errno::NOMEM));
     }
 
-    // First pass: clocks, what is not ours, and whether anything is ready.
+    // First pass: clocks, what is not ours, and whether anything is ready. What is marked after it has looked wakes us.
+    poll_fn(|cx| Poll::Ready(p1.table.hub.wait(cx))).await;
     scratch.clocks = Clocks::default();
     scratch.others.clear();
     let mut due: Option<Instant> = None;
     let mut ready = false;
+    let full = Full::of(p1);
+    let full = full.as_ref();
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
         match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
@@ -154,7 +192,7 @@ async fn poll(
                 None => ready = true,
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
-                Owner::Socket(socket) => ready |= socket.is_ready(side).unwrap_or(true),
+                Owner::Socket(socket) => ready |= is_ready(socket, side, full).unwrap_or(true),
                 Owner::Wasi(_) if scratch.others.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
                 Owner::Wasi(number) => scratch.others.push(subscription, index as u32, number),
                 Owner::Closed => ready = true,
@@ -168,10 +206,11 @@ async fn poll(
 
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
     let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());
+    let mut has_looked = true;
     loop {
         let slept = match at_once {
             true => false,
-            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others).await?,
+            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, full, has_looked).await?,
         };
         if !slept {
             // The reactor's turn, and that of who wants to stop us.
@@ -184,12 +223,12 @@ async fn poll(
             true => Asked::Copied(guest[asked.clone()].to_vec()),
             false => Asked::There(&asked),
         };
-        let told = tell(p1, scratch, guest, &subscriptions, &out);
+        let told = tell(p1, scratch, guest, &subscriptions, &out, full);
         if told > 0 {
             return Ok(Ok(told));
         }
         // Somebody else has the listener, too, and was faster. Nothing to tell would mean that a time was out.
-        at_once = false;
+        (at_once, has_looked) = (false, false);
     }
 }
 
@@ -201,8 +240,15 @@ enum Asked<'a> {
 }
 
 /// The second pass: writes the events, and tells how many.
-fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>, out: &Range<usize>) -> u32 {
-    let now = Instant::now();
+fn tell(
+    p1: &mut Wasip1,
+    scratch: &Scratch,
+    guest: &mut [u8],
+    asked: &Asked<'_>,
+    out: &Range<usize>,
+    full: Option<&Full>,
+) -> u32 {
+    let now = scratch.clocks.begun.iter().any(Option::is_some).then(Instant::now);
     let mut written = 0;
     for index in 0..out.len() / EVENT {
         let subscription = match asked {
@@ -212,11 +258,11 @@ fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>,
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
         let told = match decode(subscription) {
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
-                Ok(when) => (when <= now).then_some(Told::default()),
+                Ok(when) => now.is_some_and(|now| when <= now).then_some(Told::default()),
                 Err(errno) => Some(Told::error(errno)),
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
-                Owner::Socket(socket) => match socket.is_ready(side) {
+                Owner::Socket(socket) => match is_ready(socket, side, full) {
                     Ok(false) => None,
                     Ok(true) if socket.is_hung_up(side) => Some(Told { flags: HANGUP, bytes: 1, ..Told::default() }),
                     Ok(true) => Some(Told { bytes: 1, ..Told::default() }),
@@ -243,8 +289,15 @@ fn tell(p1: &mut Wasip1, scratch: &Scratch, guest: &mut [u8], asked: &Asked<'_>,
 }
 
 /// Sleeps until something is marked that is asked for, or wasmtime-wasi has something, or `due`. Tells whether it has slept at
-/// all: standard output is ready most of the time.
-async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut Others) -> wasmtime::Result<bool> {
+/// all: standard output is ready most of the time. `has_looked`: nothing was ready since the last that the hub was told of us.
+async fn wait(
+    p1: &mut Wasip1,
+    asked: &[u8],
+    due: Option<Instant>,
+    others: &mut Others,
+    full: Option<&Full>,
+    mut has_looked: bool,
+) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
     let Wasip1 { table, wasi, .. } = p1;
     let mut sleep = pin!(due.map(sleep_until));
@@ -253,7 +306,7 @@ async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut 
     let woken: wasmtime::Result<()> = poll_fn(|cx| {
         // Before the look: what is marked after it wakes us.
         hub.wait(cx);
-        if any_ready(table, asked) {
+        if !take(&mut has_looked) && any_ready(table, asked, full) {
             return Poll::Ready(Ok(()));
         }
         if let Poll::Ready(result) = others.as_mut().poll(cx) {
@@ -271,10 +324,10 @@ async fn wait(p1: &mut Wasip1, asked: &[u8], due: Option<Instant>, others: &mut 
     woken.map(|()| slept)
 }
 
-fn any_ready(table: &mut Table, asked: &[u8]) -> bool {
+fn any_ready(table: &mut Table, asked: &[u8], full: Option<&Full>) -> bool {
     asked.chunks_exact(SUBSCRIPTION).any(|subscription| match decode(subscription) {
         Asks::Side { fd, side } => match table.owner(fd) {
-            Owner::Socket(socket) => socket.is_ready(side).unwrap_or(true),
+            Owner::Socket(socket) => is_ready(socket, side, full).unwrap_or(true),
             _ => false,
         },
         _ => false,

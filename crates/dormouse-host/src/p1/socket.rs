@@ -43,6 +43,10 @@ impl Socket {
         Socket { inner: socket::Socket::new(fd, hub, meter), failed: None, nonblocking }
     }
 
+    pub(super) fn listens(&self) -> bool {
+        self.inner.listens()
+    }
+
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(super) fn is_ready(&self, side: Side) -> io::Result<bool> {
         match self.nonblocking {

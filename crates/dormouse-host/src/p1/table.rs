@@ -229,13 +229,18 @@ impl Table {
     }
 
     /// Whether there is room for one more socket.
-    pub(super) fn check_room(&mut self) -> Result<(), Errno> {
+    pub(super) fn has_room(&mut self) -> bool {
         if self.high.is_empty() {
             let places = self.most.saturating_add(HOLD).clamp(1 << 10, MOST_PLACES);
             self.bits = places.next_power_of_two().trailing_zeros();
         }
         let has_place = self.high.len() < 1 << self.bits || !self.free.is_empty();
-        if self.open < self.most && has_place {
+        self.open < self.most && has_place
+    }
+
+    /// The same, of one that is asked for.
+    pub(super) fn check_room(&mut self) -> Result<(), Errno> {
+        if self.has_room() {
             return Ok(());
         }
         self.meter.refused();

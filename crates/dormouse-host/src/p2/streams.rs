@@ -1,5 +1,8 @@
 //! Streams. The two halves of a connection are ours; every other stream is wasmtime-wasi's.
 
+use std::mem::take;
+
+use tokio::task::yield_now;
 use wasmtime::component::{Linker, Resource, WasmList};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{self, Host as _, HostInputStream, HostOutputStream};
@@ -10,18 +13,30 @@ use super::{State, View};
 
 /// What one call that blocks may write, in bytes: the specification's number.
 const MOST_AT_ONCE: usize = 4096;
+/// After so many reads that had no need to wait tokio gets its turn, for what else it runs: the flusher, and an embedder's tasks. Each turn
+/// is a system call.
+const READS: u32 = 16;
 
 impl Own {
     fn read(&mut self, rep: u32, len: u64) -> StreamResult<Vec<u8>> {
-        self.get_mut(rep)?.read(usize::try_from(len).unwrap_or(usize::MAX))
+        let mut spare = take(&mut self.spare);
+        let read = self.get_mut(rep)?.read(usize::try_from(len).unwrap_or(usize::MAX), &mut spare);
+        self.spare = spare;
+        read
     }
 
     async fn blocking_read(&mut self, rep: u32, len: u64) -> StreamResult<Vec<u8>> {
+        if self.reads == READS {
+            self.reads = 0;
+            yield_now().await;
+        }
         loop {
             let bytes = self.read(rep, len)?;
             if !bytes.is_empty() {
+                self.reads += 1;
                 return Ok(bytes);
             }
+            self.reads = 0;
             self.wait(rep).await.map_err(StreamError::Trap)?;
             if len == 0 {
                 return self.read(rep, 0);

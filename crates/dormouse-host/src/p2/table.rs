@@ -114,15 +114,19 @@ pub(crate) struct Own {
     pub(super) flusher: Arc<Flusher>,
     /// Where datagrams are received. Empty until there is one.
     pub(super) room: Vec<u8>,
+    /// How many reads that may wait had no need to, since one last gave tokio its turn.
+    pub(super) reads: u32,
+    /// Where the bytes of a connection are received.
+    pub(super) spare: Vec<u8>,
 }
 
 impl Own {
     /// None yet, and at most so many handles.
     pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
-        let hub = Arc::<Hub>::default();
+        let hub = Arc::clone(&net.hub);
         let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
-        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new() }
+        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new(), reads: 0, spare: Vec::new() }
     }
 
     /// What sends the bytes that the system has not taken yet.

@@ -14,6 +14,7 @@
 //! Nothing waits between a start and its finish but connecting. What an accept gives is connected.
 
 use std::io;
+use std::mem::take;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -33,6 +34,8 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 
 /// What one read or write moves at the most, in bytes, as in wasmtime.
 pub(super) const MOST: usize = 64 << 10;
+/// What a read copies rather than give away the buffer that it was received in, in bytes.
+const COPIED: usize = 4096;
 /// The backlog of a listener that the program says nothing about, as in wasmtime and std.
 const BACKLOG: u32 = 128;
 
@@ -274,7 +277,12 @@ impl Tcp {
             // A connection that may not be accepted waits until another has been closed. And no hint, as wasmtime gives none here: wstd
             // 0.6 ends if an accept after it would block.
             (Part::Socket, State::Listening) => {
-                !net.sockets.is_full() && self.socket.is_surely_ready(Side::Read).unwrap_or(true)
+                let ready = self.socket.is_surely_ready(Side::Read).unwrap_or(true);
+                let waits = ready && net.sockets.is_full();
+                if waits {
+                    net.tell_full();
+                }
+                ready && !waits
             }
             (Part::Socket, _) => true,
             (Part::Input, _) => self.read_closed || side(Side::Read),
@@ -302,22 +310,31 @@ impl Tcp {
 
     // ---- streams ----
 
-    /// At most `len` bytes, and none if there are none now.
-    pub(super) fn read(&mut self, len: usize) -> StreamResult<Vec<u8>> {
+    /// At most `len` bytes, and none if there are none now. They are received in `spare`, which is empty and stays so. A program asks for as much
+    /// as its buffer has room for, and most often gets little, so only what comes is allocated.
+    pub(super) fn read(&mut self, len: usize, spare: &mut Vec<u8>) -> StreamResult<Vec<u8>> {
         if self.read_closed {
             return Err(StreamError::Closed);
         }
-        let mut bytes = Vec::new();
-        if len == 0 {
-            return Ok(bytes);
+        let room = len.min(MOST);
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        if spare.capacity() != room {
+            *spare = Vec::with_capacity(room);
         }
         loop {
-            match tcp::receive_into(&self.socket, &mut bytes, len.min(MOST)) {
+            match tcp::receive_into(&self.socket, spare, room) {
                 Ok(0) => {
                     self.read_closed = true;
                     return Err(StreamError::Closed);
                 }
-                Ok(_) => return Ok(bytes),
+                Ok(n) if n <= COPIED => {
+                    let bytes = spare.as_slice().to_vec();
+                    spare.clear();
+                    return Ok(bytes);
+                }
+                Ok(_) => return Ok(take(spare)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
                 Err(error) => {

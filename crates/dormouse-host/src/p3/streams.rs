@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult};
-use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::types::TcpSocket;
 
 use super::end::{End, Ended, How, Interest};
@@ -93,7 +93,7 @@ impl StreamProducer<State> for Receive {
     fn poll_produce<'a>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut store: StoreContextMut<'a, State>,
+        store: StoreContextMut<'a, State>,
         to: Destination<'a, u8, Option<u8>>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
@@ -101,15 +101,16 @@ impl StreamProducer<State> for Receive {
         if half.end.is_none() {
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
+        let mut to = to.as_direct(store, TO_HOST);
+        let buf = to.remaining();
         // A read of nothing waits until there is something.
-        if to.remaining(store.as_context_mut()) == Some(0) {
+        if buf.is_empty() {
             return match half.socket.poll_wait(Side::Read, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
                 Poll::Pending => unless_cancelled(finish),
             };
         }
-        let mut to = to.as_direct(store, TO_HOST);
-        match half.socket.poll_receive(cx, to.remaining()) {
+        match half.socket.poll_receive(cx, buf) {
             Poll::Ready(Ok(0)) => half.finish(Ok(())),
             Poll::Ready(Ok(n)) => {
                 to.mark_written(n);

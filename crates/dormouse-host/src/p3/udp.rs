@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net as sys;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{
     ErrorCode, HostUdpSocket, HostUdpSocketWithStore, IpAddressFamily, IpSocketAddress, UdpSocket,
@@ -23,7 +23,7 @@ use super::tcp::{from_wasi, is_of_family, to_wasi, unspecified};
 use crate::net::Net;
 use crate::net::limits::Counted;
 use crate::net::socket::Side;
-use crate::net::tcp::{self, Family};
+use crate::net::tcp::{self, Family, NO_SIGNAL};
 use crate::net::udp::{self, LONGEST};
 use crate::p2::State;
 
@@ -128,8 +128,8 @@ impl Udp {
 /// Sends a datagram, to where the socket is connected if to nowhere else.
 async fn send(socket: &Socket, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
     let send = |fd: BorrowedFd<'_>| match &to {
-        Some(to) => Ok(sys::sendto(fd, data, SendFlags::NOSIGNAL, to)?),
-        None => Ok(sys::send(fd, data, SendFlags::NOSIGNAL)?),
+        Some(to) => Ok(sys::sendto(fd, data, NO_SIGNAL, to)?),
+        None => Ok(sys::send(fd, data, NO_SIGNAL)?),
     };
     socket.try_beside_others(Side::Write, send).await
 }

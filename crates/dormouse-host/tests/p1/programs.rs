@@ -67,6 +67,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 
 fn dormouse(options: &[&str], app: PathBuf) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).arg("run").args(options).arg(app);
     command
 }

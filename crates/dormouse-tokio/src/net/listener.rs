@@ -10,7 +10,7 @@ use dormouse::foreign::Side;
 
 use super::addr::resolve;
 use super::stand_in::{self, Place};
-use super::{TcpStream, ToSocketAddrs};
+use super::{TcpStream, ToSocketAddrs, budget};
 use crate::local::Local;
 
 /// Accepts TCP connections.
@@ -37,19 +37,19 @@ impl TcpListener {
     /// What the host says. After `QuotaExceeded` and `OutOfMemory` the listener pauses, and the next accept waits: a server that
     /// goes on after each error does not spin.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, from) = Local(self.io().accept()).await?;
+        let (stream, from) = budget::run(Local(self.io().accept())).await?;
         Ok((TcpStream::from(stream), from))
     }
 
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        match self.io().try_accept() {
+        budget::poll(cx, |cx| match self.io().try_accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 stand_in::sweep();
                 self.io.park(Side::Read, cx.waker())?;
                 Poll::Pending
             }
             accepted => Poll::Ready(accepted.map(|(stream, from)| (TcpStream::from(stream), from))),
-        }
+        })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {

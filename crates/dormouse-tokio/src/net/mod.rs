@@ -1,6 +1,7 @@
 //! tokio's `net`, on Dormouse's sockets.
 
 mod addr;
+mod budget;
 mod listener;
 mod ready;
 #[cfg(not(target_env = "p1"))]

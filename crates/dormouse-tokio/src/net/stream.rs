@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 use dormouse::foreign::Side;
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ToSocketAddrs;
 use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
+use super::{ToSocketAddrs, budget};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 use crate::spare;
@@ -288,7 +288,9 @@ impl TcpStream {
             return Poll::Ready(Ok(()));
         }
         let room = buf.remaining();
-        let read = spare::fill(buf, |room| futures_io::AsyncRead::poll_read(Pin::new(&mut self.io()), cx, room));
+        let read = budget::poll(cx, |cx| {
+            spare::fill(buf, |room| futures_io::AsyncRead::poll_read(Pin::new(&mut self.io()), cx, room))
+        });
         match read {
             Poll::Ready(read) => Poll::Ready(self.has_read(room, read).map(drop)),
             Poll::Pending => {
@@ -300,7 +302,7 @@ impl TcpStream {
     }
 
     pub(super) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.has_written(futures_io::AsyncWrite::poll_write(Pin::new(&mut self.io()), cx, buf))
+        self.has_written(budget::poll(cx, |cx| futures_io::AsyncWrite::poll_write(Pin::new(&mut self.io()), cx, buf)))
     }
 
     pub(super) fn poll_write_vectored_shared(
@@ -308,7 +310,9 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.has_written(futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut self.io()), cx, bufs))
+        self.has_written(budget::poll(cx, |cx| {
+            futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut self.io()), cx, bufs)
+        }))
     }
 
     fn has_written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

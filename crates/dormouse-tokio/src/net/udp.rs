@@ -12,7 +12,7 @@ use upstream::io::ReadBuf;
 use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
-use super::{ToSocketAddrs, unsupported};
+use super::{ToSocketAddrs, budget, unsupported};
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 use crate::spare;
@@ -94,26 +94,26 @@ impl UdpSocket {
     }
 
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        Local(self.io().send(buf)).await
+        budget::run(Local(self.io().send(buf))).await
     }
 
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         let Some(to) = resolve(target).await?.first().copied() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to"));
         };
-        Local(self.io().send_to(buf, to)).await
+        budget::run(Local(self.io().send_to(buf, to))).await
     }
 
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Local(self.io().recv(buf)).await
+        budget::run(Local(self.io().recv(buf))).await
     }
 
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Local(self.io().recv_from(buf)).await
+        budget::run(Local(self.io().recv_from(buf))).await
     }
 
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Local(self.io().peek_from(buf)).await
+        budget::run(Local(self.io().peek_from(buf))).await
     }
 
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -230,14 +230,14 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         op: impl FnOnce(&dormouse::net::UdpSocket) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        match self.known.tried(side, op(self.io())) {
+        budget::poll(cx, |cx| match self.known.tried(side, op(self.io())) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 stand_in::sweep();
                 self.io.park(side, cx.waker())?;
                 Poll::Pending
             }
             result => Poll::Ready(result),
-        }
+        })
     }
 
     pub fn ttl(&self) -> io::Result<u32> {

@@ -1,6 +1,7 @@
 //! Handles: which there are, in which order they go, and how they are waited for.
 
 use super::*;
+use crate::net::limits::Counted;
 
 #[test]
 fn beyond_the_limit_a_connection_waits_and_no_poll_turns_in_circles() {
@@ -19,6 +20,23 @@ fn beyond_the_limit_a_connection_waits_and_no_poll_turns_in_circles() {
         state.view().block(borrowed(&pollable)).await.unwrap();
         assert!(state.view().accept(borrowed(&listener)).is_ok());
         assert!(state.own.net.meter.traffic().refused > 0);
+    });
+}
+
+#[test]
+fn a_listener_at_the_limit_is_woken_when_a_socket_of_another_wasi_is_closed() {
+    run(async |_| {
+        let mut state = program(2);
+        let (listener, addr) = state.listening().await;
+        assert!(state.net.sockets.take());
+        let of_another = Counted::new(&state.net.sockets);
+        let _client = TcpStream::connect(addr).unwrap();
+        let pollable = HostTcpSocket::subscribe(&mut state.view(), borrowed(&listener)).unwrap();
+        // As soon as this task waits.
+        tokio::spawn(async { drop(of_another) });
+        let block = tokio::time::timeout(LONG, state.view().block(borrowed(&pollable))).await;
+        block.expect("it is woken").unwrap();
+        assert!(state.view().accept(borrowed(&listener)).is_ok());
     });
 }
 

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::WasiCtx;
@@ -74,6 +75,9 @@ fn code<T>(result: SocketResult<T>) -> ErrorCode {
 fn any_port(ip: impl Into<std::net::IpAddr>) -> SocketAddr {
     SocketAddr::new(ip.into(), 0)
 }
+
+/// How long anything may take before the test fails.
+const LONG: Duration = Duration::from_secs(30);
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 

@@ -126,6 +126,23 @@ fn a_program_that_asks_for_room_and_never_waits_gets_it() {
 }
 
 #[test]
+fn reads_that_never_wait_give_others_their_turn() {
+    run(async |mut state| {
+        const MANY: usize = 1000;
+        let ((socket, input, output), mut peer) = pair(&mut state).await;
+        peer.write_all(&[b'x'; MANY]).unwrap();
+        let other = tokio::spawn(async {});
+        let mut reads = 0;
+        while !other.is_finished() {
+            assert_eq!(state.view().blocking_read(borrowed(&input), 1).await.unwrap(), b"x");
+            reads += 1;
+        }
+        assert!(reads < MANY, "it waited for more");
+        state.drop_all((socket, input, output)).await;
+    });
+}
+
+#[test]
 fn a_half_ends_behind_what_was_written_and_the_other_goes_on() {
     run(async |mut state| {
         let ((socket, input, output), mut peer) = pair(&mut state).await;

@@ -113,6 +113,36 @@ impl Source {
 
 // ---- a stream ----
 
+/// writev(2), which is std's, raises SIGPIPE when the peer has gone, and that ends a process with a `main` in another language. std's
+/// `write` sends with this flag, too. Where it does not, on Apple's systems, std and socket2 set an option of the socket.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
+fn write_vectored(stream: &net::TcpStream, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+    /// UIO_MAXIOV. Beyond it the call fails.
+    const MOST: usize = 1024;
+    let bufs = &bufs[..bufs.len().min(MOST)];
+    Ok(sendmsg(stream, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+fn write_vectored(mut stream: &net::TcpStream, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    stream.write_vectored(bufs)
+}
+
 fn stream(stream: net::TcpStream) -> Source {
     Source::Stream(stream, Default::default())
 }
@@ -160,7 +190,7 @@ impl Source {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return self.stream().write(&[]);
         }
-        self.stream().write_vectored(&bufs[empty(bufs)..])
+        write_vectored(self.stream(), &bufs[empty(bufs)..])
     }
 
     /// Whether all that was written has left our hands: always, the system has it.

@@ -11,6 +11,9 @@
 //! That is enough for [`Wait::arm`], whose caller has just been told `WouldBlock`: whatever came later is an edge. A caller that has not
 //! tried may have left something behind, and no edge will come of that. [`Wait::arm_untried`] has the system look again.
 //!
+//! A source that a program leaves alone may have event after event, each of which ends a wait: a timerfd that fires again and again, a
+//! peer that sends. After [`NOISY`] of them on a side that is not armed the system is no longer asked for it, until it is armed again.
+//!
 //! Of a standard stream the system looks at each arming: a program may put another file in its place (dup2), of which
 //! nothing is known then.
 //!
@@ -88,6 +91,8 @@ pub(crate) struct Armed<S> {
     armed: usize,
     /// Sides that were armed when a report was due, for the next wait.
     due: Vec<Ready>,
+    /// Sources that have had too many events on a side that is not armed. Empty between two waits.
+    noisy: Vec<Key>,
     /// Lookups, which have no descriptor.
     lookups: Ended,
 }
@@ -111,12 +116,18 @@ struct Watched {
     armed: bool,
     /// How many reports are due.
     due: u8,
+    /// How many events there were since it was armed last.
+    idle: u8,
     /// It is in the list for the next wait.
     listed: bool,
 }
 
 /// As many reports as it is armed for.
 const ALWAYS: u8 = u8::MAX;
+
+/// After so many events a side that is not armed is not asked for any more. That and asking again are two calls, so it is more than a task
+/// that does something else for a moment usually leaves behind.
+const NOISY: u8 = if cfg!(test) { 3 } else { 8 };
 
 impl<S: System> Wait for Armed<S> {
     type Source = Source;
@@ -128,7 +139,15 @@ impl<S: System> Wait for Armed<S> {
         let system = S::new()?;
         let sleeping = Arc::<AtomicBool>::default();
         let notifier = Notifier { interrupt: system.interrupt(), sleeping: Arc::clone(&sleeping) };
-        Ok(Armed { system, sleeping, known: Vec::new(), armed: 0, due: Vec::new(), lookups: Ended::new(notifier) })
+        Ok(Armed {
+            system,
+            sleeping,
+            known: Vec::new(),
+            armed: 0,
+            due: Vec::new(),
+            noisy: Vec::new(),
+            lookups: Ended::new(notifier),
+        })
     }
 
     fn arm(&mut self, source: &Source, side: Side, key: Key) -> io::Result<()> {
@@ -165,7 +184,7 @@ impl<S: System> Wait for Armed<S> {
         // Those that have ended before the notifier was told of this wait end it in no other way.
         let ended = self.lookups.take();
         let until = if ended.is_empty() && self.due.is_empty() { until } else { Until::Now };
-        let (known, armed) = (&mut self.known, &mut self.armed);
+        let (known, armed, noisy) = (&mut self.known, &mut self.armed, &mut self.noisy);
         let waited = self.system.wait(until, |told| {
             let Some(known) = find(known, told.index, told.generation) else { return };
             let key = Key { index: told.index, generation: known.generation };
@@ -188,9 +207,18 @@ impl<S: System> Wait for Armed<S> {
                 if (happened || !S::EDGES) && watched.report() {
                     *armed -= 1;
                     ready.push(Ready { key, side });
+                } else if reports > 0 {
+                    watched.idle = watched.idle.saturating_add(1);
+                    if watched.idle == NOISY {
+                        noisy.push(key);
+                    }
                 }
             }
         });
+        while let Some(key) = self.noisy.pop() {
+            self.quiet(key);
+        }
+        let (known, armed) = (&mut self.known, &mut self.armed);
         // So the wakes of what is reported make no call each.
         self.sleeping.store(false, Ordering::SeqCst);
         waited?;
@@ -223,6 +251,24 @@ impl<S: System> Wait for Armed<S> {
 }
 
 impl<S: System> Armed<S> {
+    /// Asks no longer for the sides of a source that are not armed.
+    fn quiet(&mut self, key: Key) {
+        let Some(known) = find(&mut self.known, key.index, Some(key.generation)) else { return };
+        let Some(descriptor) = known.descriptor else { return };
+        let sides = known.armed();
+        // Should either fail, a wait too many is the consequence.
+        if sides.contains(&true) {
+            let _ = self.system.modify(descriptor, key, sides);
+        } else {
+            // An error or a hang-up would be reported in any case.
+            let _ = self.system.delete(descriptor);
+            known.descriptor = None;
+        }
+        for side in &mut known.sides {
+            side.asked = side.armed;
+        }
+    }
+
     fn arm_either(&mut self, source: &Source, side: Side, key: Key, is_tried: bool) -> io::Result<()> {
         let index = key.index as usize;
         if index >= self.known.len() {
@@ -258,9 +304,10 @@ impl<S: System> Armed<S> {
                     result => result?,
                 },
             }
+            known.side(side).asked = !matches!(source, Source::Lookup(_));
         }
         let watched = known.side(side);
-        (watched.asked, watched.armed) = (!matches!(source, Source::Lookup(_)), true);
+        (watched.armed, watched.idle) = (true, 0);
         self.armed += 1;
         Ok(())
     }

@@ -17,6 +17,8 @@ struct Counted<S>(S);
 
 thread_local! {
     static CALLS: Cell<[u32; 4]> = const { Cell::new([0; 4]) };
+    /// How many events there were.
+    static EVENTS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// How often `add`, `modify`, `delete` and `wait` were called since the last time.
@@ -56,9 +58,12 @@ impl<S: System> System for Counted<S> {
         S::discard_urgent(descriptor);
     }
 
-    fn wait(&mut self, until: Until, told: impl FnMut(Told)) -> io::Result<()> {
+    fn wait(&mut self, until: Until, mut told: impl FnMut(Told)) -> io::Result<()> {
         count(3);
-        self.0.wait(until, told)
+        self.0.wait(until, |event| {
+            EVENTS.set(EVENTS.get() + 1);
+            told(event);
+        })
     }
 
     fn interrupt(&self) -> Arc<dyn Interrupt> {
@@ -137,6 +142,56 @@ fn an_echo_by_edges_is_a_wait_and_no_other_call() {
         assert_eq!(calls(), [0, 0, 0, 1]);
         peer.read_exact(&mut buf[..4]).unwrap();
     }
+}
+
+#[test]
+fn a_source_that_is_left_alone_ends_a_few_waits_and_no_more() {
+    let mut poller = Edges::new().unwrap();
+    let (reader, mut writer) = io::pipe().unwrap();
+    let mut file = std::fs::File::from(OwnedFd::from(reader));
+    let source = Source::file(&file).unwrap().unwrap();
+    for _ in 0..3 {
+        poller.arm(&source, Side::Read, KEY).unwrap();
+        writer.write_all(b"x").unwrap();
+        assert_eq!(sleep(&mut poller), [(0, Side::Read)]);
+        EVENTS.set(0);
+        for _ in 0..100 {
+            writer.write_all(b"x").unwrap();
+            assert!(look(&mut poller).is_empty());
+        }
+        assert_eq!(EVENTS.get(), NOISY.into());
+        // What was left behind is reported when it is armed again, and what comes then as well.
+        poller.arm_untried(&source, Side::Read, KEY).unwrap();
+        assert_eq!(sleep(&mut poller), [(0, Side::Read)]);
+        file.read_exact(&mut [0; 101]).unwrap();
+    }
+}
+
+#[test]
+fn a_side_that_is_left_alone_leaves_the_other_as_it_is() {
+    let mut poller = Edges::new().unwrap();
+    let (source, mut peer) = pair();
+    let mut sent = 0;
+    while let Ok(n) = source.try_write(&[0; 1 << 16]) {
+        sent += n;
+    }
+    would_block(source.try_read(&mut [0]));
+    poller.arm(&source, Side::Write, KEY).unwrap();
+    poller.arm(&source, Side::Read, KEY).unwrap();
+    poller.disarm(Side::Read, KEY);
+    EVENTS.set(0);
+    let mut buf = [0; 100];
+    for n in 1..100 {
+        peer.write_all(b"x").unwrap();
+        // It is there a moment later.
+        while source.try_peek(&mut buf).unwrap_or(0) < n {}
+        assert!(look(&mut poller).is_empty());
+    }
+    assert_eq!(EVENTS.get(), NOISY.into());
+    peer.read_exact(&mut vec![0; sent]).unwrap();
+    assert_eq!(sleep(&mut poller), [(0, Side::Write)]);
+    poller.arm_untried(&source, Side::Read, KEY).unwrap();
+    assert_eq!(sleep(&mut poller), [(0, Side::Read)]);
 }
 
 fn what_comes_while_no_side_is_armed_is_reported_once_it_is<S: System>() {

@@ -1,0 +1,116 @@
+//! `crates/dormouse-tokio/TESTS.md`.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::known::{self, Class};
+use super::package::Package;
+use super::{On, Outcomes, Results};
+use crate::{Result, root, say};
+
+const HEAD: &str = "\
+# tokio's own tests
+
+tokio's integration tests (`tokio/tests`), on what takes its place on WASI, under `dormouse run`. `cargo xtask tokio-tests CHECKOUT`
+builds them, runs them and writes this file; it fails if a result is not as it is here. The tests are tokio's, but for this: conditions
+that keep a test from WASI are taken out, since what they say of WASI is what is asked here, and a test that has to panic passes if its
+panic ends the program, since on WASI a panic ends it. *Cannot* is what needs more than WASI has: a second thread, a panic that is
+caught, Unix sockets, signals, processes.
+";
+
+/// What came of a file, as one reads it while they run.
+pub fn line(on: On, file: &str, outcomes: &Result<Outcomes>) -> String {
+    let mut text = format!("{file} on {}: ", on.name());
+    // Writing to a String does not fail.
+    match outcomes {
+        Err(problem) => text.push_str(problem),
+        Ok(outcomes) => {
+            let passed = outcomes.values().filter(|why| why.is_none()).count();
+            let _ = write!(text, "{passed} of {} pass", outcomes.len());
+            for (test, why) in outcomes.iter().filter_map(|(test, why)| Some((test, why.as_ref()?))) {
+                let known = on != On::Native && known::find(file, test, on).is_some();
+                let _ = write!(text, "\n    {}{test}: {why}", if known { "(known) " } else { "" });
+            }
+        }
+    }
+    text
+}
+
+/// Writes the table.
+pub fn write(package: &Package, results: &Results) -> Result {
+    let text = text(package, results);
+    let name = "crates/dormouse-tokio/TESTS.md";
+    let path = root().join(name);
+    if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
+        return Ok(());
+    }
+    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    say(&format!("{name} was out of date and has been written anew: commit it"));
+    Ok(())
+}
+
+/// How many pass, cannot and fail.
+#[derive(Clone, Copy, Default)]
+struct Counts([usize; 3]);
+
+impl Counts {
+    fn of(file: &str, on: On, outcomes: &Result<Outcomes>) -> Counts {
+        let mut counts = Counts::default();
+        for (test, why) in outcomes.iter().flatten() {
+            let known = known::find(file, test, on).map(|known| known.class);
+            counts.0[match (why, known) {
+                (None, _) => 0,
+                (Some(_), Some(Class::Cannot)) => 1,
+                (Some(_), _) => 2,
+            }] += 1;
+        }
+        counts
+    }
+
+    fn add(&mut self, other: Counts) {
+        for (mine, other) in self.0.iter_mut().zip(other.0) {
+            *mine += other;
+        }
+    }
+
+    fn cells(self) -> String {
+        self.0.map(|count| if count == 0 { "–".to_owned() } else { count.to_string() }).join(" | ")
+    }
+}
+
+fn text(package: &Package, results: &Results) -> String {
+    let mut rows = String::new();
+    let mut sums = [Counts::default(); 2];
+    let mut natively = 0;
+    let not_run = Ok(Outcomes::new());
+    for file in &package.files {
+        let of = |on| results.get(&(file.name.clone(), on)).unwrap_or(&not_run);
+        let native =
+            of(On::Native).as_ref().map_or(0, |outcomes| outcomes.values().filter(|why| why.is_none()).count());
+        let counts = [On::P2, On::P3].map(|on| Counts::of(&file.name, on, of(on)));
+        if native == 0 && counts.iter().all(|counts| counts.0 == [0; 3]) {
+            continue;
+        }
+        natively += native;
+        sums[0].add(counts[0]);
+        sums[1].add(counts[1]);
+        let _ = writeln!(rows, "| `{}` | {native} | {} | {} |", file.name, counts[0].cells(), counts[1].cells());
+    }
+    let mut text = HEAD.to_owned();
+    let _ = writeln!(text, "\ntokio {}.\n", package.version);
+    text.push_str("| file | natively | p2: pass | cannot | fail | p3: pass | cannot | fail |\n|---|---|---|---|---|---|---|---|\n");
+    let _ = writeln!(text, "| **all** | {natively} | {} | {} |\n{}", sums[0].cells(), sums[1].cells(), rows.trim_end());
+    for (class, title) in [(Class::Fails, "What fails"), (Class::Cannot, "What cannot be")] {
+        let _ = writeln!(text, "\n## {title}\n\n| file | tests | why |\n|---|---|---|");
+        for known in known::NOT_A_PASS.iter().filter(|known| known.class == class) {
+            let tests = known.tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join(", ");
+            let on = known.on.map_or_else(String::new, |on| format!("{}: ", on.name()));
+            let _ = writeln!(text, "| `{}` | {tests} | {on}{} |", known.file, known.reason);
+        }
+    }
+    text.push_str("\n## Not built for WASI\n\n| file | tests | what they need |\n|---|---|---|\n");
+    for file in &package.left_out {
+        let _ = writeln!(text, "| `{}` | {} | {} |", file.name, file.tests, file.reason);
+    }
+    text
+}
