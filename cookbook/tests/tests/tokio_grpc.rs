@@ -36,9 +36,10 @@ fn curl_calls_with_a_deadline() {
     let request = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpc-request");
     for backend in GUESTS {
         let server = serve("tokio-grpc", "tokio-grpc", backend, &[]);
-        let call = |method: &str, number: u8, headers: &[&str]| {
-            // Not compressed, two bytes: field 1 is the number.
-            fs::write(&request, [0, 0, 0, 0, 2, 8, number]).expect("the target directory can be written to");
+        let call = |method: &str, number: &[u8], headers: &[&str]| {
+            // Not compressed, so many bytes: field 1 is the number, seven bits in a byte.
+            let message = [&[0, 0, 0, 0, 1 + number.len() as u8, 8], number].concat();
+            fs::write(&request, message).expect("the target directory can be written to");
             let mut curl = Command::new("curl");
             curl.args([
                 "-sS",
@@ -52,16 +53,16 @@ fn curl_calls_with_a_deadline() {
             curl.args(headers).arg("--data-binary").arg(format!("@{}", request.display()));
             output(curl.arg(format!("http://{}/cookbook.Larder/{method}", server.addr)))
         };
-        let answer = call("Weigh", 5, &[]);
+        let answer = call("Weigh", &[5], &[]);
         assert!(
             answer.contains("\0\0\0\0\x02\x08\x0f") && answer.contains("grpc-status: 0"),
             "{backend:?}: {answer:?}"
         );
-        let answer = call("Weigh", 0, &[]);
+        let answer = call("Weigh", &[0], &[]);
         assert!(answer.contains("grpc-status: 3") && answer.contains("no%20nuts"), "{backend:?}: {answer:?}");
-        assert!(call("Wiegh", 5, &[]).contains("grpc-status: 12"), "{backend:?}: there is no such method");
-        // A nap of 100 ms.
-        let answer = call("Sleep", 100, &["-H", "grpc-timeout: 1m"]);
+        assert!(call("Wiegh", &[5], &[]).contains("grpc-status: 12"), "{backend:?}: there is no such method");
+        // A nap of 16 s, within a millisecond.
+        let answer = call("Sleep", &[0xff, 0x7f], &["-H", "grpc-timeout: 1m"]);
         assert!(answer.contains("grpc-status: 1\r\n") || answer.contains("grpc-status: 4"), "{backend:?}: {answer:?}");
     }
 }
