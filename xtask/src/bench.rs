@@ -12,6 +12,10 @@ use crate::{CACHE_HOME, Result, cache_dir, cargo, root, say, setup, target_dir};
 /// As built for speed, and as built for size.
 const PROFILES: [&str; 2] = ["release", "small"];
 
+/// For servers of which nothing is measured: no optimisation at the end, over all crates at once.
+const HASTILY: [(&str, &str); 2] =
+    [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")];
+
 /// Where Debian's wasi-libc has the libraries for wasip2.
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasip2";
 
@@ -38,7 +42,7 @@ pub fn run(args: &[&str]) -> Result {
     if is_quick {
         return quick(&rest);
     }
-    ours(&PROFILES)?;
+    ours(&PROFILES, &[])?;
     let build = cargo(&["build", "--quiet", "-p", "dormouse-host", "--profile", "runner"]);
     crate::run("building the runner as one installs it (some minutes the first time)", build)?;
     others(libc.as_deref())?;
@@ -69,7 +73,7 @@ pub fn lint() -> Result {
 }
 
 fn quick(rest: &[&str]) -> Result {
-    ours(&PROFILES[..1])?;
+    ours(&PROFILES[..1], &HASTILY)?;
     crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
     let mut command = load(rest, "debug")?;
     command.arg("--quick");
@@ -99,20 +103,23 @@ fn load(rest: &[&str], profile: &str) -> Result<Command> {
 
 // ---- what is measured ----
 
-fn ours(profiles: &[&str]) -> Result {
+/// With these variables for cargo.
+fn ours(profiles: &[&str], how: &[(&str, &str)]) -> Result {
     setup::targets()?;
-    build("bench", "building the load and the native servers", &["--release"], &built()?)?;
+    let mut native = command("bench", &["--release"], &built()?);
+    native.envs(how.iter().copied());
+    crate::run("building the load and the native servers", native)?;
     for guest in setup::GUESTS {
         for profile in profiles {
             let mut args = vec!["-p", "bench-ours", "--profile", profile, "--target", guest.target];
-            let mut command = command("bench", &[], &built()?);
+            let mut build = command("bench", &[], &built()?);
             if let Some(features) = guest.features {
                 args.extend(["--features", features]);
-                command = self::command("bench", &[], &built()?.join(features));
-                command.env("CARGO_BUILD_BUILD_DIR", built()?);
+                build = command("bench", &[], &built()?.join(features));
+                build.env("CARGO_BUILD_BUILD_DIR", built()?);
             }
-            command.args(&args);
-            crate::run(&format!("building our servers for {}, {profile}", guest.name), command)?;
+            build.args(&args).envs(how.iter().copied());
+            crate::run(&format!("building our servers for {}, {profile}", guest.name), build)?;
         }
     }
     Ok(())

@@ -47,7 +47,8 @@ impl Drop for Server {
 pub fn run(rounds: usize, wasmtime: Option<&str>) -> Result {
     setup::targets()?;
     setup::cookbook()?;
-    crate::run("building the runner", cargo(&["build", "--quiet", "-p", "dormouse-host"]))?;
+    let build = cargo(&["build", "--quiet", "-p", "dormouse-host", "--profile", "runner"]);
+    crate::run("building the runner as one installs it (some minutes the first time)", build)?;
     let wasmtime = wasmtime.map(PathBuf::from).or_else(on_the_path);
     if wasmtime.is_none() {
         say("there is no `wasmtime` command on the path, and none was named: our runner only");
@@ -76,7 +77,7 @@ fn on_the_path() -> Option<PathBuf> {
 
 fn start(wasmtime: Option<&Path>) -> Result<Vec<Server>> {
     let dir = target_dir()?.join("cookbook");
-    let runner = target_dir()?.join("debug/dormouse");
+    let runner = target_dir()?.join("runner/dormouse");
     let build = |workspace: &str, args: &[&str], dir: &Path| {
         let mut command = cargo(&["build", "--quiet", "--release", "--manifest-path"]);
         command.arg(root().join(workspace).join("Cargo.toml")).args(args).arg("--target-dir").arg(dir);

@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
@@ -43,12 +44,12 @@ pub fn run(mib: Option<&str>) -> Result {
         None => MIB,
         Some(text) => text.parse().map_err(|_| format!("{text:?} is no number of MiB"))?,
     };
-    compare(mib, ROUNDS)
+    compare(mib, ROUNDS, ("runner", "runner"))
 }
 
 /// That it works, in no time.
 pub fn smoke() -> Result {
-    compare(16, 1)
+    compare(16, 1, ("dev", "debug"))
 }
 
 /// The contenders, in the order of the table. Ratios are to the last.
@@ -60,8 +61,10 @@ const WASMTIME_P2: &str = "wasmtime run, wasip2";
 const WASMTIME_P3: &str = "wasmtime run, wasip3";
 const SOCAT: &str = "socat";
 
-fn compare(mib: usize, rounds: usize) -> Result {
-    build("building the runner", &["-p", "dormouse-host"])?;
+/// With the runner of a profile, of which the second name is its directory's.
+fn compare(mib: usize, rounds: usize, (profile, dir): (&str, &str)) -> Result {
+    build("building the runner", &["-p", "dormouse-host", "--profile", profile])?;
+    let runner = target_dir()?.join(dir).join("dormouse");
     setup::targets()?;
     for example in ["proxy", "echo"] {
         let native = ["-p", "dormouse", "--example", example, "--release"];
@@ -80,7 +83,7 @@ fn compare(mib: usize, rounds: usize) -> Result {
         for (n, name) in names.iter().enumerate() {
             let target = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("cannot listen: {error}"))?;
             let addr = target.local_addr().map_err(|error| error.to_string())?.to_string();
-            let proxy = start(name, Role::Proxy, &addr)?;
+            let proxy = start(name, Role::Proxy, &addr, &runner)?;
             let took = pass(&proxy, &target, mib << 20).map_err(|error| format!("{name}: {error}"))?;
             rates[n].push((mib << 20) as f64 / took.as_secs_f64() / 1e6);
             peaks[n] = proxy.peak().max(peaks[n]);
@@ -102,7 +105,7 @@ fn compare(mib: usize, rounds: usize) -> Result {
     let mut times = vec![Vec::new(); names.len()];
     for _ in 0..rounds {
         for (n, name) in names.iter().enumerate() {
-            let server = start(name, Role::Echo, "")?;
+            let server = start(name, Role::Echo, "", &runner)?;
             times[n].extend(echo(&server).map_err(|error| format!("{name}: {error}"))?);
         }
     }
@@ -189,7 +192,7 @@ impl Server {
     }
 }
 
-fn start(name: &str, role: Role, target: &str) -> Result<Server> {
+fn start(name: &str, role: Role, target: &str, runner: &Path) -> Result<Server> {
     let example = match role {
         Role::Proxy => "proxy",
         Role::Echo => "echo",
@@ -198,7 +201,7 @@ fn start(name: &str, role: Role, target: &str) -> Result<Server> {
     let mut command = match name {
         RUNNER_P2 | RUNNER_P3 | WASMTIME_P2 | WASMTIME_P3 => {
             let ours = matches!(name, RUNNER_P2 | RUNNER_P3);
-            let mut command = if ours { Command::new(built.join("debug/dormouse")) } else { Command::new("wasmtime") };
+            let mut command = if ours { Command::new(runner) } else { Command::new("wasmtime") };
             match ours {
                 true => command.env(CACHE_HOME, cache_dir()?).args(["run", "--allow-net", "--max-memory", MEMORY]),
                 false => command.args(["run", "-Sinherit-network"]),

@@ -1,4 +1,4 @@
-//! `:ro` on WASI 0.2: each call that would change something is refused, and each one works where the directory is read-write.
+//! `:ro` on WASI 0.2 and 0.3: each call that would change something is refused, and each one works where the directory is read-write.
 
 mod support;
 
@@ -51,25 +51,54 @@ const CALLS: &[(&str, u32, &str)] = &[
     ),
 ];
 
-/// `not-permitted` and `read-only`.
-const REFUSED: [i32; 2] = [31, 33];
+/// What differs between the two versions of the interfaces.
+struct Wasi {
+    version: &'static str,
+    /// Of the functions that may wait.
+    func: &'static str,
+    /// Before and behind the names of errors.
+    errors: [&'static str; 2],
+    seconds: &'static str,
+    /// The numbers of `not-permitted` and `read-only`.
+    refused: [i32; 2],
+}
+
+const P2: Wasi = Wasi { version: "0.2.0", func: "func", errors: ["(enum", ")"], seconds: "u64", refused: [31, 33] };
+/// Its errors have a last case with a text, so that they begin at a word.
+const P3: Wasi = Wasi {
+    version: "0.3.0",
+    func: "func async",
+    errors: ["(variant", "(case \"other\" (option string)))"],
+    seconds: "s64",
+    refused: [30, 32],
+};
 
 #[test]
 fn a_read_only_directory_refuses_what_would_change_it() -> io::Result<()> {
+    refuses(&P2)
+}
+
+#[test]
+fn a_read_only_directory_of_0_3_refuses_what_would_change_it() -> io::Result<()> {
+    refuses(&P3)
+}
+
+fn refuses(wasi: &Wasi) -> io::Result<()> {
     for (name, at, call) in CALLS {
-        let program = Program::from_bytes("test", &guest(*at, call)).unwrap();
-        let dir = fresh()?;
+        let at = if wasi.version == P3.version { 4 } else { *at };
+        let program = Program::from_bytes("test", &guest(wasi, at, call)).unwrap();
+        let dir = fresh(wasi)?;
         let before = contents(&dir)?;
         let code = Run::new(&program).dir_read_only(&dir, "/").start().unwrap().code;
-        assert!(REFUSED.contains(&(code - 1)), "{name}: {code}");
+        assert!(wasi.refused.contains(&(code - 1)), "{name}: {code}");
         assert_eq!(contents(&dir)?, before, "{name}");
         assert_eq!(Run::new(&program).dir(&dir, "/").start().unwrap().code, 0, "{name}, where it is allowed");
     }
     Ok(())
 }
 
-fn fresh() -> io::Result<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("read-only");
+fn fresh(wasi: &Wasi) -> io::Result<PathBuf> {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("read-only-{}", wasi.version));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(dir.join("empty"))?;
     fs::write(dir.join("f"), "of the file")?;
@@ -89,15 +118,19 @@ fn contents(dir: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Ends with 0 if the call does what it says, and with the error's code and 1 if not.
-fn guest(at: u32, call: &str) -> Vec<u8> {
+fn guest(wasi: &Wasi, at: u32, call: &str) -> Vec<u8> {
+    let Wasi { version, func, errors: [before, behind], seconds, .. } = wasi;
     let names = "access would-block already bad-descriptor busy deadlock quota exist file-too-large illegal-byte-sequence \
         in-progress interrupted invalid io is-directory loop too-many-links message-size name-too-long no-device no-entry \
         no-lock insufficient-memory insufficient-space not-directory not-empty not-recoverable unsupported no-tty \
         no-such-device overflow not-permitted pipe read-only invalid-seek text-file-busy cross-device";
-    let names: String = names.split_whitespace().map(|name| format!("\"{name}\" ")).collect();
+    let is_p3 = *version == P3.version;
+    let names = names.split_whitespace().filter(|name| !(is_p3 && *name == "would-block"));
+    let names: String =
+        names.map(|name| if is_p3 { format!("(case \"{name}\") ") } else { format!("\"{name}\" ") }).collect();
     let method = |name: &str, params: &str, result: &str| {
         format!(
-            "(export \"[method]descriptor.{name}\" (func (param \"self\" (borrow $d)) {params} (result (result {result} (error $e)))))"
+            "(export \"[method]descriptor.{name}\" ({func} (param \"self\" (borrow $d)) {params} (result (result {result} (error $e)))))"
         )
     };
     let path = "(param \"path\" string)";
@@ -126,26 +159,29 @@ fn guest(at: u32, call: &str) -> Vec<u8> {
     let each =
         |text: &dyn Fn(&str, &str, &str) -> String| funcs.map(|(name, of, params)| text(name, of, params)).concat();
     let lowered = each(&|name, of, _| {
-        format!("(core func ${name} (canon lower (func $types \"[method]descriptor.{of}\") (memory $mem)))")
+        format!(
+            "(core func ${name} (canon lower (func $types \"[method]descriptor.{of}\") (memory $mem) (realloc $realloc)))"
+        )
     });
     let imported = each(&|name, _, params| format!("(import \"h\" \"{name}\" (func ${name} (param {params})))"));
     let given = each(&|name, _, _| format!("(export \"{name}\" (func ${name}))"));
+    let run = if is_p3 { "async" } else { "" };
     assemble(&format!(
         r#"(component
-  (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit-with-code" (func (param "status-code" u8)))))
-  (import "wasi:filesystem/types@0.2.0" (instance $types
+  (import "wasi:cli/exit@{version}" (instance $exit (export "exit-with-code" (func (param "status-code" u8)))))
+  (import "wasi:filesystem/types@{version}" (instance $types
     (export "descriptor" (type $d (sub resource)))
-    (type $e' (enum {names})) (export "error-code" (type $e (eq $e')))
+    (type $e' {before} {names}{behind}) (export "error-code" (type $e (eq $e')))
     (type $pf' (flags "symlink-follow")) (export "path-flags" (type $pf (eq $pf')))
     (type $of' (flags "create" "directory" "exclusive" "truncate")) (export "open-flags" (type $of (eq $of')))
     (type $df' (flags "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync" "mutate-directory"))
     (export "descriptor-flags" (type $df (eq $df')))
-    (type $dt' (record (field "seconds" u64) (field "nanoseconds" u32))) (export "datetime" (type $dt (eq $dt')))
+    (type $dt' (record (field "seconds" {seconds}) (field "nanoseconds" u32))) (export "datetime" (type $dt (eq $dt')))
     (type $nt' (variant (case "no-change") (case "now") (case "timestamp" $dt)))
     (export "new-timestamp" (type $nt (eq $nt')))
     {methods}))
   (alias export $types "descriptor" (type $descriptor))
-  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+  (import "wasi:filesystem/preopens@{version}" (instance $preopens
     (alias outer 1 $descriptor (type $d))
     (export "get-directories" (func (result (list (tuple (own $d) string)))))))
   (core module $memory
@@ -177,8 +213,8 @@ fn guest(at: u32, call: &str) -> Vec<u8> {
       i32.const 0))
   (core instance $i (instantiate $main (with "m" (instance $m)) (with "h" (instance
     (export "exit" (func $exit)) (export "dirs" (func $dirs)) {given}))))
-  (func $run (result (result)) (canon lift (core func $i "run")))
+  (func $run {run} (result (result)) (canon lift (core func $i "run")))
   (instance $command (export "run" (func $run)))
-  (export "wasi:cli/run@0.2.0" (instance $command)))"#
+  (export "wasi:cli/run@{version}" (instance $command)))"#
     ))
 }

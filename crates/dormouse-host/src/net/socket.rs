@@ -65,12 +65,18 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// From now on a mark wakes `cx`.
-    pub(crate) fn wait(&self, cx: &Context<'_>) {
+    /// From now on a mark wakes `cx`. Tells whether something has been marked since the last time.
+    pub(crate) fn wait(&self, cx: &Context<'_>) -> bool {
         let mut waiting = self.waiting();
         match &mut *waiting {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+            Some(waker) => {
+                waker.clone_from(cx.waker());
+                false
+            }
+            none => {
+                *none = Some(cx.waker().clone());
+                true
+            }
         }
         // What is looked at after this is a mark that was made before, or else the mark sees this: both are sequentially consistent.
         self.has_waker.store(true, Ordering::SeqCst);
@@ -299,14 +305,20 @@ impl Socket {
         self.poll_ready(side, cx).map_ok(|_| ())
     }
 
-    /// Waits until the network has sent an error back, which the next operation may tell. tokio calls a socket with nothing but an error not
-    /// readable (tokio 1.54, io/ready.rs, `from_mio`).
-    pub(crate) async fn error(self: Arc<Self>) -> io::Result<()> {
+    /// Waits until one of these is so, and forgets an error that the network has sent back: the operation that follows is told it, and does
+    /// not tell whether there was one. tokio calls a socket with nothing but an error not readable (tokio 1.54, io/ready.rs, `from_mio`).
+    async fn happens(&self, interest: Interest) -> io::Result<Ready> {
         self.register()?;
-        if let Some(registered) = self.registered.get() {
-            registered.ready(Interest::ERROR).await?.clear_ready();
-        }
-        Ok(())
+        let Some(registered) = self.registered.get() else { return Ok(Ready::EMPTY) };
+        let mut known = registered.ready(interest).await?;
+        let ready = known.ready();
+        known.clear_ready_matching(Ready::ERROR);
+        Ok(ready)
+    }
+
+    /// Waits until the network has sent an error back, which the next operation may tell.
+    pub(crate) async fn error(self: Arc<Self>) -> io::Result<()> {
+        self.happens(Interest::ERROR).await.map(drop)
     }
 
     /// Waits, if the last operation on this side has drained it, until something has happened since. Where every operation is tried
@@ -324,20 +336,14 @@ impl Socket {
         if self.state(side).load(Ordering::Acquire) != DRAINED {
             return Ok(());
         }
-        self.register()?;
         let interest = match side {
             Side::Read => Interest::READABLE,
             Side::Write => Interest::WRITABLE,
         };
-        if let Some(registered) = self.registered.get() {
-            let mut known = registered.ready(interest | Interest::ERROR).await?;
-            // As in `has_room`: without a wait this would go on and on, and nothing else would have its turn.
-            let is_closed_alone = side == Side::Write && known.ready() == Ready::WRITE_CLOSED;
-            // The operation that follows is told the error, and does not tell whether there was one.
-            known.clear_ready_matching(Ready::ERROR);
-            if is_closed_alone {
-                sleep(AGAIN).await;
-            }
+        let ready = self.happens(interest | Interest::ERROR).await?;
+        // As in `has_room`: without a wait this would go on and on, and nothing else would have its turn.
+        if side == Side::Write && ready == Ready::WRITE_CLOSED {
+            sleep(AGAIN).await;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use wasmtime_wasi::p1::types::Clockid;
 
@@ -34,6 +35,8 @@ const ABSOLUTE: u16 = 1;
 /// How many of the subscriptions of one call may be wasmtime-wasi's, which takes copies. Those of sockets and clocks take none, and so
 /// there may be as many as there is memory for: more than this of standard streams and files is ENOMEM.
 const MOST_OTHERS: usize = 1 << 16;
+/// How many subscriptions are looked at between two turns of tokio: a millisecond of them. A list may have tens of millions.
+const PIECE: usize = 1 << 16;
 /// How many there may be if the events lie over the subscriptions, which are copied then.
 const MOST_OVERLAID: usize = 1 << 16;
 
@@ -199,6 +202,9 @@ async fn poll(
             },
             Asks::Nonsense => ready = true,
         }
+        if index % PIECE == PIECE - 1 {
+            yield_now().await;
+        }
     }
     if let Some(trace) = &p1.trace {
         trace.count_poll_entries(count as usize);
@@ -214,7 +220,7 @@ async fn poll(
         };
         if !slept {
             // The reactor's turn, and that of who wants to stop us.
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         if at_once {
             scratch.others.look(&mut p1.wasi).await?;
@@ -223,7 +229,7 @@ async fn poll(
             true => Asked::Copied(guest[asked.clone()].to_vec()),
             false => Asked::There(&asked),
         };
-        let told = tell(p1, scratch, guest, &subscriptions, &out, full);
+        let told = tell(p1, scratch, guest, &subscriptions, &out, full).await;
         if told > 0 {
             return Ok(Ok(told));
         }
@@ -240,7 +246,7 @@ enum Asked<'a> {
 }
 
 /// The second pass: writes the events, and tells how many.
-fn tell(
+async fn tell(
     p1: &mut Wasip1,
     scratch: &Scratch,
     guest: &mut [u8],
@@ -284,6 +290,9 @@ fn tell(
             event[24..26].copy_from_slice(&told.flags.to_le_bytes());
             written += 1;
         }
+        if index % PIECE == PIECE - 1 {
+            yield_now().await;
+        }
     }
     written as u32
 }
@@ -303,11 +312,20 @@ async fn wait(
     let mut sleep = pin!(due.map(sleep_until));
     let mut others = pin!(others.wait(wasi));
     let mut slept = false;
+    let mut look = Look::default();
     let woken: wasmtime::Result<()> = poll_fn(|cx| {
         // Before the look: what is marked after it wakes us.
-        hub.wait(cx);
-        if !take(&mut has_looked) && any_ready(table, asked, full) {
-            return Poll::Ready(Ok(()));
+        let is_marked = hub.wait(cx);
+        look.again |= is_marked;
+        if !take(&mut has_looked) || is_marked {
+            match look.go_on(table, asked, full) {
+                Looked::Ready => return Poll::Ready(Ok(())),
+                Looked::Nothing => {}
+                Looked::InPart => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
         }
         if let Poll::Ready(result) = others.as_mut().poll(cx) {
             return Poll::Ready(result);
@@ -322,6 +340,37 @@ async fn wait(
     })
     .await;
     woken.map(|()| slept)
+}
+
+/// A look for sockets that are ready, a piece of the subscriptions after the other.
+#[derive(Default)]
+struct Look {
+    /// Where the next piece begins.
+    at: usize,
+    /// Something has been marked, perhaps behind it.
+    again: bool,
+}
+
+enum Looked {
+    Ready,
+    Nothing,
+    /// There is more to look at.
+    InPart,
+}
+
+impl Look {
+    fn go_on(&mut self, table: &mut Table, asked: &[u8], full: Option<&Full>) -> Looked {
+        if self.at == 0 {
+            self.again = false;
+        }
+        let rest = &asked[self.at..];
+        let piece = &rest[..rest.len().min(PIECE * SUBSCRIPTION)];
+        if any_ready(table, piece, full) {
+            return Looked::Ready;
+        }
+        self.at = if piece.len() < rest.len() { self.at + piece.len() } else { 0 };
+        if self.at > 0 || self.again { Looked::InPart } else { Looked::Nothing }
+    }
 }
 
 fn any_ready(table: &mut Table, asked: &[u8], full: Option<&Full>) -> bool {

@@ -131,7 +131,9 @@ async fn send(socket: &Socket, data: &[u8], to: Option<SocketAddr>) -> io::Resul
         Some(to) => Ok(sys::sendto(fd, data, NO_SIGNAL, to)?),
         None => Ok(sys::send(fd, data, NO_SIGNAL)?),
     };
-    socket.try_beside_others(Side::Write, send).await
+    let sent = socket.try_beside_others(Side::Write, send).await?;
+    socket.meter().sent(sent);
+    Ok(sent)
 }
 
 /// Receives a datagram that the program may have.
@@ -141,6 +143,7 @@ async fn receive(socket: &Socket, net: &Net) -> io::Result<(Vec<u8>, SocketAddr)
             buf.resize(LONGEST, 0);
             let (n, _, from) = sys::recvfrom(fd, &mut **buf, RecvFlags::empty())?;
             let from = SocketAddr::try_from(from.ok_or(Errno::DESTADDRREQ)?)?;
+            socket.meter().received(n);
             // `None`: it is dropped, and the next one may not be.
             Ok(net.check(from, SocketAddrUse::UdpReceive).then(|| (buf[..n].to_vec(), from)))
         })
@@ -317,6 +320,22 @@ mod tests {
                 assert_eq!((n, from), (4, peer.local_addr().unwrap()));
             }
         }
+    }
+
+    #[test]
+    fn what_is_sent_and_received_is_counted() {
+        let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 1, Meter::new(), stderr);
+        let mut bound = socket(&net);
+        bound.bind(&net, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = bound.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(send(&bound.socket, b"seven..", Some(addr)).await.unwrap(), 7);
+            assert_eq!(receive(&bound.socket, &net).await.unwrap(), (b"seven..".to_vec(), addr));
+        });
+        let traffic = net.meter.traffic();
+        assert_eq!((traffic.sent, traffic.received), (7, 7));
     }
 
     #[test]

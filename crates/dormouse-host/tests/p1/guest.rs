@@ -198,7 +198,8 @@ impl Guest {
         });
     }
 
-    fn call_while(&mut self, name: &str, args: &[i64], meanwhile: Option<Box<dyn FnOnce() + '_>>) -> (i32, usize) {
+    /// Tells also how often it was polled, since `meanwhile`.
+    pub fn call_while(&mut self, name: &str, args: &[i64], meanwhile: Option<Box<dyn FnOnce() + '_>>) -> (i32, usize) {
         let (store, instance) = (&mut self.store, self.instance);
         let (function, args) = prepared(store, instance, name, args);
         let mut results = [Val::I32(-1)];

@@ -79,6 +79,21 @@ fn a_full_socket_is_writable_once_the_peer_has_read() {
 }
 
 #[test]
+fn a_long_list_gives_others_their_turn() {
+    const MANY: usize = 100_000;
+    let (mut guest, peer) = Guest::connected();
+    let mut list = vec![Sub::Read(3); MANY];
+    list.push(NOW);
+    let args = guest.subscribe(&list);
+    // One turn in each pass, and the one that each poll gives.
+    assert_eq!(guest.call_while("poll_oneoff", &args, None), (0, 1 + 3));
+    // What comes for the first of them while the last are looked at is seen.
+    *list.last_mut().unwrap() = NEVER;
+    let told = guest.poll_waits(&list, || say(&peer, b"x"));
+    assert_eq!(told.unwrap().len(), MANY);
+}
+
+#[test]
 fn a_listener_is_never_writable() {
     let (mut guest, addr) = Guest::listening();
     let _peer = TcpStream::connect(addr).unwrap();
