@@ -6,15 +6,14 @@ use std::process::Command;
 
 use cookbook_tests::{Backend, client, output, serve};
 
-const GUESTS: [Backend; 3] = [Backend::P1, Backend::P2, Backend::P3];
-/// Those that connect.
-const CLIENTS: [Backend; 2] = [Backend::P2, Backend::P3];
+/// tonic does not build for wasip1: its socket2 refuses it.
+const GUESTS: [Backend; 2] = [Backend::P2, Backend::P3];
 
 #[test]
 fn calls_streams_and_deadlines() {
     for on in GUESTS {
         let server = serve("tokio-grpc", "tokio-grpc", on, &[]);
-        for backend in CLIENTS {
+        for backend in GUESTS {
             let said = output(client("tokio-grpc", "tokio-grpc", backend).arg(server.addr.to_string()).arg("call"));
             let expected = [
                 "7 nuts are 21 g",
