@@ -36,7 +36,7 @@ pub(super) fn build_package(package: &str, backend: Backend) {
     build(&mut command);
 }
 
-/// The copy, with the lines that the command says.
+/// The copy, with the lines that it is said to add.
 fn laid() -> &'static Path {
     static LAID: OnceLock<PathBuf> = OnceLock::new();
     LAID.get_or_init(|| {
@@ -48,10 +48,10 @@ fn laid() -> &'static Path {
         let mut lay = Command::new(cargo_dormouse());
         lay.args(["dormouse", "tokio", "--manifest-path"]).arg(program.join("Cargo.toml"));
         let said = crate::output(&mut lay);
-        let lines: Vec<_> = said.lines().skip_while(|line| *line != "[patch.crates-io]").collect();
-        let patch = lines.split(|line| line.is_empty()).next().unwrap_or_default().join("\n");
+        let patch = said.find("[patch.crates-io]").map(|at| said[at..].lines().take_while(|line| !line.is_empty()));
+        let patch: Vec<&str> = patch.expect("it says which lines to add").collect();
         let manifest = program.join("Cargo.toml");
-        let patched = read(&manifest) + "\n" + &patch + "\n";
+        let patched = format!("{}\n{}\n", read(&manifest), patch.join("\n"));
         fs::write(&manifest, patched).unwrap_or_else(|error| panic!("write {}: {error}", manifest.display()));
         program
     })

@@ -85,7 +85,10 @@ fn wrk_meets_no_error_beside_clients_that_stall() {
         stalled.write_all(b"connection: close\r\n\r\n").expect("it reads");
         let mut answer = String::new();
         stalled.read_to_string(&mut answer).expect("it writes");
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello\n"), "{backend:?}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello\n"),
+            "{backend:?}: {answer}"
+        );
     }
 }
 
@@ -125,7 +128,8 @@ fn reqwest_asks_by_name_follows_redirects_and_gives_up() {
             let (_listener, addr) = silent();
             fails(&format!("http://{addr}/&within=50"), "operation timed out");
 
-            let urls = format!(r#"["http://localhost:{port}/", "http://localhost:{port}/old", "http://localhost:{port}/no"]"#);
+            let urls =
+                format!(r#"["http://localhost:{port}/", "http://localhost:{port}/old", "http://localhost:{port}/no"]"#);
             let told = curl(&server, "/check", &[&["-d", &urls][..], &JSON].concat());
             for (path, expected) in [("", r#""status":200,"bytes":6"#), ("no", r#""status":404,"bytes":0"#)] {
                 let at = format!(r#"{{"found":{{{expected},"at":"http://localhost:{port}/{path}"}}}}"#);

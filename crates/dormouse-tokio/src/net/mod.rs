@@ -12,12 +12,14 @@ mod stand_in;
 mod stream;
 pub mod tcp;
 mod udp;
+mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use listener::TcpListener;
 pub use socket::TcpSocket;
 pub use stream::TcpStream;
 pub use udp::UdpSocket;
+pub use unix::UnixStream;
 
 /// What WASI has no call for.
 pub(crate) fn unsupported<T>(what: &str) -> std::io::Result<T> {

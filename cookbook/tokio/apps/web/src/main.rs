@@ -3,8 +3,9 @@
 //! MILLISECONDS is how long a request may take. AUTHORITIES is a file of certificates (PEM) that are trusted in the place of the
 //! web's.
 
-#[path = "../../../../apps/tls/src/provider/mod.rs"]
-mod provider;
+// A program on wasip1 cannot connect, and reqwest does not build there.
+#[cfg_attr(target_env = "p1", path = "out_p1.rs")]
+mod out;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,13 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Redirect;
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use reqwest::{Certificate, Client};
-use serde::{Deserialize, Serialize};
+use out::{Visitor, fetch};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal;
 use tokio::task::JoinSet;
@@ -29,7 +30,7 @@ use tower_http::timeout::TimeoutLayer;
 /// What the handlers share.
 #[derive(Clone)]
 struct Links {
-    client: Client,
+    visitor: Visitor,
     checked: Arc<Mutex<BTreeMap<String, Checked>>>,
 }
 
@@ -39,12 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let addr = args.next().unwrap_or_else(|| "127.0.0.1:8080".into());
     let patience = Duration::from_millis(args.next().as_deref().unwrap_or("30000").parse()?);
 
-    provider::provider().install_default().map_err(|_| "there is a provider already")?;
-    let mut client = Client::builder().connect_timeout(Duration::from_secs(10));
-    if let Some(authorities) = args.next() {
-        client = client.tls_certs_only(Certificate::from_pem_bundle(&tokio::fs::read(authorities).await?)?);
-    }
-    let links = Links { client: client.build()?, checked: Arc::default() };
+    let visitor = Visitor::new(args.next().as_deref()).await?;
+    let links = Links { visitor, checked: Arc::default() };
 
     let app = Router::new()
         .route("/", get(async || "hello\n"))
@@ -87,6 +84,7 @@ async fn asked_to_end() {
 /// What became of a link.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(target_env = "p1", allow(dead_code))]
 enum Checked {
     Found { status: u16, bytes: usize, at: String },
     Failed(String),
@@ -96,8 +94,8 @@ enum Checked {
 async fn check(State(links): State<Links>, Json(urls): Json<Vec<String>>) -> Json<BTreeMap<String, Checked>> {
     let mut visits = JoinSet::new();
     for url in urls {
-        let client = links.client.clone();
-        visits.spawn(async move { (visit(&client, &url).await, url) });
+        let visitor = links.visitor.clone();
+        visits.spawn(async move { (visitor.visit(&url).await, url) });
     }
     let mut found = BTreeMap::new();
     while let Some(visit) = visits.join_next().await {
@@ -109,50 +107,7 @@ async fn check(State(links): State<Links>, Json(urls): Json<Vec<String>>) -> Jso
     Json(found)
 }
 
-async fn visit(client: &Client, url: &str) -> Checked {
-    let visit = async {
-        let response = client.get(url).send().await?;
-        let (status, at) = (response.status().as_u16(), response.url().to_string());
-        let bytes = response.bytes().await?.len();
-        Ok(Checked::Found { status, bytes, at })
-    };
-    visit.await.unwrap_or_else(|error: reqwest::Error| Checked::Failed(whole(&error)))
-}
-
 /// `GET /checked`: all that was checked so far.
 async fn checked(State(links): State<Links>) -> Json<BTreeMap<String, Checked>> {
     Json(links.checked.lock().unwrap_or_else(PoisonError::into_inner).clone())
-}
-
-#[derive(Deserialize)]
-struct Fetch {
-    url: String,
-    /// Milliseconds.
-    within: Option<u64>,
-}
-
-/// `/fetch?url=URL&within=MS`: asks with the body that comes, and answers with the body that comes back. Neither is kept.
-async fn fetch(State(links): State<Links>, Query(fetch): Query<Fetch>, method: Method, body: Body) -> Response {
-    let mut request = links.client.request(method.clone(), fetch.url);
-    if let Some(within) = fetch.within {
-        request = request.timeout(Duration::from_millis(within));
-    }
-    if method != Method::GET {
-        request = request.body(reqwest::Body::wrap_stream(body.into_data_stream()));
-    }
-    match request.send().await {
-        Ok(response) => (response.status(), Body::from_stream(response.bytes_stream())).into_response(),
-        Err(error) => (StatusCode::BAD_GATEWAY, whole(&error) + "\n").into_response(),
-    }
-}
-
-/// An error and what caused it.
-fn whole(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
