@@ -124,6 +124,13 @@ pub async fn files_that_fail() {
     assert_eq!(fs::remove_dir(&inner).await.map_err(kind), Err(ErrorKind::DirectoryNotEmpty));
     assert_eq!(fs::read(&inner).await.map_err(kind), Err(ErrorKind::IsADirectory));
     assert_eq!(fs::write(&inner, "x").await.map_err(kind), Err(ErrorKind::IsADirectory));
+    // Also one that is open already.
+    let open = File::open(&inner).await.unwrap();
+    let errors = [open.read(&mut [0]).await, AsyncReadExt::read(&mut &open, &mut [0]).await];
+    for error in errors.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::IsADirectory);
+        assert!(error.to_string().to_lowercase().starts_with("is a directory"), "{error}");
+    }
     assert_eq!(fs::read_dir(inner.join("file")).await.map(drop).map_err(kind), Err(ErrorKind::NotADirectory));
     assert_eq!(fs::read(inner.join("file").join("more")).await.map_err(kind), Err(ErrorKind::NotADirectory));
     fs::remove_file(inner.join("file")).await.unwrap();

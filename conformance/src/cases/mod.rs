@@ -85,6 +85,7 @@ cases! {
     net::long_slices,
     net::empty_slices,
     net::nonsense,
+    net::accepts_behind_resets,
     net::accepts_until_exhausted,
     shutdown::nothing_is_moved,
     shutdown::the_peer_has_gone,

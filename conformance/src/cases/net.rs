@@ -545,6 +545,22 @@ pub async fn names() {
     }
 }
 
+/// Accepts one of those that the outside has reset, or the one behind them, and tells how often that accept was polled.
+pub async fn accepts_behind_resets() {
+    let listener = listen().await;
+    let (mut control, _) = listener.accept().await.unwrap();
+    control.read_exact(&mut [0]).await.unwrap();
+    let (mut accept, mut polls) = (pin!(listener.accept()), 0);
+    let (mut conn, _) = poll_fn(|cx| {
+        polls += 1;
+        accept.as_mut().poll(cx)
+    })
+    .await
+    .unwrap();
+    let mut word = [0; 4];
+    println!("{polls} {:?}", conn.read_exact(&mut word).await.map(|()| word == *b"good").map_err(|error| error.kind()));
+}
+
 /// A read, a write and an accept that are dropped while they are parked have taken nothing.
 pub async fn dropped_operations_lose_nothing() {
     let (listener, place) = listen_inside().await;

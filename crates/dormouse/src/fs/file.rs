@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncSeek, AsyncWrite};
 
-use super::context;
+use super::{context, of_read};
 use crate::reactor::{Handle, Moved, Reactor, Share};
 use crate::sys::{PIPE_BUF, Side, Source, file_error};
 
@@ -113,7 +113,7 @@ impl File {
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.wait {
             Some(wait) => wait.retry(Side::Read, |source| try_read(source, &self.file, buf)).await,
-            None => poll_fn(|cx| poll_now(cx, || (&*self.file).read(buf))).await,
+            None => poll_fn(|cx| poll_now(cx, || read(&self.file, buf))).await,
         }
     }
 
@@ -184,6 +184,11 @@ impl fmt::Debug for File {
     }
 }
 
+/// Reads what is always ready.
+fn read(mut file: &fs::File, buf: &mut [u8]) -> io::Result<usize> {
+    file.read(buf).map_err(|error| of_read(error, || file.metadata().is_ok_and(|found| found.is_dir())))
+}
+
 /// Reads if that does not have to wait.
 fn try_read(source: &Source, mut file: &fs::File, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
@@ -228,7 +233,7 @@ macro_rules! traits {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
                 match &self.wait {
                     Some(wait) => wait.$poll(Side::Read, cx, |source| try_read(source, &self.file, buf)),
-                    None => poll_now(cx, || (&*self.file).read(buf)),
+                    None => poll_now(cx, || read(&self.file, buf)),
                 }
             }
         }

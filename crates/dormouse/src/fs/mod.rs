@@ -25,6 +25,16 @@ pub use paths::{
     write,
 };
 
+/// An error of a read, with the kind that it has everywhere: of a directory wasmtime-wasi 48.0.8 says EBADF on wasip1 (p1.rs).
+#[cold]
+fn of_read(error: io::Error, is_directory: impl FnOnce() -> bool) -> io::Error {
+    const BADF: Option<i32> = Some(8);
+    match cfg!(target_os = "wasi") && error.raw_os_error() == BADF && is_directory() {
+        true => io::ErrorKind::IsADirectory.into(),
+        false => error,
+    }
+}
+
 /// Says what was tried, before what went wrong: `open notes.txt: no such file`.
 #[cold]
 fn context(error: io::Error, what: &str, path: &Path) -> io::Error {

@@ -5,7 +5,7 @@ use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::Path;
 
-use super::context;
+use super::{context, of_read};
 
 /// What is known of a file or directory; follows symbolic links.
 ///
@@ -148,13 +148,7 @@ impl fmt::Debug for ReadDir {
 fn on<T>(path: impl AsRef<Path>, what: &str, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = path.as_ref();
     call(path).map_err(|error| {
-        /// EBADF: what wasmtime-wasi 48.0.8 says on wasip1 when a directory is read as a file.
-        const BADF: Option<i32> = Some(8);
-        let is_directory = || fs::metadata(path).is_ok_and(|found| found.is_dir());
-        let error = match cfg!(target_os = "wasi") && error.raw_os_error() == BADF && is_directory() {
-            true => io::ErrorKind::IsADirectory.into(),
-            false => error,
-        };
+        let error = of_read(error, || fs::metadata(path).is_ok_and(|found| found.is_dir()));
         context(error, what, path)
     })
 }

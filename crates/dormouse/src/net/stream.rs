@@ -43,7 +43,7 @@ use crate::time::Instant;
 /// | this side | natively, and under `dormouse run` on wasip1 and wasip2 | WASI 0.3 | the `wasmtime` command on wasip2 |
 /// |---|---|---|---|
 /// | is dropped or [closed](Self::close), and has read all that came | the end | the end | the end |
-/// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | a reset; the end, and a failure when it writes, if all that is unread are 512 bytes or less | the end, and a failure when it writes |
+/// | is dropped or closed with something unread | a reset: that is lost, and it should know (RFC 9293, 3.10.4; RFC 1122, 4.2.2.13) | the end, and a reset right behind it, which a reader may not see; no reset, but a failure when it writes, if all that is unread are 512 bytes or less | the end, and a failure when it writes |
 /// | is [shut down](Self::shutdown) for writing | the end, and it may still send | the same | the same |
 /// | is open when the program ends, in whatever way | as if dropped | as if dropped; a reset from a host whose process ends with it | the same |
 ///
