@@ -181,7 +181,11 @@ async fn poll(
     }
 
     // First pass: clocks, what is not ours, and whether anything is ready. What is marked after it has looked wakes us.
-    poll_fn(|cx| Poll::Ready(p1.table.hub.wait(cx))).await;
+    poll_fn(|cx| {
+        p1.table.hub.wait(cx);
+        Poll::Ready(())
+    })
+    .await;
     scratch.clocks = Clocks::default();
     scratch.others.clear();
     let mut due: Option<Instant> = None;
