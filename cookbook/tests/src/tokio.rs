@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use super::{Backend, build, root};
 
@@ -18,22 +18,34 @@ pub(super) fn target_dir(backend: Backend) -> PathBuf {
     dir().join(if backend == Backend::P3 { "p3" } else { "target" })
 }
 
-/// Builds a package for a backend. Natively it has tokio itself, through the same patch.
+/// What is built for wasip1: socket2 refuses that target, and with it those that others stand on.
+const ON_P1: [&str; 3] = ["tokio-echo", "tokio-mini-redis", "tokio-web"];
+
+/// Builds a package for a backend. Natively it has tokio itself, through the same patch. For a guest all packages are built at once, so
+/// that what they share is built for none of them anew, with other features.
 pub(super) fn build_package(package: &str, backend: Backend) {
+    static GUESTS: Mutex<Vec<Backend>> = Mutex::new(Vec::new());
+    let mut built = GUESTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if built.contains(&backend) {
+        return;
+    }
     let program = laid();
     let mut command = Command::new("cargo");
-    command.current_dir(program).args(["build", "--quiet", "--release", "-p", package]);
+    command.current_dir(program).args(["build", "--quiet", "--release"]);
     match backend {
-        Backend::Native => &mut command,
-        Backend::P1 => command.args(["--target", "wasm32-wasip1"]),
-        Backend::P2 => command.args(["--target", "wasm32-wasip2"]),
-        Backend::P3 => command.args(["--target", "wasm32-wasip2", "--features", "tokio/p3"]),
+        Backend::Native => command.args(["-p", package]),
+        Backend::P1 => command.args(["--target", "wasm32-wasip1"]).args(ON_P1.iter().flat_map(|name| ["-p", name])),
+        Backend::P2 => command.args(["--target", "wasm32-wasip2", "--workspace"]),
+        Backend::P3 => command.args(["--target", "wasm32-wasip2", "--workspace", "--features", "tokio/p3"]),
     };
     // What is between is in one place: on WASI 0.3 much is as it is on WASI 0.2, and is not built twice.
     command.arg("--target-dir").arg(target_dir(backend)).env("CARGO_BUILD_BUILD_DIR", dir().join("build"));
     // What they do is tested, and not how fast: so they are built in a third of the time.
     command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "false");
     build(&mut command);
+    if backend != Backend::Native {
+        built.push(backend);
+    }
 }
 
 /// The copy, with the lines that it is said to add.

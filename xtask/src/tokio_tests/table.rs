@@ -15,7 +15,8 @@ tokio's integration tests (`tokio/tests`), on what takes its place on WASI, unde
 builds them, runs them and writes this file; it fails if a result is not as it is here. The tests are tokio's, but for this: conditions
 that keep a test from WASI are taken out, since what they say of WASI is what is asked here, and a test that has to panic passes if its
 panic ends the program, since on WASI a panic ends it. *Cannot* is what needs more than WASI has: a second thread, a panic that is
-caught, Unix sockets, signals, processes. `?` is what was not run when this was written. A test that fails and is not below under *What fails* ran out of its time on a busy machine.
+caught, Unix sockets, signals, processes. `?` is what was not run when this was written. A test
+that fails and is not below under *What fails* has no known reason yet.
 ";
 
 /// The cell of what has not been run on the machine that wrote the table.
