@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::{Result, root, run as run_step, say, setup};
 
 /// One for each Cargo.lock.
-const WORKSPACES: [&str; 6] = [".", "fuzz", "bench", "bench/peers", "cookbook", "cookbook/peers"];
+const WORKSPACES: [&str; 7] = [".", "fuzz", "bench", "bench/peers", "cookbook", "cookbook/peers", "cookbook/tokio"];
 
 /// The version that `deny.toml` is written for.
 pub const VERSION: &str = "0.20.2";
