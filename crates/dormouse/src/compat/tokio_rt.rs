@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use ::tokio::runtime::Builder;
 
-use crate::runtime::foreign;
+use crate::runtime::foreign::{self, Loop};
 
 thread_local! {
     /// The waker of the future that [`block_on`] runs.
@@ -54,18 +54,13 @@ thread_local! {
 /// None of its own: if nothing can wake the program any more it is ended, as by [`block_on`](crate::block_on).
 ///
 /// # Panics
-/// Inside of another `block_on` of tokio's, as tokio does.
+/// Inside of another `block_on`, Dormouse's or tokio's; or if the host cannot wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    let made = || io::Result::Ok((Loop::enter()?, Builder::new_current_thread().on_thread_park(wait).build()?));
+    // The runtime goes first: what its tasks have written is seen off at the end of the loop.
+    let (_inside, runtime) = made().unwrap_or_else(|error| panic!("make a runtime of tokio's: {error}"));
     let main = Arc::new(Mutex::new(None));
     MAIN.with(|slot| slot.replace(Some(Arc::clone(&main))));
-    let output = run(future, &main);
-    foreign::settle();
-    output
-}
-
-fn run<F: Future>(future: F, main: &Mutex<Option<Waker>>) -> F::Output {
-    let built = foreign::enter().and_then(|()| Builder::new_current_thread().on_thread_park(wait).build());
-    let runtime = built.unwrap_or_else(|error: io::Error| panic!("make a runtime of tokio's: {error}"));
     let mut future = pin!(future);
     runtime.block_on(poll_fn(|cx| {
         let polled = future.as_mut().poll(cx);
