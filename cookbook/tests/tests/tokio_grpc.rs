@@ -50,7 +50,12 @@ fn curl_calls_with_a_deadline() {
                 "te: trailers",
             ]);
             curl.args(headers).arg("--data-binary").arg(format!("@{}", request.display()));
-            output(curl.arg(format!("http://{}/cookbook.Larder/{method}", server.addr)))
+            // It may answer before it has read the request, and reset the rest (RFC 9113, 8.1), which curl calls an error of the
+            // stream after it has shown the answer.
+            let curl =
+                curl.arg(format!("http://{}/cookbook.Larder/{method}", server.addr)).output().expect("curl starts");
+            assert!(matches!(curl.status.code(), Some(0 | 92)), "{}", String::from_utf8_lossy(&curl.stderr));
+            String::from_utf8_lossy(&curl.stdout).into_owned()
         };
         let answer = call("Weigh", &[5], &[]);
         assert!(
