@@ -46,17 +46,22 @@ pub fn write_of_wasmi() -> Result {
 
 fn write_table(name: &str, head: &str, has_column: impl Fn(&str) -> bool) -> Result {
     let table = format!("{head}{}", table(has_column)?);
+    let is_news = renew(name, &table)?;
+    match is_news && env::var_os("CI").is_some() {
+        true => Err(format!("{name} was out of date: run the same on your machine and commit {name}")),
+        false => Ok(()),
+    }
+}
+
+/// Writes a file that is committed, and says so, unless it is as it should be. Tells whether it was not.
+pub fn renew(name: &str, text: &str) -> Result<bool> {
     let path = root().join(name);
-    if fs::read_to_string(&path).is_ok_and(|committed| committed == table) {
-        return Ok(());
+    if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
+        return Ok(false);
     }
-    fs::write(&path, table).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    let news = format!("{name} was out of date and has been written anew");
-    if env::var_os("CI").is_some() {
-        return Err(format!("{news}: run the same on your machine and commit {name}"));
-    }
-    say(&format!("{news}: commit it"));
-    Ok(())
+    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    say(&format!("{name} was out of date and has been written anew: commit it"));
+    Ok(true)
 }
 
 fn table(has_column: impl Fn(&str) -> bool) -> Result<String> {

@@ -1,12 +1,11 @@
 //! `conformance/OUTSIDE.md`.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use super::case::Host;
 use super::programs::Skipped;
 use super::{Row, known};
-use crate::{Result, root, say};
+use crate::{Result, report};
 
 const HEAD: &str = "\
 # Programs that others wrote
@@ -26,15 +25,7 @@ pub fn line(row: &Row) -> String {
 
 /// Writes the table.
 pub fn write(from: &[(&str, String)], hosts: &[&Host], rows: &[Row], skipped: &[Skipped]) -> Result {
-    let text = text(from, hosts, rows, skipped);
-    let name = "conformance/OUTSIDE.md";
-    let path = root().join(name);
-    if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
-        return Ok(());
-    }
-    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    say(&format!("{name} was out of date and has been written anew: commit it"));
-    Ok(())
+    report::renew("conformance/OUTSIDE.md", &text(from, hosts, rows, skipped)).map(drop)
 }
 
 fn text(from: &[(&str, String)], hosts: &[&Host], rows: &[Row], skipped: &[Skipped]) -> String {

@@ -4,8 +4,9 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::package::File;
 use super::{On, Outcomes, known};
@@ -137,32 +138,30 @@ fn why(ended: &Ended) -> String {
 fn attend(mut command: Command, bound: Duration) -> Result<Ended> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot start {command:?}: {error}"))?;
-    let output = reader(child.stdout.take());
-    let errors = reader(child.stderr.take());
-    let end = wait(&mut child, bound).map_err(|error| format!("cannot wait for a process: {error}"))?;
+    // Both streams end with the process.
+    let (open, ended) = mpsc::channel();
+    let output = reader(child.stdout.take(), open.clone());
+    let errors = reader(child.stderr.take(), open);
+    let end = wait(&mut child, &ended, bound).map_err(|error| format!("cannot wait for a process: {error}"))?;
     let text = |reader: JoinHandle<String>| reader.join().map_err(|_| "the reader of a stream panicked".to_owned());
     Ok(Ended { end, output: text(output)?, errors: text(errors)? })
 }
 
-fn wait(child: &mut Child, bound: Duration) -> std::io::Result<String> {
-    let start = Instant::now();
-    loop {
-        match child.try_wait()? {
-            Some(status) => {
-                return Ok(status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}")));
-            }
-            None if start.elapsed() > bound => {
-                child.kill()?;
-                child.wait()?;
-                return Ok(format!("hangs: it was ended after {} s", bound.as_secs()));
-            }
-            None => thread::sleep(Duration::from_millis(5)),
-        }
+/// `ended` is disconnected when the process has.
+fn wait(child: &mut Child, ended: &Receiver<()>, bound: Duration) -> std::io::Result<String> {
+    if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(bound) {
+        child.kill()?;
+        child.wait()?;
+        return Ok(format!("hangs: it was ended after {} s", bound.as_secs()));
     }
+    let status = child.wait()?;
+    Ok(status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}")))
 }
 
-fn reader(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+/// `_open` is dropped at the end of the stream.
+fn reader(stream: Option<impl Read + Send + 'static>, _open: Sender<()>) -> JoinHandle<String> {
     thread::spawn(move || {
+        let _open = _open;
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
             // What it printed before an error counts.

@@ -1,12 +1,11 @@
 //! `crates/dormouse-tokio/TESTS.md`.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use super::known::{self, Class};
 use super::package::Package;
 use super::{On, Outcomes, Results};
-use crate::{Result, root, say};
+use crate::{Result, report};
 
 const HEAD: &str = "\
 # tokio's own tests
@@ -42,15 +41,7 @@ pub fn line(on: On, file: &str, outcomes: &Result<Outcomes>) -> String {
 
 /// Writes the table. What was not run now is as it was when it was run last.
 pub fn write(package: &Package, results: &Results) -> Result {
-    let text = text(package, results);
-    let name = "crates/dormouse-tokio/TESTS.md";
-    let path = root().join(name);
-    if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
-        return Ok(());
-    }
-    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    say(&format!("{name} was out of date and has been written anew: commit it"));
-    Ok(())
+    report::renew("crates/dormouse-tokio/TESTS.md", &text(package, results)).map(drop)
 }
 
 /// How many pass, cannot and fail.

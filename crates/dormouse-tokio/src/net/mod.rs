@@ -39,3 +39,47 @@ fn now<T>(future: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T
         std::task::Poll::Pending => Err(std::io::ErrorKind::WouldBlock.into()),
     }
 }
+
+/// The options by which tokio's sockets ask for a kind of service; WASI has none of them.
+macro_rules! no_type_of_service {
+    ($socket:ty) => {
+        impl $socket {
+            /// # Errors
+            /// `Unsupported`: WASI has no such option.
+            pub fn tos_v4(&self) -> io::Result<u32> {
+                $crate::net::unsupported("IP_TOS")
+            }
+
+            /// # Errors
+            /// As [`tos_v4`](Self::tos_v4).
+            pub fn set_tos_v4(&self, _tos: u32) -> io::Result<()> {
+                $crate::net::unsupported("IP_TOS")
+            }
+
+            /// # Errors
+            /// As [`tos_v4`](Self::tos_v4).
+            pub fn tos(&self) -> io::Result<u32> {
+                self.tos_v4()
+            }
+
+            /// # Errors
+            /// As [`tos_v4`](Self::tos_v4).
+            pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+                self.set_tos_v4(tos)
+            }
+
+            /// # Errors
+            /// `Unsupported`: WASI has no such option.
+            pub fn tclass_v6(&self) -> io::Result<u32> {
+                $crate::net::unsupported("IPV6_TCLASS")
+            }
+
+            /// # Errors
+            /// As [`tclass_v6`](Self::tclass_v6).
+            pub fn set_tclass_v6(&self, _tclass: u32) -> io::Result<()> {
+                $crate::net::unsupported("IPV6_TCLASS")
+            }
+        }
+    };
+}
+use no_type_of_service;

@@ -257,42 +257,6 @@ impl UdpSocket {
         }
     }
 
-    /// # Errors
-    /// `Unsupported`: WASI has no such option.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        unsupported("IP_TOS")
-    }
-
-    /// # Errors
-    /// As [`tos_v4`](Self::tos_v4).
-    pub fn set_tos_v4(&self, _tos: u32) -> io::Result<()> {
-        unsupported("IP_TOS")
-    }
-
-    /// # Errors
-    /// As [`tos_v4`](Self::tos_v4).
-    pub fn tos(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
-    /// # Errors
-    /// As [`tos_v4`](Self::tos_v4).
-    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
-        self.set_tos_v4(tos)
-    }
-
-    /// # Errors
-    /// `Unsupported`: WASI has no such option.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        unsupported("IPV6_TCLASS")
-    }
-
-    /// # Errors
-    /// As [`tclass_v6`](Self::tclass_v6).
-    pub fn set_tclass_v6(&self, _tclass: u32) -> io::Result<()> {
-        unsupported("IPV6_TCLASS")
-    }
-
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }
@@ -362,3 +326,5 @@ impl fmt::Debug for UdpSocket {
         fmt::Debug::fmt(self.io(), f)
     }
 }
+
+super::no_type_of_service!(UdpSocket);
