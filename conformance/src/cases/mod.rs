@@ -176,6 +176,7 @@ cases! {
     output::late_reader,
     output::late_reader_and_exit,
     output::full_pipe,
+    output::stays_when_asked,
     output::refused,
     output::refused_line,
     output::refused_and_told,

@@ -54,6 +54,21 @@ pub async fn full_pipe() {
     io::stdout().flush().await.unwrap();
 }
 
+/// Hears that it should stop, twice, and does not.
+pub async fn stays_when_asked() {
+    use dormouse::signal::{ctrl_c, stop_requested, terminate};
+    let mut early = std::pin::pin!(futures_lite::future::or(ctrl_c(), terminate()));
+    assert!(futures_lite::future::poll_once(&mut early).await.is_none());
+    println!("waiting");
+    let late = dormouse::spawn(stop_requested());
+    early.await.unwrap();
+    late.await.unwrap().unwrap();
+    // It has come, and stays so.
+    stop_requested().await.unwrap();
+    println!("asked");
+    dormouse::time::sleep(std::time::Duration::from_secs(3600)).await;
+}
+
 /// Ends with a rest in the buffer that the host will not take.
 pub async fn refused() {
     io::stdout().write_all(b"lost").await.unwrap();

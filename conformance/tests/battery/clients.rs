@@ -1,7 +1,7 @@
 //! Programs as users meet them: the examples, the `dormouse` command, `nc`.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -209,8 +209,70 @@ fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() 
     }
 }
 
+/// A client that has been answered, one that has sent nothing, and standard input at its end: the program is asked to stop and does.
+#[test]
+fn a_program_that_waits_to_be_asked_ends_in_good_order() {
+    let name = "drain_echo";
+    let mut commands = vec![native_example(name)];
+    commands.extend(Wasi::ALL.map(|wasi| dormouse_run(&["--listen", "127.0.0.1:0"], &wasi.example(name))));
+    for mut command in commands {
+        for signal in ["-TERM", "-INT"] {
+            let on = format!("{command:?}");
+            let (mut child, addr) = listening(&mut command);
+            let mut served = Subject::connect(addr);
+            echo(&mut served, b"hello");
+            let mut silent = Subject::connect(addr);
+            kill(&child, signal);
+            assert_eq!(served.read(&mut [0]).unwrap(), 0, "{on}: its half is closed");
+            assert_eq!(silent.read(&mut [0]).unwrap_or_default(), 0, "{on}");
+            assert_eq!(child.0.wait().unwrap().code(), Some(0), "{on}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_does_not_end_when_asked_is_ended() {
+    for wasi in Wasi::ALL {
+        for (time, again) in [("200ms", false), ("1h", true)] {
+            let mut command = dormouse_run(&["--stop-timeout", time], &wasi.battery());
+            let command = command.arg("stays_when_asked").stdin(Stdio::null()).stdout(Stdio::piped());
+            let mut child = Killed(command.stderr(Stdio::piped()).spawn().unwrap());
+            let mut stdout = BufReader::new(child.0.stdout.take().expect("piped")).lines().map_while(Result::ok);
+            assert_eq!(stdout.next().as_deref(), Some("waiting"), "{wasi:?}");
+            kill(&child, "-TERM");
+            assert_eq!(stdout.next().as_deref(), Some("asked"), "{wasi:?}");
+            if again {
+                kill(&child, "-TERM");
+            }
+            assert_eq!(child.0.wait().unwrap().code(), Some(143), "{wasi:?}");
+            let mut said = String::new();
+            child.0.stderr.take().expect("piped").read_to_string(&mut said).unwrap();
+            assert_eq!(said.contains("(--stop-timeout)"), !again, "{wasi:?}: {said}");
+        }
+    }
+}
+
+/// Starts a server, with standard input at its end, and waits until it listens.
+fn listening(command: &mut Command) -> (Killed, SocketAddr) {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Killed(child);
+    // On wasip1 the runner says it, and the program afterwards that it has taken the listener. Both streams stay open.
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.as_mut().expect("piped")).read_line(&mut line).unwrap();
+    if line.contains("FD") {
+        line.clear();
+        BufReader::new(child.0.stderr.as_mut().expect("piped")).read_line(&mut line).unwrap();
+    }
+    let addr = line.trim_end().rsplit(' ').next().and_then(|addr| addr.parse().ok());
+    (child, addr.unwrap_or_else(|| panic!("{line}")))
+}
+
 fn interrupt(child: &Killed) {
-    let kill = Command::new("kill").args(["-INT", &child.0.id().to_string()]).status();
+    kill(child, "-INT");
+}
+
+fn kill(child: &Killed, signal: &str) {
+    let kill = Command::new("kill").args([signal, &child.0.id().to_string()]).status();
     assert!(kill.expect("start kill").success());
 }
 

@@ -219,7 +219,16 @@ impl Running {
 
     /// As Ctrl-C does.
     pub fn interrupt(&self) {
-        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.kill("-INT");
+    }
+
+    /// As service managers do.
+    pub fn terminate(&self) {
+        self.kill("-TERM");
+    }
+
+    fn kill(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.is_ok_and(|status| status.success()), "kill failed");
     }
 

@@ -69,7 +69,26 @@ fn axum_serves_json_from_its_state_and_compresses_it() {
     }
 }
 
-/// `ctrl_c`, for which the server waits as well, has not come.
+#[test]
+fn asked_to_end_it_answers_what_has_begun() {
+    for backend in GUESTS {
+        let mut server = web(backend, &[]);
+        let mut upload = connect(&server);
+        upload.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nhalf").expect("it reads");
+        let hello = output(Command::new("curl").args(["-sS", &format!("http://{}/", server.addr)]));
+        assert_eq!(hello, "hello\n", "{backend:?}: it has turned since");
+        server.terminate();
+        // It is in the log of none when it hears that: the listener is closed then.
+        while TcpStream::connect(server.addr).is_ok() {}
+        upload.write_all(b"half").expect("it reads");
+        let mut answer = String::new();
+        upload.read_to_string(&mut answer).expect("it writes");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("halfhalf"), "{backend:?}: {answer}");
+        let (status, said) = server.end();
+        assert!(status.success() && said.contains("all have been answered"), "{backend:?}: {said}");
+    }
+}
+
 #[test]
 fn wrk_meets_no_error_beside_clients_that_stall() {
     for backend in GUESTS {

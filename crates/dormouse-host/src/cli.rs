@@ -41,8 +41,10 @@ Exit codes: the program's own, of which the low eight bits are shown (a wasip1 p
 2 for a mistake on the command line; 124 if --timeout ended it; 134 for a trap; 130 and 143 for
 SIGINT and SIGTERM.
 
-SIGINT and SIGTERM end the input of a program that reads standard input, which then has 5 seconds to
-end by itself. A second one, or one to a program that does not read it, ends it at once.";
+SIGINT and SIGTERM ask the program to stop, which then has the time of --stop-timeout to end by itself.
+It hears that if it waits for it (dormouse::signal, and tokio::signal where dormouse-tokio stands for
+tokio), or else if it reads standard input, which ends. A second one, or one that the program does not
+hear, ends it at once.";
 
 // Not doc comments, because rustdoc takes `[::1]` for a link.
 const HELP_LISTEN: &str = "Let it listen on ADDR: 127.0.0.1:8080, [::1]:8080, 127.0.0.1:* (any port), \
@@ -103,6 +105,10 @@ pub(crate) struct RunArgs {
     /// End it after that long, waiting or computing: 30s (or 30), 500ms, 5m, 1h; compiling is not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// How long it may take to end after SIGINT or SIGTERM, if it hears them
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) stop_timeout: Duration,
 
     /// Compile it even if that was done before, and keep nothing. Otherwise compiled programs are kept where the `wasmtime` command
     /// keeps them, by its configuration file
@@ -368,7 +374,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     let number = parse_count(digits).ok().and_then(|number| u64::try_from(number).ok());
     let duration = milliseconds.zip(number).and_then(|(unit, number)| number.checked_mul(unit));
     match duration {
-        Some(0) => Err("a timeout of nothing would end every program; leave it out for none".to_owned()),
+        Some(0) => Err("a time of nothing would end every program at once; leave it out for the default".to_owned()),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
         None => Err(format!("`{text}` is not a duration: write 30s, 500ms, 5m or 1h")),
     }

@@ -1,10 +1,11 @@
-//! Interrupt. How a program is asked to end: its standard input ends, if it reads it.
+//! Interrupt. How a program is asked to stop: the last instant of its clock comes, if it waits for that (`STOP` in
+//! `crates/dormouse/FACTS.md`), and else its standard input ends, if it reads it.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
@@ -16,7 +17,9 @@ use wasmtime_wasi_io::bytes::Bytes;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, StreamError, StreamResult};
 
-/// Asks the program of a run to end, from another thread; see [`Run::interrupt`](crate::Run::interrupt).
+use crate::net::socket::Hub;
+
+/// Asks the program of a run to stop, from another thread; see [`Run::interrupt`](crate::Run::interrupt).
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     state: Arc<State>,
@@ -27,7 +30,13 @@ struct State {
     /// The program has read, or has waited for something to read.
     read: AtomicBool,
     ended: AtomicBool,
+    /// The program waits for the last instant, or has.
+    waits: AtomicBool,
+    /// The last instant has come.
+    asked: AtomicBool,
     wake: Arc<Notify>,
+    /// Where the programs wait.
+    hubs: Mutex<Vec<Weak<Hub>>>,
 }
 
 impl Interrupt {
@@ -36,13 +45,77 @@ impl Interrupt {
         Interrupt::default()
     }
 
-    /// Ends the program's standard input. False if it does not read that, or has been asked before: then it does not hear it.
+    /// Asks the program. False if it does not hear it: it neither waits for such a request, nor reads its standard input, which ends
+    /// then; or it has been asked before.
     pub fn ask(&self) -> bool {
+        if self.state.waits.load(Ordering::SeqCst) {
+            if self.state.asked.swap(true, Ordering::SeqCst) {
+                return false;
+            }
+            self.state.wake.notify_waiters();
+            let hubs = self.state.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+            hubs.iter().filter_map(Weak::upgrade).for_each(|hub| hub.wake());
+            return true;
+        }
         if !self.state.read.load(Ordering::SeqCst) || self.state.ended.swap(true, Ordering::SeqCst) {
             return false;
         }
         self.state.wake.notify_waiters();
         true
+    }
+}
+
+/// What a program of a run sees of it: whether the last instant has come.
+pub(crate) struct LastInstant {
+    state: Arc<State>,
+    /// Whether the program was told what it means.
+    is_offered: bool,
+}
+
+impl LastInstant {
+    /// `hub` is where the program waits.
+    pub(crate) fn new(interrupt: &Interrupt, hub: &Arc<Hub>) -> LastInstant {
+        let state = Arc::clone(&interrupt.state);
+        let mut hubs = state.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        hubs.retain(|hub| hub.strong_count() > 0);
+        hubs.push(Arc::downgrade(hub));
+        drop(hubs);
+        LastInstant { state, is_offered: false }
+    }
+
+    /// The program has been told. To others the last instant is one of many.
+    pub(crate) fn offer(&mut self) {
+        self.is_offered = true;
+    }
+
+    /// Whether a wait for this reading of the monotonic clock is one for a request to stop. If it is, the program hears it from now on.
+    pub(crate) fn is_waited_for(&self, instant: u64) -> bool {
+        let waits = self.is_offered && instant == u64::MAX;
+        if waits {
+            self.state.waits.store(true, Ordering::SeqCst);
+        }
+        waits
+    }
+
+    /// Whether it has come.
+    pub(crate) fn has_come(&self) -> bool {
+        self.state.asked.load(Ordering::SeqCst)
+    }
+
+    /// Comes with it.
+    pub(crate) fn comes(&self) -> impl Future<Output = ()> + use<> {
+        let state = Arc::clone(&self.state);
+        async move {
+            let mut wake = pin!(state.wake.notified());
+            loop {
+                wake.as_mut().enable();
+                if state.asked.load(Ordering::SeqCst) {
+                    return;
+                }
+                wake.as_mut().await;
+                wake.set(state.wake.notified());
+            }
+        }
     }
 }
 

@@ -58,7 +58,7 @@ fn run(args: &RunArgs) {
     raise_file_limit();
     let numbers = args.count_calls.then(Numbers::default);
     let interrupt = Interrupt::new();
-    if let Err(error) = signals::watch(numbers.clone(), interrupt.clone()) {
+    if let Err(error) = signals::watch(numbers.clone(), interrupt.clone(), args.stop_timeout) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }

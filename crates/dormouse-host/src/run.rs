@@ -219,7 +219,8 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Has `interrupt` ask the program to end, by ending the standard input that it inherits.
+    /// Has `interrupt` ask the program to stop: one that waits for that, as `dormouse::signal::stop_requested` does, is told, and of
+    /// another one the standard input that it inherits ends.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
@@ -296,10 +297,11 @@ impl<'a> Run<'a> {
     fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
+        let interrupt = self.interrupt.clone();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
-        let own = p2::Own::new(Arc::clone(&net), handles);
+        let own = p2::Own::new(Arc::clone(&net), handles, &interrupt);
         let state = p2::State { wasi: wasi.build(), table, limits, net, own, trace, counter };
         let mut store = Store::new(program.engine(), state);
         store.set_max_component_handles(handles);
@@ -318,6 +320,7 @@ impl<'a> Run<'a> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances());
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
+        let interrupt = self.interrupt.clone();
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
@@ -328,6 +331,7 @@ impl<'a> Run<'a> {
         let (mut wasi, net) = self.wasi(bounds.sockets())?;
         let mut p1 = Wasip1::new(wasi.build_p1());
         p1.set_net(net);
+        p1.set_interrupt(&interrupt);
         for (_, listener) in listeners {
             p1.listener(listener).map_err(|error| setup("a listener", &error))?;
         }

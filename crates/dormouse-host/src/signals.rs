@@ -1,6 +1,6 @@
 //! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
 //!
-//! SIGINT and SIGTERM ask the program first, by ending its standard input, if it reads that; then it has [`GRACE`]. A second
+//! SIGINT and SIGTERM ask the program first to stop, if it hears that (`interrupt.rs`); then it has the time of `--stop-timeout`. A second
 //! one ends it at once, and so does the first if the program would not hear it. Nothing that is printed keeps the process
 //! from ending: what standard error does not take in [`PATIENCE`] is lost.
 
@@ -14,9 +14,6 @@ use dormouse_host::{Interrupt, Meter, Trace};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-/// How long a program may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// How long the process waits for standard error, which may be a pipe that is full.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,8 +24,8 @@ pub(crate) struct Numbers {
     pub(crate) meter: Meter,
 }
 
-/// Starts the thread. With numbers, SIGUSR1 prints them.
-pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt) -> io::Result<()> {
+/// Starts the thread. With numbers, SIGUSR1 prints them. A program that was asked to stop has `grace`.
+pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt, grace: Duration) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     if numbers.is_some() {
         signals.add_signal(SIGUSR1)?;
@@ -38,7 +35,7 @@ pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt) -> io::Resul
             match signal {
                 SIGUSR1 => print(numbers.as_ref()),
                 // The first time it is asked, if it can hear that.
-                SIGINT | SIGTERM if interrupt.ask() => end_later(numbers.clone(), 128 + signal),
+                SIGINT | SIGTERM if interrupt.ask() => end_later(numbers.clone(), grace, 128 + signal),
                 // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
                 // wrote has gone out already.
                 _ => finish(numbers.as_ref(), 128 + signal),
@@ -48,12 +45,15 @@ pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt) -> io::Resul
     Ok(())
 }
 
-/// Ends the process if the program has not by then.
-fn end_later(numbers: Option<Numbers>, code: i32) {
+/// Ends the process after `grace`, if the program has not.
+fn end_later(numbers: Option<Numbers>, grace: Duration, code: i32) {
     let waiting = std::thread::Builder::new().name("grace".to_owned()).spawn({
         let numbers = numbers.clone();
         move || {
-            std::thread::sleep(GRACE);
+            std::thread::sleep(grace);
+            say(format!(
+                "dormouse: the program was asked to stop and has not in {grace:?} (--stop-timeout): it is ended\n"
+            ));
             finish(numbers.as_ref(), code);
         }
     });

@@ -1,20 +1,28 @@
-//! tokio's `signal`. WASI has no signals: what waits for one stays pending.
+//! tokio's `signal`. WASI has no signals, but a host may ask a program to stop: that is SIGINT and SIGTERM here. All others stay pending,
+//! and on a host that cannot ask these do, too.
 
-use std::future::pending;
+use std::future::Future;
 use std::io;
 
-/// Waits for Ctrl-C. WASI has none: this stays pending, as natively while nobody presses it.
+use crate::local::Local;
+
+/// Waits for Ctrl-C: until the host asks the program to stop.
 ///
 /// # Errors
 /// None.
-pub async fn ctrl_c() -> io::Result<()> {
-    pending().await
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send {
+    Local(dormouse::signal::ctrl_c())
 }
 
 /// The signals of Unix, since programs name them.
 pub mod unix {
+    use std::fmt;
+    use std::future::{Future, poll_fn};
     use std::io;
+    use std::pin::Pin;
     use std::task::{Context, Poll};
+
+    use crate::local::Local;
 
     /// A signal by its number.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,24 +94,47 @@ pub mod unix {
         }
     }
 
-    /// A stream of signals that never come.
-    #[derive(Debug)]
+    /// A stream of signals. One comes if the host asks the program to stop, for SIGINT and SIGTERM; no other ever does.
     #[must_use = "streams do nothing unless polled"]
-    pub struct Signal(());
+    pub struct Signal {
+        /// Until it has come.
+        stop: Option<Local<Stop>>,
+    }
+
+    type Stop = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+    impl fmt::Debug for Signal {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Signal").finish_non_exhaustive()
+        }
+    }
 
     /// # Errors
     /// None.
-    pub fn signal(_kind: SignalKind) -> io::Result<Signal> {
-        Ok(Signal(()))
+    pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+        let stops = kind == SignalKind::interrupt() || kind == SignalKind::terminate();
+        Ok(Signal { stop: stops.then(|| Local(Box::pin(dormouse::signal::stop_requested()) as Stop)) })
     }
 
     impl Signal {
         pub async fn recv(&mut self) -> Option<()> {
-            std::future::pending().await
+            poll_fn(|cx| self.poll_recv(cx)).await
         }
 
-        pub fn poll_recv(&mut self, _cx: &mut Context<'_>) -> Poll<Option<()>> {
-            Poll::Pending
+        pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+            let Some(stop) = &mut self.stop else { return Poll::Pending };
+            match stop.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.stop = None;
+                    Poll::Ready(Some(()))
+                }
+                // There is no other such thing to wait for.
+                Poll::Ready(Err(_)) => {
+                    self.stop = None;
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Pending,
+            }
         }
     }
 }

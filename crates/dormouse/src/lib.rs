@@ -21,7 +21,7 @@
 //! * [`block_on`], [`spawn`], [`task`]: run futures. [`main`] and [`test`] wrap a function in `block_on`.
 //! * [`net`]: TCP, UDP, names. [`io`]: copying, standard input and output. [`fs`]: files, pipes and devices. [`time`]: sleeping,
 //!   timeouts, intervals.
-//! * The module [`signal`]: Ctrl-C. [`foreign`]: for loops and schedulers that are not ours.
+//! * The module [`signal`]: being asked to stop. [`foreign`]: for loops and schedulers that are not ours.
 //! * `sim`, behind the cargo feature of that name: simulated time and network, for tests.
 //!
 //! Sockets, files and standard streams speak [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], so the extension

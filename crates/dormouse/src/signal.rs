@@ -1,64 +1,78 @@
-//! Being asked to end.
+//! Being asked to stop.
+//!
+//! ```no_run
+//! use futures_lite::future::or;
+//! # async fn serve() -> std::io::Result<()> { Ok(()) }
+//! # dormouse::block_on(async {
+//! or(serve(), dormouse::signal::stop_requested()).await?;
+//! println!("good bye");
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
 
+use std::cell::RefCell;
+use std::future::pending;
 use std::io;
+use std::rc::{Rc, Weak};
 
-/// Waits until the user asks the program to end: Ctrl-C in a terminal, SIGINT.
+use crate::reactor::Handle;
+use crate::sys::{Asked, Side, Source};
+
+/// Waits until the program is asked to stop: it should take nothing new, finish what it has begun, and end.
 ///
-/// From the first call on, SIGINT no longer ends the process by itself, not even when the future has been dropped: keep
-/// waiting for it, or end. One that comes while nobody waits is lost.
+/// * Under `dormouse run`: SIGINT (Ctrl-C), SIGTERM, or what else asks the runner to stop. The program then has the time of `--stop-timeout`,
+///   and a second signal ends it at once. Standard input has nothing to do with it.
+/// * Natively on Unix: SIGINT or SIGTERM. From the first call on, the first signal does not end the process, and the second one does.
+/// * Other hosts have no way to ask, unless they [offer one](https://docs.rs/crate/dormouse/latest/source/FACTS.md), and then this stays pending.
+///   So it does on Windows, where Ctrl-C ends the process, and in a simulation.
 ///
-/// A program under WASI gets no signals. Under `dormouse run`, Ctrl-C ends the standard input of a program that reads it:
-/// the program should read that to its end, and then end itself; if it has not in five seconds, or at a second Ctrl-C, it is
-/// ended.
-///
-/// ```no_run
-/// use futures_lite::future::or;
-/// # async fn serve() -> std::io::Result<()> { Ok(()) }
-/// # dormouse::block_on(async {
-/// or(serve(), dormouse::signal::ctrl_c()).await?;
-/// println!("good bye");
-/// # std::io::Result::Ok(())
-/// # }).unwrap();
-/// ```
+/// Once the program has been asked, each call returns at once. Safe to cancel.
 ///
 /// # Errors
-/// `Unsupported` on WASI, on Windows and in a simulation.
-pub async fn ctrl_c() -> io::Result<()> {
-    #[cfg(unix)]
-    return unix::interrupted().await;
-    #[cfg(not(unix))]
-    Err(crate::io::error(
-        io::ErrorKind::Unsupported,
-        "ctrl_c: there are no signals here; under `dormouse run`, Ctrl-C ends standard input: read that to its end",
-    ))
+/// Natively, what the system says of a handler and a pipe for it.
+pub async fn stop_requested() -> io::Result<()> {
+    asked(Asked::Any).await
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::fs;
-    use std::io;
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
+/// Waits for Ctrl-C. On WASI it is [`stop_requested`]; natively on Unix it is the next SIGINT.
+///
+/// From the first call on, SIGINT no longer ends the process by itself, not even when the future has been dropped: keep
+/// waiting for it, or end. One that comes while nothing waits is lost.
+///
+/// # Errors
+/// As of [`stop_requested`].
+pub async fn ctrl_c() -> io::Result<()> {
+    asked(Asked::Interrupt).await
+}
 
-    use signal_hook::SigId;
-    use signal_hook::consts::SIGINT;
-    use signal_hook::low_level::{pipe, unregister};
+/// Waits for the signal by which service managers end a program. On WASI it is [`stop_requested`]; natively on Unix it is the next
+/// SIGTERM, as with [`ctrl_c`] for SIGINT.
+///
+/// # Errors
+/// As of [`stop_requested`].
+pub async fn terminate() -> io::Result<()> {
+    asked(Asked::Terminate).await
+}
 
-    use crate::fs::File;
+thread_local! {
+    /// What is waited on for each of [`Asked`], while something waits: the host is asked once for any number of tasks.
+    static WAITED: RefCell<[Weak<Handle>; 3]> = const { RefCell::new([Weak::new(), Weak::new(), Weak::new()]) };
+}
 
-    /// The handler writes a byte to a pipe.
-    pub(super) async fn interrupted() -> io::Result<()> {
-        let (read, write) = UnixStream::pair()?;
-        let read = File::from_std(fs::File::from(OwnedFd::from(read)))?;
-        let _registered = Registered(pipe::register(SIGINT, write)?);
-        read.read(&mut [0]).await.map(|_| ())
+async fn asked(by: Asked) -> io::Result<()> {
+    match handle(by)? {
+        Some(handle) => handle.retry(Side::Read, Source::try_stop).await,
+        None => pending().await,
     }
+}
 
-    struct Registered(SigId);
-
-    impl Drop for Registered {
-        fn drop(&mut self) {
-            unregister(self.0);
-        }
+fn handle(by: Asked) -> io::Result<Option<Rc<Handle>>> {
+    let waited = WAITED.with_borrow(|waited| waited[by as usize].upgrade());
+    if let Some(handle) = waited.filter(|handle| handle.is_of_this_reactor()) {
+        return Ok(Some(handle));
     }
+    let Some(source) = Source::stop(by)? else { return Ok(None) };
+    let handle = Rc::new(Handle::new(source)?);
+    WAITED.with_borrow_mut(|waited| waited[by as usize] = Rc::downgrade(&handle));
+    Ok(Some(handle))
 }

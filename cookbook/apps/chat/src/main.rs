@@ -1,7 +1,7 @@
 //! A chat, with a page to try it: `chat-server ADDR [SECONDS]`.
 //!
 //! `GET /` is the page, `GET /chat?name=NAME` a WebSocket. Who says nothing for SECONDS (30) is pinged, and dropped after as long
-//! again. Ctrl-C, or under WASI the end of standard input, ends it: everybody is told, and has five seconds to say good bye.
+//! again. SIGINT or SIGTERM ends it, also under `dormouse run`: everybody is told, and has five seconds to say good bye.
 
 mod member;
 mod room;
@@ -52,7 +52,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind_or_preopened(addr).await?;
     println!("listening on {listener}");
     let chat = Rc::new(Chat { room: Rc::default(), silence, end: CancellationToken::new(), tasks: TaskTracker::new() });
-    let mut asked = pin!(asked_to_end());
+    let mut asked = pin!(signal::stop_requested());
     loop {
         tokio::select! {
             conn = listener.accept_with_backoff() => {
@@ -67,17 +67,6 @@ async fn main() -> io::Result<()> {
     chat.tasks.close();
     let _ = timeout(GOOD_BYE, chat.tasks.wait()).await;
     Ok(())
-}
-
-async fn asked_to_end() -> io::Result<()> {
-    match signal::ctrl_c().await {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-            let (stdin, mut buf) = (io::stdin(), [0; 64]);
-            while stdin.read(&mut buf).await? > 0 {}
-            Ok(())
-        }
-        asked => asked,
-    }
 }
 
 /// A connection, until it ends or becomes a WebSocket.

@@ -7,9 +7,7 @@ pub mod client;
 mod log;
 mod patience;
 mod server;
-mod stop;
 
 pub use log::log;
 pub use patience::{Limits, Patient};
 pub use server::{serve, with_causes};
-pub use stop::asked_to_end;

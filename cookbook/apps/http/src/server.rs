@@ -29,7 +29,7 @@ pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     limits: Limits,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = io::Result<()>>,
 ) -> io::Result<()>
 where
     S: Service<Request<Patient<Incoming>>, Response = Response<B>> + Clone + 'static,
@@ -42,7 +42,7 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut stop => break,
+            asked = &mut stop => break asked?,
         };
         match accepted {
             Ok((conn, _)) => {

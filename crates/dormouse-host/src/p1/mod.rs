@@ -56,6 +56,7 @@ use wiggle::{GuestMemory, GuestPtr};
 pub use link::add_to_linker;
 
 use crate::count::{Counter, Trace};
+use crate::interrupt::{Interrupt, LastInstant};
 use crate::limits::Limits;
 use crate::net::Net;
 use errno::Errno;
@@ -74,6 +75,8 @@ pub struct Wasip1 {
     /// Says that there are as many sockets as there may be. An embedder has none.
     net: Option<Arc<Net>>,
     own_stdin: bool,
+    /// An embedder has none.
+    last_instant: Option<LastInstant>,
     /// The program's memory, if its store has one instance alone and no other will come.
     memory: Option<Memory>,
 }
@@ -88,6 +91,7 @@ impl Wasip1 {
             trace: None,
             net: None,
             own_stdin: false,
+            last_instant: None,
             memory: None,
         }
     }
@@ -130,6 +134,16 @@ impl Wasip1 {
     /// Standard input is this process's own: what poll(2) says of that is true of the program's.
     pub(crate) fn set_own_stdin(&mut self, own: bool) {
         self.own_stdin = own;
+    }
+
+    /// Says what asks the program to stop.
+    pub(crate) fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.last_instant = Some(LastInstant::new(interrupt, &self.table.hub));
+    }
+
+    /// The program has been told what it means to wait for the last instant.
+    pub(crate) fn offer_stop(&mut self) {
+        self.last_instant.iter_mut().for_each(LastInstant::offer);
     }
 
     /// Says which memory the program has, of which the store has one instance and no other will come. To look for it by its name in each call

@@ -26,6 +26,7 @@ use super::others::{EVENT, Others, READ, SUBSCRIPTION, Told, WRITE};
 use super::socket::{Side, Socket};
 use super::table::{Owner, Table};
 use super::{MONOTONIC, REALTIME, Wasip1};
+use crate::interrupt::LastInstant;
 use crate::net::Net;
 
 const CLOCK: u8 = 0;
@@ -42,9 +43,34 @@ const MOST_OVERLAID: usize = 1 << 16;
 
 /// What one subscription asks for.
 enum Asks {
-    Clock { id: u32, timeout: u64, absolute: bool },
-    Side { fd: u32, side: Side },
+    Clock {
+        id: u32,
+        timeout: u64,
+        absolute: bool,
+    },
+    Side {
+        fd: u32,
+        side: Side,
+    },
+    /// The last instant of the monotonic clock, of a program that was told what it means.
+    Stop,
     Nonsense,
+}
+
+/// What a subscription asks for, of a program that may wait for a request to stop.
+fn asks(subscription: &[u8], last: Option<&LastInstant>) -> Asks {
+    match decode(subscription) {
+        Asks::Clock { id: MONOTONIC, timeout, absolute: true }
+            if last.is_some_and(|last| last.is_waited_for(timeout)) =>
+        {
+            Asks::Stop
+        }
+        asks => asks,
+    }
+}
+
+fn has_come(last: Option<&LastInstant>) -> bool {
+    last.is_some_and(LastInstant::has_come)
 }
 
 fn decode(subscription: &[u8]) -> Asks {
@@ -193,7 +219,8 @@ async fn poll(
     let full = Full::of(p1);
     let full = full.as_ref();
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
-        match decode(subscription) {
+        match asks(subscription, p1.last_instant.as_ref()) {
+            Asks::Stop => ready |= has_come(p1.last_instant.as_ref()),
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
                 Some(when) => due = Some(due.map_or(when, |due| due.min(when))),
                 None => ready = true,
@@ -266,7 +293,8 @@ async fn tell(
             Asked::Copied(copy) => &copy[index * SUBSCRIPTION..][..SUBSCRIPTION],
         };
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
-        let told = match decode(subscription) {
+        let told = match asks(subscription, p1.last_instant.as_ref()) {
+            Asks::Stop => has_come(p1.last_instant.as_ref()).then(Told::default),
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
                 Ok(when) => now.is_some_and(|now| when <= now).then_some(Told::default()),
                 Err(errno) => Some(Told::error(errno)),
@@ -312,7 +340,8 @@ async fn wait(
     mut has_looked: bool,
 ) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
-    let Wasip1 { table, wasi, .. } = p1;
+    let Wasip1 { table, wasi, last_instant, .. } = p1;
+    let last = last_instant.as_ref();
     let mut sleep = pin!(due.map(sleep_until));
     let mut others = pin!(others.wait(wasi));
     let mut slept = false;
@@ -322,7 +351,7 @@ async fn wait(
         let is_marked = hub.wait(cx);
         look.again |= is_marked;
         if !take(&mut has_looked) || is_marked {
-            match look.go_on(table, asked, full) {
+            match look.go_on(table, asked, full, last) {
                 Looked::Ready => return Poll::Ready(Ok(())),
                 Looked::Nothing => {}
                 Looked::InPart => {
@@ -363,13 +392,13 @@ enum Looked {
 }
 
 impl Look {
-    fn go_on(&mut self, table: &mut Table, asked: &[u8], full: Option<&Full>) -> Looked {
+    fn go_on(&mut self, table: &mut Table, asked: &[u8], full: Option<&Full>, last: Option<&LastInstant>) -> Looked {
         if self.at == 0 {
             self.again = false;
         }
         let rest = &asked[self.at..];
         let piece = &rest[..rest.len().min(PIECE * SUBSCRIPTION)];
-        if any_ready(table, piece, full) {
+        if any_ready(table, piece, full, last) {
             return Looked::Ready;
         }
         self.at = if piece.len() < rest.len() { self.at + piece.len() } else { 0 };
@@ -377,8 +406,11 @@ impl Look {
     }
 }
 
-fn any_ready(table: &mut Table, asked: &[u8], full: Option<&Full>) -> bool {
+fn any_ready(table: &mut Table, asked: &[u8], full: Option<&Full>, last: Option<&LastInstant>) -> bool {
+    // An entry of a clock is looked at if that can be.
+    let stops = has_come(last);
     asked.chunks_exact(SUBSCRIPTION).any(|subscription| match decode(subscription) {
+        Asks::Clock { id: MONOTONIC, timeout: u64::MAX, absolute: true } => stops,
         Asks::Side { fd, side } => match table.owner(fd) {
             Owner::Socket(socket) => is_ready(socket, side, full).unwrap_or(true),
             _ => false,

@@ -8,6 +8,7 @@
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
 //!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
+//!   clock.rs    the clock's last instant
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -17,6 +18,7 @@ macro_rules! versioned {
     };
 }
 
+mod clock;
 mod datagrams;
 mod flush;
 mod poll;
@@ -138,6 +140,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasi_tcp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     tcp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     streams::write_without_copy(&mut linker)?;
+    clock::with_last_instant(&mut linker)?;
     wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     Ok(linker)

@@ -20,6 +20,7 @@ use wasmtime::component::ResourceTableError;
 use super::flush::Flusher;
 use super::tcp::Tcp;
 use super::udp::Udp;
+use crate::interrupt::{Interrupt, LastInstant};
 use crate::net::Net;
 use crate::net::socket::Hub;
 
@@ -32,6 +33,9 @@ const PLACES: u32 = 1 << GENERATION;
 const LEFT_OVER: usize = 512;
 /// So many closed places are kept before one of them is used again.
 const HOLD: usize = 256;
+
+/// A pollable of no socket: the last instant of the clock, for which a program waits that wants to be asked to stop.
+pub(super) const LAST_INSTANT: u32 = OURS | 3 << PART;
 
 /// Whether a number is one of ours.
 pub(super) fn is_ours(rep: u32) -> bool {
@@ -118,15 +122,32 @@ pub(crate) struct Own {
     pub(super) reads: u32,
     /// Where the bytes of a connection are received.
     pub(super) spare: Vec<u8>,
+    pub(crate) last_instant: LastInstant,
+    /// How many pollables of it the program has.
+    last_instants: usize,
 }
 
 impl Own {
     /// None yet, and at most so many handles.
-    pub(crate) fn new(net: Arc<Net>, most: usize) -> Own {
+    pub(crate) fn new(net: Arc<Net>, most: usize, interrupt: &Interrupt) -> Own {
         let hub = Arc::clone(&net.hub);
         let flusher = Flusher::new(&hub, most.saturating_mul(LEFT_OVER));
         let (places, free) = (Vec::new(), VecDeque::new());
-        Own { places, free, handles: 0, most, hub, net, flusher, room: Vec::new(), reads: 0, spare: Vec::new() }
+        let last_instant = LastInstant::new(interrupt, &hub);
+        Own {
+            places,
+            free,
+            handles: 0,
+            most,
+            hub,
+            net,
+            flusher,
+            room: Vec::new(),
+            reads: 0,
+            spare: Vec::new(),
+            last_instant,
+            last_instants: 0,
+        }
     }
 
     /// What sends the bytes that the system has not taken yet.
@@ -213,6 +234,9 @@ impl Own {
 
     /// Whether a wait for what a number names is over.
     pub(super) fn part_is_ready(&self, rep: u32) -> Result<bool, ResourceTableError> {
+        if rep == LAST_INSTANT {
+            return Ok(self.last_instant.has_come());
+        }
         match &self.place(rep)?.kind {
             Some(Kind::Tcp(tcp)) => Ok(tcp.is_ready(Part::of(rep), &self.net)),
             Some(Kind::Udp(udp)) => Ok(udp.is_ready(Part::of(rep))),
@@ -249,6 +273,13 @@ impl Own {
         Ok(rep)
     }
 
+    /// Gives the program a pollable of the last instant.
+    pub(super) fn subscribe_last_instant(&mut self) -> Result<u32, ResourceTableError> {
+        self.take_handle()?;
+        self.last_instants += 1;
+        Ok(LAST_INSTANT)
+    }
+
     /// The program drops a part.
     pub(super) fn drop_part(&mut self, rep: u32) -> Result<(), ResourceTableError> {
         let of = Part::of(rep);
@@ -265,6 +296,11 @@ impl Own {
 
     /// The program drops a pollable.
     pub(super) fn drop_pollable(&mut self, rep: u32) -> Result<(), ResourceTableError> {
+        if rep == LAST_INSTANT {
+            self.last_instants = self.last_instants.checked_sub(1).ok_or(ResourceTableError::NotPresent)?;
+            self.handles -= 1;
+            return Ok(());
+        }
         let pollables = &mut self.place_mut(rep)?.handles.pollables[Part::of(rep) as usize];
         *pollables = pollables.checked_sub(1).ok_or(ResourceTableError::NotPresent)?;
         self.dropped(rep);

@@ -23,6 +23,8 @@ mod udp;
 
 use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::component::{ComponentExportIndex, HasData, InstancePre, Linker};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::p3::bindings::clocks::monotonic_clock::HostWithStore;
 use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
 use wasmtime_wasi::p3::sockets::SocketError;
 
@@ -65,7 +67,24 @@ fn is_asynchronous(function: CanonicalFunction) -> bool {
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
-    sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)
+    sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)?;
+    let mut clock = linker.instance(versioned!("wasi:clocks/monotonic-clock"))?;
+    clock.func_wrap_concurrent("wait-until", |store, (when,): (u64,)| {
+        Box::pin(async move {
+            let comes = store.with(|mut state| {
+                let last = &state.get().own.last_instant;
+                last.is_waited_for(when).then(|| last.comes())
+            });
+            match comes {
+                Some(comes) => comes.await,
+                None => {
+                    let store = store.with_getter::<WasiClocks>(State::clocks);
+                    <WasiClocks as HostWithStore<State>>::wait_until(&store, when).await?;
+                }
+            }
+            Ok(())
+        })
+    })
 }
 
 /// Sockets are ours: `wasi:sockets/types` is implemented here, and no socket of wasmtime-wasi's is ever made.

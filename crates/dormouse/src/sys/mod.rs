@@ -22,6 +22,8 @@
 //! | `Source::stdin()` | standard input: its `try_read` says `WouldBlock` instead of blocking, and dropping it closes nothing |
 //! | `Source::file(&File)` | what to wait for before each read or write of a file of std; `None` if it is always ready |
 //! | `Source::try_ready(Side)` | of a `Source::file`: `WouldBlock` unless a blocking call on that side would return at once |
+//! | `Source::stop(Asked)` | what becomes readable when the program is asked to stop; `None` where it never is |
+//! | `Source::try_stop()` | `WouldBlock` until then |
 //! | `Source::get(Setting)`, `set` | an option of a socket, where the host has it |
 //! | `Source::nodelay`, `set_nodelay` | whether it sends at once what is written, where that is known |
 //! | `Source::is_pending()` | dropping it now would wait, with the whole program, for what was written last |
@@ -119,6 +121,17 @@ pub(crate) enum Side {
     Read = 0,
     /// There is room to write, a connection attempt has ended, or an error.
     Write = 1,
+}
+
+/// By what a program is asked to stop. WASI tells no difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// Either of them, also one that has come before.
+    Any,
 }
 
 /// An option of a socket. Durations are in nanoseconds, sizes in bytes, and what is on or off is 1 or 0.

@@ -13,7 +13,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cookbook_http::{Limits, asked_to_end, serve};
+use cookbook_http::{Limits, serve};
 use dormouse::hyper::Timer;
 use dormouse::{io, net::TcpListener};
 use futures_lite::{Stream, StreamExt, stream};
@@ -50,7 +50,7 @@ async fn main() -> io::Result<()> {
     let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
         tower_service::Service::call(&mut app.clone(), request.map(Body::new))
     });
-    serve(listener, service, limits, asked_to_end()).await
+    serve(listener, service, limits, dormouse::signal::stop_requested()).await
 }
 
 fn all(notes: &Notes) -> std::sync::MutexGuard<'_, Vec<Note>> {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use cookbook_http::{Limits, Patient, asked_to_end, serve};
+use cookbook_http::{Limits, Patient, serve};
 use dormouse::{io, net::TcpListener, time::sleep};
 use futures_lite::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
@@ -25,7 +25,7 @@ async fn main() -> io::Result<()> {
     let limits = Limits::from_args(args)?;
     let listener = TcpListener::bind_or_preopened(addr).await?;
     println!("listening on {listener}");
-    serve(listener, service_fn(answer), limits, asked_to_end()).await
+    serve(listener, service_fn(answer), limits, dormouse::signal::stop_requested()).await
 }
 
 async fn answer(request: Request<Patient<Incoming>>) -> io::Result<Response<AnyBody>> {

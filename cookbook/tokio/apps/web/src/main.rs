@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Under WASI no signal comes; the server goes on.
+/// SIGINT or SIGTERM, also under `dormouse run`.
 async fn asked_to_end() {
     let interrupted = signal::ctrl_c();
     #[cfg(unix)]

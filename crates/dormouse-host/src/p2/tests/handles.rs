@@ -75,7 +75,7 @@ fn parts_are_dropped_in_any_order_and_the_last_one_closes() {
             // An old number finds nothing, whatever has its place by then.
             let _new = pair(&mut state).await;
             assert!(state.view().is_listening(Resource::new_borrow(rep)).is_err());
-            state.own = Own::new(state.net.clone(), 1000);
+            state.own = Own::new(state.net.clone(), 1000, &Interrupt::new());
         }
     });
 }
@@ -95,7 +95,7 @@ fn a_number_is_not_given_again_when_its_place_is() {
 #[test]
 fn handles_are_bounded() {
     run(async |mut state| {
-        state.own = Own::new(state.net.clone(), 2);
+        state.own = Own::new(state.net.clone(), 2, &Interrupt::new());
         let socket = state.create();
         let _pollable = HostTcpSocket::subscribe(&mut state.view(), borrowed(&socket)).unwrap();
         let error = HostTcpSocket::subscribe(&mut state.view(), borrowed(&socket)).unwrap_err();

@@ -25,6 +25,7 @@ mod states;
 mod streams;
 
 use super::{Own, State};
+use crate::interrupt::Interrupt;
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
 use crate::net::meter::Meter;
@@ -43,7 +44,7 @@ fn program(sockets: usize) -> State {
         wasi: WasiCtx::builder().build(),
         table: ResourceTable::new(),
         limits: Limits::new(Bounds::default(), 0),
-        own: Own::new(Arc::clone(&net), 1000),
+        own: Own::new(Arc::clone(&net), 1000, &Interrupt::new()),
         net,
         trace: None,
         counter: None,

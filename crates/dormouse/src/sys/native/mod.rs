@@ -10,6 +10,7 @@ mod poller;
 #[cfg(unix)]
 mod preopened;
 mod stdio;
+mod stop;
 mod udp;
 
 use std::io;
@@ -57,6 +58,8 @@ pub(crate) enum Source {
     /// A descriptor of the caller's file, to wait on.
     #[cfg(unix)]
     File(std::fs::File),
+    #[cfg(unix)]
+    Stop(stop::Stop),
 }
 
 impl Source {
@@ -103,6 +106,7 @@ impl AsFd for Source {
             Source::Stdout(stdout) => stdout.as_fd(),
             Source::Stderr(stderr) => stderr.as_fd(),
             Source::File(file) => file.as_fd(),
+            Source::Stop(stop) => stop.as_fd(),
         }
     }
 }

@@ -32,6 +32,14 @@ pub(super) fn alarm(when: u64) -> Subscription {
     Subscription { userdata: ALARM, ..clock(Due::At(when)) }
 }
 
+/// What tells the clock that shows that the host asks the program to stop. The rest is whose it is, as of a descriptor.
+pub(super) const STOP: u64 = 1 << 40;
+
+/// A clock that shows its last instant, which is when the host asks the program to stop.
+pub(super) fn stop(userdata: u64) -> Subscription {
+    Subscription { userdata, ..clock(Due::At(u64::MAX)) }
+}
+
 pub(super) fn clock(due: Due) -> Subscription {
     let (timeout, flags) = match due {
         Due::At(when) => (when, wasip1::SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME),

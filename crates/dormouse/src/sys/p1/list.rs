@@ -65,7 +65,7 @@ impl Host for Wasi {
     ) -> bool {
         let mut clock_fired = false;
         for event in &self.events {
-            if event.type_ == wasip1::EVENTTYPE_CLOCK {
+            if event.type_ == wasip1::EVENTTYPE_CLOCK && event.userdata & abi::STOP == 0 {
                 clock_fired |= event.userdata != abi::ALARM;
                 continue;
             }

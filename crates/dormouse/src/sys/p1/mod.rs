@@ -13,6 +13,7 @@ mod net;
 mod options;
 mod poller;
 mod stdio;
+mod stop;
 mod udp;
 
 use std::rc::Rc;
@@ -36,6 +37,8 @@ enum Kind {
     Socket,
     /// May block: a standard stream, a pipe, a device.
     Blocking,
+    /// None that has a descriptor: it is readable when the host asks the program to stop.
+    Stop,
 }
 
 impl Source {

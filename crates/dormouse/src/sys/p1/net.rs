@@ -105,7 +105,7 @@ impl Source {
                 self.try_ready(Side::Read)?;
                 abi::read(fd, buf)
             }
-            Kind::Socket => self.receive(room, || abi::receive(fd, buf, 0)),
+            Kind::Socket | Kind::Stop => self.receive(room, || abi::receive(fd, buf, 0)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Source {
         let fd = self.raw()?;
         match self.kind {
             Kind::Blocking => self.try_write_blocking(buf),
-            Kind::Socket => self.told(Side::Write, abi::send(fd, buf)),
+            Kind::Socket | Kind::Stop => self.told(Side::Write, abi::send(fd, buf)),
         }
     }
 

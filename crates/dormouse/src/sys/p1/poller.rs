@@ -36,6 +36,10 @@ impl Wait for Poller {
         if self.list.watched.is_armed(side, key) {
             return Ok(());
         }
+        if source.kind == Kind::Stop {
+            self.list.watched.push(side, key, abi::stop(abi::STOP | userdata(side, key)));
+            return Ok(());
+        }
         let fd = source.raw()?;
         if source.kind == Kind::Socket && self.waits_for_sockets.is_none() {
             self.waits_for_sockets = Some(!no_sockets::is_asked() || can_wait_for(fd));

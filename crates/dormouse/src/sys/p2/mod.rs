@@ -12,6 +12,7 @@ mod net;
 mod options;
 mod poller;
 mod stdio;
+mod stop;
 mod udp;
 
 use std::any::Any;

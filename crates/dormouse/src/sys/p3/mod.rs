@@ -23,6 +23,7 @@ mod options;
 mod poller;
 mod set;
 mod stdio;
+mod stop;
 mod stream;
 mod udp;
 

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::{Source, World, host};
+use crate::sys::Asked;
 
 impl Source {
     pub(crate) fn stdin() -> io::Result<Self> {
@@ -11,6 +12,21 @@ impl Source {
             return Err(crate::base::error(io::ErrorKind::Unsupported, "a simulation has no standard input"));
         }
         host::Source::stdin().map(Source::Host)
+    }
+
+    /// Nothing asks a program of a simulation to stop.
+    pub(crate) fn stop(asked: Asked) -> io::Result<Option<Self>> {
+        match World::current() {
+            Some(_) => Ok(None),
+            None => host::Source::stop(asked).map(|stop| stop.map(Source::Host)),
+        }
+    }
+
+    pub(crate) fn try_stop(&self) -> io::Result<()> {
+        match self {
+            Source::Host(source) => source.try_stop(),
+            Source::Sim(_) => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     pub(crate) fn stdout() -> Self {

@@ -12,6 +12,9 @@ pub(in crate::sys) const NODELAY: u32 = 1 << 0;
 #[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
 pub(in crate::sys) const EXACT: u32 = 1 << 1;
 
+/// A wait for the last instant of the clock ends when the program is asked to stop.
+pub(in crate::sys) const STOP: u32 = 1 << 2;
+
 thread_local! {
     static TOLD: Cell<u32> = const { Cell::new(0) };
 }
