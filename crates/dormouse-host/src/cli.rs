@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
-use dormouse_host::{ConnectAddr, Error, ListenAddr, Policy, Program, Run};
+use dormouse_host::{ConnectAddr, Error, ListenAddr, Policy, Restart, Run};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Serves WASI programs, sockets included.
@@ -44,7 +45,11 @@ SIGINT and SIGTERM.
 SIGINT and SIGTERM ask the program to stop, which then has the time of --stop-timeout to end by itself.
 It hears that if it waits for it (dormouse::signal, and tokio::signal where dormouse-tokio stands for
 tokio), or else if it reads standard input, which ends. A second one, or one that the program does not
-hear, ends it at once.";
+hear, ends it at once.
+
+SIGHUP loads the file of the program anew, unless standard input is a terminal: when all new instances
+listen, the old ones are asked to stop. If the file does not compile, or a new one ends before, the old
+ones go on.";
 
 // Not doc comments, because rustdoc takes `[::1]` for a link.
 const HELP_LISTEN: &str = "Let it listen on ADDR: 127.0.0.1:8080, [::1]:8080, 127.0.0.1:* (any port), \
@@ -105,6 +110,16 @@ pub(crate) struct RunArgs {
     /// End it after that long, waiting or computing: 30s (or 30), 500ms, 5m, 1h; compiling is not counted
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// Run so many instances of it, or one for each processor: each with a thread and a memory of its own, and all behind the listeners that
+    /// it opens. Their number is in DORMOUSE_INSTANCE of a program built with Dormouse
+    #[arg(long, value_name = "N|cores", default_value = "1", value_parser = parse_instances)]
+    pub(crate) instances: NonZeroUsize,
+
+    /// Start an instance again that traps or ends with another code than 0, after a pause that grows: no, on-failure, or on-failure:N for
+    /// N times in a row at the most
+    #[arg(long, value_name = "WHEN", default_value = "no", value_parser = parse_restart)]
+    pub(crate) restart: Restart,
 
     /// How long it may take to end after SIGINT or SIGTERM, if it hears them
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
@@ -223,9 +238,9 @@ impl RunArgs {
         Ok(listeners)
     }
 
-    /// The run of `program` that the options describe, with these listeners.
-    pub(crate) fn run<'a>(&self, program: &'a Program, listeners: Vec<(String, TcpListener)>) -> Run<'a> {
-        let mut run = Run::new(program).args(&self.app.args).policy(self.policy());
+    /// The run that the options describe.
+    pub(crate) fn run<'a>(&self, run: Run<'a>) -> Run<'a> {
+        let mut run = run.args(&self.app.args).policy(self.policy());
         for (name, value) in &self.env {
             run = run.env(name, value);
         }
@@ -234,9 +249,6 @@ impl RunArgs {
                 true => run.dir_read_only(host, guest),
                 false => run.dir(host, guest),
             };
-        }
-        for (name, listener) in listeners {
-            run = run.listener(name, listener);
         }
         if let Some(most) = self.max_sockets {
             run = run.max_sockets(most);
@@ -359,6 +371,28 @@ fn parse_dir(text: &str) -> Result<Dir, String> {
 fn parse_count(text: &str) -> Result<usize, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| format!("`{text}` is not a number; write one like 1000"))
+}
+
+fn parse_instances(text: &str) -> Result<NonZeroUsize, String> {
+    if text == "cores" {
+        return std::thread::available_parallelism()
+            .map_err(|error| format!("how many cores there are is not known: {error}"));
+    }
+    let number = parse_count(text).ok().and_then(NonZeroUsize::new);
+    number.ok_or_else(|| format!("`{text}` is no number of instances; write one like 4, or cores"))
+}
+
+fn parse_restart(text: &str) -> Result<Restart, String> {
+    let times =
+        text.strip_prefix("on-failure:").map(|times| parse_count(times).ok().and_then(|n| u32::try_from(n).ok()));
+    match (text, times) {
+        ("no", _) => Ok(Restart::NEVER),
+        ("on-failure", _) => Ok(Restart::ON_FAILURE),
+        (_, Some(Some(times))) => Ok(Restart::on_failure_at_most(times)),
+        _ => Err(format!(
+            "`{text}` says no when: write no, on-failure, or on-failure:5 for five times in a row at the most"
+        )),
+    }
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -15,11 +15,16 @@ const EXACT: u32 = 1 << 1;
 const STOP: u32 = 1 << 2;
 
 /// The function that is called, of type `func(facts: u32)`.
-const EXPORT: &str = "dormouse-host-facts";
+pub(crate) const EXPORT: &str = "dormouse-host-facts";
 
 /// What is true of a component. The sockets of WASI 0.2 are as exact as those of wasip1; on 0.3 streams and events are wasmtime's.
 pub(crate) fn of_component(is_wasi03: bool) -> u32 {
     if is_wasi03 { NODELAY | STOP } else { NODELAY | EXACT | STOP }
+}
+
+/// Whether a component has the export.
+pub(crate) fn is_told(component: &component::Component) -> bool {
+    component.get_export_index(None, EXPORT).is_some()
 }
 
 /// What is true of a module. That no socket delays it has no call to ask for.

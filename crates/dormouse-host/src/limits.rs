@@ -3,6 +3,8 @@
 //!
 //! A refusal is remembered, so that the trap that follows can say what to raise.
 
+use std::num::NonZeroUsize;
+
 use rustix::process::{Resource, getrlimit};
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::ResourceLimiter;
@@ -45,6 +47,8 @@ pub(crate) struct Bounds {
     pub(crate) memory: Option<usize>,
     pub(crate) resources: Option<usize>,
     pub(crate) sockets: Option<usize>,
+    /// How many instances share the process's descriptors, if it is more than one.
+    pub(crate) instances: Option<NonZeroUsize>,
 }
 
 impl Bounds {
@@ -60,11 +64,13 @@ impl Bounds {
         self.resources.unwrap_or_else(|| (self.memory() / 2 / HANDLE).clamp(MIN_RESOURCES, MAX_RESOURCES).max(sockets))
     }
 
-    /// How many sockets it may have at a time: as many as this process may have descriptors, less a reserve.
+    /// How many sockets it may have at a time: as many as this process may have descriptors, less a reserve, and its part
+    /// of these if there are several.
     pub(crate) fn sockets(self) -> usize {
         self.sockets.unwrap_or_else(|| {
             let descriptors = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok());
-            descriptors.map_or(MAX_RESOURCES, |most| most.saturating_sub(RESERVE).max(most / 2))
+            let instances = self.instances.map_or(1, NonZeroUsize::get);
+            descriptors.map_or(MAX_RESOURCES, |most| most.saturating_sub(RESERVE).max(most / 2)).div_ceil(instances)
         })
     }
 
@@ -204,7 +210,7 @@ mod tests {
 
     #[test]
     fn handles_are_scaled_to_the_budget_and_can_be_said() {
-        let bounds = |memory, resources| Bounds { memory, resources, sockets: None }.handles();
+        let bounds = |memory, resources| Bounds { memory, resources, ..Bounds::default() }.handles();
         assert_eq!(bounds(Some(16 << 20), None), 10_000);
         assert_eq!(bounds(Some(1 << 30), None), 1 << 19);
         assert_eq!(bounds(None, None), 1_000_000);
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_option_that_bounds_sockets_is_known() {
-        let most = |resources, sockets| Bounds { memory: None, resources, sockets }.sockets_of_component();
+        let most = |resources, sockets| Bounds { resources, sockets, ..Bounds::default() }.sockets_of_component();
         assert_eq!(most(Some(120), None), Most { sockets: 10, option: "--max-resources" });
         assert_eq!(most(Some(120), Some(20)), Most { sockets: 20, option: "--max-sockets" });
         assert_eq!(most(None, None).option, "--max-sockets");

@@ -11,10 +11,12 @@ mod signals;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::process::exit;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dormouse_host::{Cache, Error, Exit, Interrupt, Program, Source};
+use dormouse_host::{Cache, Control, Error, Exit, Program, Restart, Service, Source};
 
 use cli::{Command, CompileArgs, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -31,7 +33,7 @@ const TRAPPED: i32 = 134;
 
 fn main() {
     match cli::parse() {
-        Ok(Command::Run(args)) => run(&args),
+        Ok(Command::Run(args)) => run(args),
         Ok(Command::Compile(args)) => match compile(&args) {
             Ok(()) => {}
             Err(sentence) => {
@@ -54,37 +56,74 @@ fn main() {
     }
 }
 
-fn run(args: &RunArgs) {
+fn run(args: Box<RunArgs>) {
     raise_file_limit();
+    let args: Arc<RunArgs> = args.into();
     let numbers = args.count_calls.then(Numbers::default);
-    let interrupt = Interrupt::new();
-    if let Err(error) = signals::watch(numbers.clone(), interrupt.clone(), args.stop_timeout) {
+    let (service, reload) = (Arc::default(), {
+        let args = Arc::clone(&args);
+        move || compile_from(&args).map(Arc::new)
+    });
+    if let Err(error) = signals::watch(numbers.clone(), Arc::clone(&service), args.stop_timeout, reload) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }
-    let ended = load(args).and_then(|(program, listeners)| {
-        let run = args.run(&program, listeners).interrupt(interrupt.clone());
-        let run = match &numbers {
-            Some(Numbers { trace, meter }) => run.trace(trace.clone()).meter(meter.clone()),
-            None => run,
-        };
-        if let Some(after) = args.timeout {
-            end_if_stuck(after, numbers.clone());
-        }
-        run.start()
-    });
-    let code = match ended {
-        Ok(Exit { code }) => code,
+    let code = match load(&args) {
+        Ok((program, listeners)) => serve(args, numbers.clone(), program, listeners, &service),
         Err(error) => {
             complain(&error);
-            match error {
-                Error::Trap(_) => TRAPPED,
-                Error::TimedOut { .. } => TIMED_OUT,
-                _ => FAILED,
-            }
+            FAILED
         }
     };
     signals::finish(numbers.as_ref(), code);
+}
+
+/// Runs the instances, and gives the exit code.
+fn serve(
+    args: Arc<RunArgs>,
+    numbers: Option<Numbers>,
+    program: Program,
+    listeners: Vec<(String, TcpListener)>,
+    running: &OnceLock<Control>,
+) -> i32 {
+    if let Some(after) = args.timeout {
+        end_if_stuck(after, numbers.clone());
+    }
+    let (instances, restart, stop_timeout) = (args.instances, args.restart, args.stop_timeout);
+    let service = Service::new(Arc::new(program), move |run, _| {
+        let run = args.run(run);
+        match &numbers {
+            Some(Numbers { trace, meter }) => run.trace(trace.clone()).meter(meter.clone()),
+            None => run,
+        }
+    });
+    let service =
+        service.instances(instances).restart(restart).stop_timeout(stop_timeout).on_event(|event| complain(event));
+    let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
+    let _ = running.set(service.control());
+    let ended = service.start();
+    let mut code = 0;
+    for end in ended.instances {
+        let of_one = match end {
+            Ok(Exit { code }) => code,
+            Err(error) => {
+                // Of one among several it was said when it happened.
+                if instances == NonZeroUsize::MIN && restart == Restart::NEVER {
+                    complain(&error);
+                }
+                match error {
+                    Error::Trap(_) => TRAPPED,
+                    Error::TimedOut { .. } => TIMED_OUT,
+                    Error::Stopped => signals::stopped(),
+                    _ => FAILED,
+                }
+            }
+        };
+        if code == 0 {
+            code = of_one;
+        }
+    }
+    code
 }
 
 /// The program, compiled, and the listeners for it, which are open before it is compiled: clients that come meanwhile wait.
@@ -98,13 +137,21 @@ fn load(args: &RunArgs) -> Result<(Program, Vec<(String, TcpListener)>), Error> 
     patience::saying(LONG, say, || {
         let source = Source::read(args.app())?;
         let listeners = if source.is_wasip1() { args.listeners(complain)? } else { Vec::new() };
-        let program = match args.allow_precompiled && source.is_compiled() {
-            // SAFETY: by the flag the user says that the file is what `dormouse compile` has made.
-            true => unsafe { source.deserialize() }?,
-            false => compile_cached(source, args.no_cache)?,
-        };
-        Ok((program, listeners))
+        Ok((compiled(source, args)?, listeners))
     })
+}
+
+/// The program, read again.
+fn compile_from(args: &RunArgs) -> Result<Program, Error> {
+    compiled(Source::read(args.app())?, args)
+}
+
+fn compiled(source: Source, args: &RunArgs) -> Result<Program, Error> {
+    match args.allow_precompiled && source.is_compiled() {
+        // SAFETY: by the flag the user says that the file is what `dormouse compile` has made.
+        true => unsafe { source.deserialize() },
+        false => compile_cached(source, args.no_cache),
+    }
 }
 
 /// Compiles a program, or finds it in the cache of the user. A cache that does not work is told and done without.

@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use crate::cache::Cache;
 use crate::count::Calls;
 use crate::error::Error;
+use crate::facts;
 use crate::source::{Footer, Source};
 use crate::{p1, p2, p3};
 
@@ -113,6 +114,15 @@ impl Program {
     /// Whether it is a wasip1 module: one that opens no socket itself, but gets them by [`Run::listener`](crate::Run::listener).
     pub fn is_wasip1(&self) -> bool {
         matches!(self.code, Code::Module(_))
+    }
+
+    /// Whether it is one that is told facts about its host.
+    pub(crate) fn is_told_facts(&self) -> bool {
+        match &self.code {
+            Code::Component(Linked::Wasi02(command)) => facts::is_told(command.instance_pre().component()),
+            Code::Component(Linked::Wasi03(command, _)) => facts::is_told(command.component()),
+            Code::Module(command) => command.module().get_export(facts::EXPORT).is_some(),
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

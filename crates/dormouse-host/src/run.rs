@@ -7,6 +7,8 @@ use std::future::{self, Future};
 use std::io;
 use std::mem::take;
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::net::Net;
 use crate::net::limits::Most;
 use crate::net::meter::Meter;
 use crate::net::policy::Policy;
+use crate::net::share::Share;
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
@@ -77,6 +80,7 @@ pub struct Run<'a> {
     trace: Option<Trace>,
     meter: Meter,
     interrupt: Interrupt,
+    share: Option<Share>,
     stop: Stop,
 }
 
@@ -99,6 +103,7 @@ impl<'a> Run<'a> {
             trace: None,
             meter: Meter::new(),
             interrupt: Interrupt::default(),
+            share: None,
             stop: Stop::of(program.engine()),
         }
     }
@@ -226,6 +231,25 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Makes it one of a service's instances: it has a part of the listeners that they have, `interrupt` asks it to stop and `stop` ends it. A
+    /// program of Dormouse's is told which one of several it is.
+    pub(crate) fn of_a_service(
+        mut self,
+        share: Share,
+        interrupt: Interrupt,
+        stop: Stop,
+        (number, of): (usize, NonZeroUsize),
+    ) -> Self {
+        (self.share, self.interrupt, self.stop) = (Some(share), interrupt, stop);
+        if of > NonZeroUsize::MIN {
+            self.bounds.instances = Some(of);
+            if self.program.is_told_facts() {
+                self.tell("DORMOUSE_INSTANCE", number.to_string());
+            }
+        }
+        self
+    }
+
     /// A handle that ends this run from another thread.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
@@ -247,6 +271,12 @@ impl<'a> Run<'a> {
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
+        let state = self.share.as_ref().map(Share::state);
+        let fails = |end: &Result<Exit, Error>| {
+            if let (Some(state), Err(_)) = (&state, end) {
+                state.fails();
+            }
+        };
         let stop = self.stop.clone();
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
@@ -276,13 +306,16 @@ impl<'a> Run<'a> {
                     }
                 }
                 store.data_mut().measure_resources();
-                exit(ended, &stop, timeout, &store.data().limits)
+                let end = exit(ended, &stop, timeout, &store.data().limits);
+                fails(&end);
+                end
             }
             Code::Module(linked) => {
                 let mut store = self.module_store(counter)?;
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
+                // Its listeners are the embedder's.
                 exit(ended, &stop, timeout, &store.data().limits)
             }
         };
@@ -358,8 +391,9 @@ impl<'a> Run<'a> {
 
     /// What wasmtime-wasi is to know, and what it asks about sockets.
     fn wasi(self, sockets: impl Into<Most>) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
-        let stdout = Sink::new(self.stdout, io::stdout()).map_err(|e| setup("standard output", &e))?;
-        let stderr = Sink::new(self.stderr, io::stderr()).map_err(|e| setup("standard error", &e))?;
+        let several = self.bounds.instances.is_some();
+        let stdout = sink(self.stdout, io::stdout(), several).map_err(|e| setup("standard output", &e))?;
+        let stderr = sink(self.stderr, io::stderr(), several).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args).envs(&self.env);
         match self.stdin {
@@ -378,7 +412,7 @@ impl<'a> Run<'a> {
         }
         // Beyond this a request traps; it is for one list of bytes.
         wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
-        let net = Net::new(self.policy, sockets, self.meter, stderr);
+        let net = Net::new(self.policy, sockets, self.meter, stderr, self.share);
         // No socket is wasmtime-wasi's, which refuses all addresses unless it is told otherwise; names are.
         wasi.allow_ip_name_lookup(net.policy().allows_dns());
         Ok((wasi, net))
@@ -396,6 +430,14 @@ impl fmt::Debug for Run<'_> {
             .field("dirs", &self.dirs)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where a standard stream goes, which several instances may have.
+fn sink(output: Output, own: impl AsFd, several: bool) -> io::Result<Arc<Sink>> {
+    match several {
+        true => Sink::in_lines(output, own),
+        false => Sink::new(output, own),
     }
 }
 
@@ -486,7 +528,8 @@ impl Stop {
     const TOLD_AGAIN: u32 = 5;
     const APART: Duration = Duration::from_millis(20);
 
-    fn of(engine: &Engine) -> Stop {
+    /// For a run on this engine.
+    pub(crate) fn of(engine: &Engine) -> Stop {
         Stop { shared: Arc::new(Stopped { engine: Some(engine.clone()), ..Stopped::default() }) }
     }
 

@@ -1,18 +1,22 @@
 //! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
 //!
-//! SIGINT and SIGTERM ask the program first to stop, if it hears that (`interrupt.rs`); then it has the time of `--stop-timeout`. A second
-//! one ends it at once, and so does the first if the program would not hear it. Nothing that is printed keeps the process
+//! SIGINT and SIGTERM ask all instances first to stop; those that hear that (`interrupt.rs`) have the time of `--stop-timeout`, and the others
+//! are ended. A second one ends all at once, and so does the first if none hears it. SIGHUP loads the program anew. Nothing that is printed keeps the process
 //! from ending: what standard error does not take in [`PATIENCE`] is lost.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::exit;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use dormouse_host::{Interrupt, Meter, Trace};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use dormouse_host::{Control, Error, Meter, Program, Trace};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+
+/// How long after its time the process ends, if an instance has not.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// How long the process waits for standard error, which may be a pipe that is full.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,25 +28,64 @@ pub(crate) struct Numbers {
     pub(crate) meter: Meter,
 }
 
-/// Starts the thread. With numbers, SIGUSR1 prints them. A program that was asked to stop has `grace`.
-pub(crate) fn watch(numbers: Option<Numbers>, interrupt: Interrupt, grace: Duration) -> io::Result<()> {
+/// The signal by which it was first asked to stop.
+static STOPPED_BY: AtomicI32 = AtomicI32::new(SIGTERM);
+
+/// The exit code of a program that was asked to stop and had to be ended: what a shell shows for a process that the signal ended.
+pub(crate) fn stopped() -> i32 {
+    128 + STOPPED_BY.load(Ordering::SeqCst)
+}
+
+/// Starts the thread. With numbers, SIGUSR1 prints them. A program that was asked to stop has `grace`. `reload` compiles it anew.
+pub(crate) fn watch(
+    numbers: Option<Numbers>,
+    service: Arc<OnceLock<Control>>,
+    grace: Duration,
+    reload: impl Fn() -> Result<Arc<Program>, Error> + Clone + Send + 'static,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     if numbers.is_some() {
         signals.add_signal(SIGUSR1)?;
+    }
+    // A terminal that is closed sends it as well, and then it ends the process.
+    if !io::stdin().is_terminal() {
+        signals.add_signal(SIGHUP)?;
     }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => print(numbers.as_ref()),
-                // The first time it is asked, if it can hear that.
-                SIGINT | SIGTERM if interrupt.ask() => end_later(numbers.clone(), grace, 128 + signal),
-                // What a shell shows for a process that this signal ended. Nothing is unwound: whatever the program
-                // wrote has gone out already.
-                _ => finish(numbers.as_ref(), 128 + signal),
+                SIGHUP => reload_beside(&service, reload.clone()),
+                SIGINT | SIGTERM => {
+                    STOPPED_BY.store(signal, Ordering::SeqCst);
+                    match service.get().map_or(0, Control::stop) {
+                        // None hears it, or all were asked before. Nothing is unwound: whatever the program wrote has gone out already.
+                        0 => finish(numbers.as_ref(), 128 + signal),
+                        _ => end_later(numbers.clone(), grace, 128 + signal),
+                    }
+                }
+                _ => {}
             }
         }
     })?;
     Ok(())
+}
+
+/// Compiles on a thread of its own, so that a signal is heard meanwhile.
+fn reload_beside(
+    service: &Arc<OnceLock<Control>>,
+    reload: impl FnOnce() -> Result<Arc<Program>, Error> + Send + 'static,
+) {
+    let service = Arc::clone(service);
+    let reloading =
+        std::thread::Builder::new().name("reload".to_owned()).spawn(move || match (service.get(), reload()) {
+            (Some(service), Ok(program)) => service.reload(program),
+            (Some(_), Err(error)) => say(format!("dormouse: not reloaded, the old instances go on: {error}\n")),
+            (None, _) => say("dormouse: not reloaded: it has not begun yet\n".to_owned()),
+        });
+    if let Err(error) = reloading {
+        say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+    }
 }
 
 /// Ends the process after `grace`, if the program has not.
@@ -50,10 +93,8 @@ fn end_later(numbers: Option<Numbers>, grace: Duration, code: i32) {
     let waiting = std::thread::Builder::new().name("grace".to_owned()).spawn({
         let numbers = numbers.clone();
         move || {
-            std::thread::sleep(grace);
-            say(format!(
-                "dormouse: the program was asked to stop and has not in {grace:?} (--stop-timeout): it is ended\n"
-            ));
+            // The service ends it then. This is for one whose thread is in a call that blocks.
+            std::thread::sleep(grace.saturating_add(STUCK));
             finish(numbers.as_ref(), code);
         }
     });

@@ -79,6 +79,8 @@ pub enum Input {
 /// The host's end of an output stream, shared by all streams that the program opens on it.
 pub(crate) enum Sink {
     Fd(FdSink),
+    /// The same in whole lines, since others write there, too. What has begun of one is held.
+    Lines(FdSink, Mutex<Vec<u8>>),
     Call(Mutex<OnChunk>),
 }
 
@@ -92,10 +94,27 @@ impl Sink {
         }))
     }
 
+    /// One of several that write to the same stream: no line of one has a part of another's in it.
+    pub(crate) fn in_lines(output: Output, own: impl AsFd) -> io::Result<Arc<Sink>> {
+        match output {
+            Output::Inherit => Ok(Arc::new(Sink::Lines(FdSink::new(own)?, Mutex::default()))),
+            output => Sink::new(output, own),
+        }
+    }
+
+    /// The stream of this process that it writes to.
+    fn fd(&self) -> Option<&FdSink> {
+        match self {
+            Sink::Fd(sink) | Sink::Lines(sink, _) => Some(sink),
+            Sink::Call(_) => None,
+        }
+    }
+
     /// Writes all of `bytes`; waits where the descriptor makes it wait.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Sink::Fd(sink) => sink.write_all(bytes),
+            Sink::Lines(sink, begun) => sink.write_all_by(bytes, |bytes| try_write_lines(sink, begun, bytes)),
             Sink::Call(call) => {
                 call.lock().unwrap_or_else(PoisonError::into_inner)(bytes);
                 Ok(())
@@ -112,22 +131,57 @@ impl Sink {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Sink::Fd(sink) => sink.try_write(bytes),
+            Sink::Lines(sink, begun) => try_write_lines(sink, begun, bytes),
             Sink::Call(_) => self.write_all(bytes).map(|()| bytes.len()),
         }
     }
 
     fn is_writable(&self) -> bool {
-        match self {
-            Sink::Fd(sink) => sink.is_writable(),
-            Sink::Call(_) => true,
-        }
+        self.fd().is_none_or(FdSink::is_writable)
     }
 
     fn poll_writable(&self, waiter: &mut Waiter, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Sink::Fd(sink) => sink.poll_writable(waiter, cx),
-            Sink::Call(_) => Poll::Ready(()),
+        self.fd().map_or(Poll::Ready(()), |sink| sink.poll_writable(waiter, cx))
+    }
+}
+
+/// What has begun of a line, and never ends, goes out with the rest.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Sink::Lines(sink, begun) = self {
+            let _ = sink.try_write(begun.get_mut().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+}
+
+/// How much of a line is held at the most: what a pipe takes as one.
+const HELD: usize = PERMIT;
+
+/// Writes the lines that end in `bytes` without waiting, and holds what has begun of the next.
+fn try_write_lines(sink: &FdSink, begun: &Mutex<Vec<u8>>, bytes: &[u8]) -> io::Result<usize> {
+    let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+    let taken = match end {
+        None if begun.len() + bytes.len() <= HELD => {
+            begun.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        // A line that is too long goes out in parts.
+        None => bytes,
+        Some(end) => &bytes[..end],
+    };
+    if begun.is_empty() {
+        return sink.try_write(taken);
+    }
+    let held = begun.len();
+    begun.extend_from_slice(taken);
+    let written = sink.try_write(&begun);
+    begun.truncate(held);
+    let written = written?;
+    begun.drain(..written.min(held));
+    match written.checked_sub(held) {
+        None | Some(0) => Err(ErrorKind::WouldBlock.into()),
+        Some(written) => Ok(written),
     }
 }
 
@@ -245,9 +299,13 @@ impl FdSink {
         Poll::Ready(())
     }
 
-    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_by(bytes, |bytes| self.try_write(bytes))
+    }
+
+    fn write_all_by(&self, mut bytes: &[u8], try_write: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.try_write(bytes) {
+            match try_write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.look(None);
@@ -289,10 +347,7 @@ pub(crate) struct Outlet(pub(crate) Arc<Sink>, pub(crate) Gone);
 
 impl IsTerminal for Outlet {
     fn is_terminal(&self) -> bool {
-        match &*self.0 {
-            Sink::Fd(sink) => sink.fd.is_terminal(),
-            Sink::Call(_) => false,
-        }
+        self.0.fd().is_some_and(|sink| sink.fd.is_terminal())
     }
 }
 
@@ -414,6 +469,50 @@ impl tokio::io::AsyncWrite for Stream {
 mod tests {
     use super::*;
     use std::io::Read;
+
+    #[test]
+    fn lines_of_several_do_not_mix() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sinks = [0, 1].map(|_| Sink::in_lines(Output::Inherit, &writer).unwrap());
+        for part in ["one", " two", "\nthree", " four\nfive"] {
+            for sink in &sinks {
+                sink.write_all(part.as_bytes()).unwrap();
+            }
+        }
+        let long = vec![b'x'; HELD + 1];
+        sinks[0].write_all(&long).unwrap();
+        drop((sinks, writer));
+        let mut all = String::new();
+        reader.read_to_string(&mut all).unwrap();
+        assert_eq!(all, format!("one two\none two\nthree four\nthree four\nfive{}five", "x".repeat(HELD + 1)));
+    }
+
+    #[test]
+    fn a_line_that_finds_no_room_is_neither_lost_nor_written_twice() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = Sink::in_lines(Output::Inherit, &writer).unwrap();
+        let mut written = Vec::new();
+        for n in 0.. {
+            let line = format!("{n} {}\n", "y".repeat(n % 700));
+            let (first, second) = line.as_bytes().split_at(line.len() / 2);
+            assert_eq!(sink.try_write(first).unwrap(), first.len());
+            written.extend_from_slice(&line.as_bytes()[..first.len()]);
+            match sink.try_write(second) {
+                Ok(n) => written.extend_from_slice(&second[..n]),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        let mut all = vec![0; written.len()];
+        let held = written.len() - written.iter().rposition(|byte| *byte == b'\n').unwrap() - 1;
+        reader.read_exact(&mut all[..written.len() - held]).unwrap();
+        // It goes out with the sink.
+        drop((sink, writer));
+        reader.read_exact(&mut all[written.len() - held..]).unwrap();
+        assert!(all == written && reader.read(&mut [0]).unwrap() == 0);
+    }
 
     fn stream(fd: impl AsFd) -> Stream {
         Stream::new(Sink::new(Output::Inherit, fd).unwrap(), Gone::Closed)

@@ -4,6 +4,7 @@
 //!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
+//!                                                   share.rs    listeners of several runs
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -11,11 +12,13 @@
 pub(crate) mod limits;
 pub(crate) mod meter;
 pub(crate) mod policy;
+pub(crate) mod share;
 pub(crate) mod socket;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +28,8 @@ use crate::stdio::Sink;
 use limits::{Most, Sockets};
 use meter::Meter;
 use policy::{Policy, Refusal};
-use socket::Hub;
+use share::Share;
+use socket::{Hub, Socket};
 
 /// What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
 pub(crate) struct Net {
@@ -38,6 +42,8 @@ pub(crate) struct Net {
     /// The option by which there may be more.
     option: &'static str,
     refusals: Refusals,
+    /// The listeners that it has with other runs.
+    share: Option<Share>,
 }
 
 /// Why a socket is not opened.
@@ -50,12 +56,18 @@ pub(crate) enum NoSocket {
 }
 
 impl Net {
-    pub(crate) fn new(policy: Policy, most: impl Into<Most>, meter: Meter, stderr: Arc<Sink>) -> Arc<Net> {
+    pub(crate) fn new(
+        policy: Policy,
+        most: impl Into<Most>,
+        meter: Meter,
+        stderr: Arc<Sink>,
+        share: Option<Share>,
+    ) -> Arc<Net> {
         let refusals = Refusals { stderr, said: Mutex::default() };
         let Most { sockets, option } = most.into();
         let hub = Arc::default();
         let sockets = Arc::new(Sockets::new(sockets, &hub));
-        Arc::new(Net { policy, meter, hub, sockets, option, refusals })
+        Arc::new(Net { policy, meter, hub, sockets, option, refusals, share })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -80,6 +92,27 @@ impl Net {
     /// Counts a UDP socket that is about to be opened.
     pub(crate) fn open_udp(&self) -> Result<(), NoSocket> {
         self.open(self.policy.check_udp())
+    }
+
+    /// Binds a TCP socket.
+    pub(crate) fn bind_tcp(&self, socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+        match &self.share {
+            Some(share) => share.bind(socket, addr),
+            None => tcp::bind_alone(socket, addr),
+        }
+    }
+
+    /// Makes a bound socket a listener, or changes the backlog of one.
+    pub(crate) fn listen(&self, socket: &Socket, backlog: u32) -> io::Result<()> {
+        match &self.share {
+            Some(share) => share.listen(socket, backlog),
+            None => tcp::listen_alone(socket, backlog),
+        }
+    }
+
+    /// Binds a UDP socket, and gives the address that it is bound to.
+    pub(crate) fn bind_udp(&self, socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> {
+        udp::bind(socket, addr, self.share.is_some())
     }
 
     fn open(&self, checked: Result<(), Refusal>) -> Result<(), NoSocket> {
@@ -169,7 +202,7 @@ mod tests {
         while writer.write(&[b'x'; 4096]).is_ok() {}
         rustix::io::ioctl_fionbio(&writer, false).unwrap();
         let stderr = Sink::new(Output::Inherit, &writer).unwrap();
-        let net = Net::new(Policy::default(), 1, Meter::new(), stderr);
+        let net = Net::new(Policy::default(), 1, Meter::new(), stderr, None);
         assert_eq!(net.open_tcp(), Err(NoSocket::Denied));
         net.say_full();
     }

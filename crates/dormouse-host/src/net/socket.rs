@@ -16,7 +16,8 @@
 //! So whether a side is ready is a look at one byte, except for those where something has happened.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,12 +25,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::io::{FdFlags, retry_on_intr};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{Interest, Ready};
 use tokio::time::{Sleep, sleep};
 
 use super::meter::Meter;
+use super::share::Held;
 
 /// What a program waits for on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,10 @@ pub(crate) struct Socket {
     registered: OnceLock<AsyncFd<RawFd>>,
     fd: OwnedFd,
     listens: AtomicBool,
+    /// It was bound to a port of the system's choice.
+    any_port: AtomicBool,
+    /// It is a listener that other runs have as well.
+    held: OnceLock<Held>,
     sides: [Arc<Mark>; 2],
     /// Made once: each side's mark as a waker.
     wakers: [Waker; 2],
@@ -140,7 +146,38 @@ impl Socket {
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
         let listens = AtomicBool::new(false);
-        Socket { registered: OnceLock::new(), fd, listens, sides, wakers, meter: meter.clone() }
+        let (any_port, held) = (AtomicBool::new(false), OnceLock::new());
+        Socket { registered: OnceLock::new(), fd, listens, any_port, held, sides, wakers, meter: meter.clone() }
+    }
+
+    /// It was bound to a port of the system's choice.
+    pub(super) fn set_any_port(&self) {
+        self.any_port.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_any_port(&self) -> bool {
+        self.any_port.load(Ordering::Relaxed)
+    }
+
+    /// It is a listener of several runs from now on.
+    pub(super) fn set_held(&self, held: Held) {
+        let _ = self.held.set(held);
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.held.get().is_some()
+    }
+
+    /// Makes it what `other` is, under the number that it has. False if tokio knows it already as what it was.
+    pub(super) fn become_(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
+        if self.registered.get().is_some() {
+            return Ok(false);
+        }
+        // SAFETY: the number is that of `self.fd`, which stays open and is its owner.
+        let mut number = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(self.fd.as_raw_fd()) });
+        rustix::io::dup2(other, &mut number)?;
+        rustix::io::fcntl_setfd(&self.fd, FdFlags::CLOEXEC)?;
+        Ok(true)
     }
 
     /// It is a listener from now on: it has one side, which is ready when there is a connection to accept.

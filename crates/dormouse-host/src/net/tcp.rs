@@ -74,13 +74,16 @@ pub(crate) fn set_nodelay(socket: impl AsFd) -> io::Result<()> {
 }
 
 /// Binds a socket. A recently closed one of the same address does not keep it from that.
-pub(crate) fn bind(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+pub(crate) fn bind_alone(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    if addr.port() == 0 {
+        socket.set_any_port();
+    }
     sockopt::set_socket_reuseaddr(socket, true)?;
     Ok(net::bind(socket, &addr)?)
 }
 
 /// Makes a bound socket a listener, or changes the backlog of one.
-pub(crate) fn listen(socket: &Socket, backlog: u32) -> io::Result<()> {
+pub(crate) fn listen_alone(socket: &Socket, backlog: u32) -> io::Result<()> {
     net::listen(socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     socket.set_listens();
     Ok(())
@@ -474,8 +477,8 @@ mod tests {
             let (hub, meter) = (Arc::<Hub>::default(), Meter::new());
             let socket = |fd| Socket::new(fd, &hub, &meter);
             let listener = socket(create(Family::V4).unwrap());
-            bind(&listener, "127.0.0.1:0".parse().unwrap()).unwrap();
-            listen(&listener, 8).unwrap();
+            bind_alone(&listener, "127.0.0.1:0".parse().unwrap()).unwrap();
+            listen_alone(&listener, 8).unwrap();
             assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             assert_eq!(receive(&listener, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotConnected);
             let client = socket(create(Family::V4).unwrap());

@@ -140,7 +140,7 @@ impl Tcp {
         if !net.may_bind(addr) {
             return Err(ErrorCode::AccessDenied);
         }
-        tcp::bind(&self.socket, addr).map_err(|error| match errno(&error) {
+        net.bind_tcp(&self.socket, addr).map_err(|error| match errno(&error) {
             Errno::AFNOSUPPORT => ErrorCode::InvalidArgument,
             errno => ErrorCode::from(errno),
         })?;
@@ -168,7 +168,7 @@ impl Tcp {
         if !net.check(tcp::local_addr(&self.socket)?, SocketAddrUse::TcpListen) {
             return Err(ErrorCode::AccessDenied);
         }
-        tcp::listen(&self.socket, self.backlog)?;
+        net.listen(&self.socket, self.backlog)?;
         self.state = State::ListenStarted;
         Ok(())
     }
@@ -247,7 +247,7 @@ impl Tcp {
         match self.state {
             State::Unbound | State::Binding | State::Bound => {}
             State::ListenStarted | State::Listening => {
-                tcp::listen(&self.socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
+                tcp::listen_alone(&self.socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
             }
             State::Connecting(_) | State::Connected | State::Closed => return Err(ErrorCode::InvalidState),
         }

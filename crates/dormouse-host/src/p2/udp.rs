@@ -88,7 +88,7 @@ impl Udp {
         if !net.check(addr, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        let bound = udp::bind(&self.socket, addr).map_err(|error| match errno(&error) {
+        let bound = net.bind_udp(&self.socket, addr).map_err(|error| match errno(&error) {
             Errno::AFNOSUPPORT => ErrorCode::InvalidArgument,
             errno => ErrorCode::from(errno),
         })?;

@@ -82,7 +82,7 @@ impl Tcp {
         if !net.may_bind(addr) {
             return Err(ErrorCode::AccessDenied);
         }
-        tcp::bind(socket, addr).map_err(of_bind)?;
+        net.bind_tcp(socket, addr).map_err(of_bind)?;
         self.bound = true;
         Ok(())
     }
@@ -137,10 +137,10 @@ impl Tcp {
         }
         // Not every system binds a socket that listens.
         if !self.bound {
-            tcp::bind(socket, addr).map_err(of_bind)?;
+            net.bind_tcp(socket, addr).map_err(of_bind)?;
             self.bound = true;
         }
-        tcp::listen(socket, self.backlog).map_err(of)?;
+        net.listen(socket, self.backlog).map_err(of)?;
         let socket = Arc::clone(socket);
         self.state = Stage::Listening(Arc::clone(&socket));
         Ok(socket)
@@ -176,7 +176,7 @@ impl Tcp {
         match &self.state {
             Stage::New(_) => {}
             Stage::Listening(socket) => {
-                tcp::listen(socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
+                tcp::listen_alone(socket, backlog).map_err(|_| ErrorCode::NotSupported)?;
             }
             Stage::Closed(error) => return Err(error.clone()),
             _ => return Err(ErrorCode::InvalidState),

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_transfer_is_counted_paused_gone_on_with_and_stopped() {
         let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
-        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr);
+        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr, None);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(main(&net));
         // Both sockets are closed.

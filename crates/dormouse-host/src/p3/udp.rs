@@ -51,7 +51,7 @@ impl Udp {
         if !net.check(addr, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        self.bound = Some(udp::bind(&self.socket, addr).map_err(of_bind)?);
+        self.bound = Some(net.bind_udp(&self.socket, addr).map_err(of_bind)?);
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Udp {
         if !net.check(any, SocketAddrUse::UdpBind) {
             return Err(ErrorCode::AccessDenied);
         }
-        let bound = udp::bind(&self.socket, any).map_err(of_bind)?;
+        let bound = net.bind_udp(&self.socket, any).map_err(of_bind)?;
         self.bound = Some(bound);
         Ok(bound)
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_socket_that_loses_its_peer_keeps_its_port_and_hears_all() {
         let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
-        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr);
+        let net = Net::new(Policy::allow_all(), 2, Meter::new(), stderr, None);
         let ((one, addr), (other, _)) = (peer(), peer());
         let (mut bound, mut unbound) = (socket(&net), socket(&net));
         bound.bind(&net, "127.0.0.1:0".parse().unwrap()).unwrap();
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_sent_and_received_is_counted() {
         let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
-        let net = Net::new(Policy::allow_all(), 1, Meter::new(), stderr);
+        let net = Net::new(Policy::allow_all(), 1, Meter::new(), stderr, None);
         let mut bound = socket(&net);
         bound.bind(&net, "127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = bound.local_addr().unwrap();

@@ -297,7 +297,7 @@ fn options_are_those_of_the_system() {
 fn sockets_of_datagrams_count_and_may_be_denied() {
     run(async |mut state| {
         let sink = || Sink::new(Output::Null, std::io::stderr()).unwrap();
-        state.own.net = Net::new(Policy::allow_all(), 2, Meter::new(), sink());
+        state.own.net = Net::new(Policy::allow_all(), 2, Meter::new(), sink(), None);
         let (s, _) = state.bound().await;
         let streams = state.stream(&s, None).await.unwrap();
         let _tcp = state.create();
@@ -308,7 +308,7 @@ fn sockets_of_datagrams_count_and_may_be_denied() {
         assert!(state.view().create_udp_socket(IpAddressFamily::Ipv4).await.is_err());
         state.drop_streams(streams).await;
         state.unbound(IpAddressFamily::Ipv4).await;
-        state.own.net = Net::new(Policy::default(), 2, Meter::new(), sink());
+        state.own.net = Net::new(Policy::default(), 2, Meter::new(), sink(), None);
         let denied = state.view().create_udp_socket(IpAddressFamily::Ipv4).await;
         assert_eq!(code(denied), ErrorCode::AccessDenied);
     });

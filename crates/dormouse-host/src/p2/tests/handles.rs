@@ -7,7 +7,7 @@ use crate::net::limits::Counted;
 fn beyond_the_limit_a_connection_waits_and_no_poll_turns_in_circles() {
     run(async |mut state| {
         state.own.net =
-            Net::new(Policy::allow_all(), 2, Meter::new(), Sink::new(Output::Null, std::io::stderr()).unwrap());
+            Net::new(Policy::allow_all(), 2, Meter::new(), Sink::new(Output::Null, std::io::stderr()).unwrap(), None);
         let (listener, addr) = state.listening().await;
         let other = state.create();
         assert_eq!(code(state.view().create_tcp_socket(IpAddressFamily::Ipv4)), ErrorCode::NewSocketLimit);

@@ -39,7 +39,7 @@ type Out = Resource<DynOutputStream>;
 /// A program that may have so many sockets at a time.
 fn program(sockets: usize) -> State {
     let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
-    let net = Net::new(Policy::allow_all(), sockets, Meter::new(), stderr);
+    let net = Net::new(Policy::allow_all(), sockets, Meter::new(), stderr, None);
     State {
         wasi: WasiCtx::builder().build(),
         table: ResourceTable::new(),

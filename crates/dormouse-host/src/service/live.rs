@@ -1,0 +1,103 @@
+//! Live. One instance, on its thread.
+
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use super::supervisor::Message;
+use super::{Configure, Instance};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::net::share::Listeners;
+use crate::program::Program;
+use crate::run::{Exit, Run, Stop};
+
+/// What an instance is made of.
+#[derive(Clone)]
+pub(super) struct Kind {
+    pub(super) program: Arc<Program>,
+    pub(super) configure: Arc<Configure>,
+    pub(super) shared: Listeners,
+    /// A module's, which finds them as descriptors.
+    pub(super) listeners: Arc<Vec<(String, TcpListener)>>,
+    pub(super) messages: Sender<Message>,
+    /// How many there are.
+    pub(super) instances: NonZeroUsize,
+}
+
+/// One that has been started. Each start has an identity of its own.
+pub(super) struct Live {
+    pub(super) id: u64,
+    pub(super) instance: Instance,
+    pub(super) begun: Instant,
+    pub(super) stop: Stop,
+    pub(super) interrupt: Interrupt,
+    /// It was asked to stop, or ended.
+    pub(super) is_asked: bool,
+    /// It was ended, and did not end by itself.
+    pub(super) is_cut: bool,
+    /// It has a listener, or has run for long enough.
+    pub(super) is_up: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    pub(super) fn start(kind: &Kind, id: u64, instance: Instance) -> io::Result<Live> {
+        let (stop, interrupt) = (Stop::of(kind.program.engine()), Interrupt::new());
+        let thread = Builder::new().name(format!("instance {}", instance.number)).spawn({
+            let (kind, stop, interrupt) = (kind.clone(), stop.clone(), interrupt.clone());
+            move || {
+                let messages = kind.messages.clone();
+                let end = catch_unwind(AssertUnwindSafe(|| run(kind, id, instance, stop, interrupt)));
+                let why = || Error::Setup { what: "the instance", why: "its thread has panicked".to_owned() };
+                // Without a supervisor there is nobody to tell.
+                let _ = messages.send(Message::Ended { id, end: end.unwrap_or_else(|_| Err(why())) });
+            }
+        })?;
+        let (is_asked, is_cut, is_up, begun) = (false, false, false, Instant::now());
+        Ok(Live { id, instance, begun, stop, interrupt, is_asked, is_cut, is_up, thread: Some(thread) })
+    }
+
+    /// Asks it to stop; false if it does not hear that.
+    pub(super) fn ask(&mut self) -> bool {
+        self.is_asked = true;
+        self.interrupt.ask()
+    }
+
+    /// Ends it.
+    pub(super) fn cut(&mut self) {
+        (self.is_asked, self.is_cut) = (true, true);
+        self.stop.stop();
+    }
+
+    /// Waits for its thread, which has told that it has ended.
+    pub(super) fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(kind: Kind, id: u64, instance: Instance, stop: Stop, interrupt: Interrupt) -> Result<Exit, Error> {
+    let messages = kind.messages.clone();
+    let share = kind.shared.of_a_run(move || {
+        let _ = messages.send(Message::Listens { id });
+    });
+    let mut run = (kind.configure)(Run::new(&kind.program), instance).of_a_service(
+        share,
+        interrupt,
+        stop,
+        (instance.number, kind.instances),
+    );
+    for (name, listener) in kind.listeners.iter() {
+        let listener =
+            listener.try_clone().map_err(|error| Error::Setup { what: "a listener", why: error.to_string() })?;
+        run = run.listener(name, listener);
+    }
+    run.start()
+}
