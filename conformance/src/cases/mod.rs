@@ -13,6 +13,7 @@ mod nettest;
 mod options;
 mod output;
 mod place;
+mod service;
 mod shutdown;
 mod task;
 mod time;
@@ -177,6 +178,7 @@ cases! {
     output::late_reader_and_exit,
     output::full_pipe,
     output::stays_when_asked,
+    service::one_of_several,
     output::refused,
     output::refused_line,
     output::refused_and_told,

@@ -11,6 +11,7 @@ mod exhausted;
 mod hosts;
 mod nodelay;
 mod report;
+mod service;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

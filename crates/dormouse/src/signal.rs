@@ -28,6 +28,11 @@ use crate::sys::{Asked, Side, Source};
 ///
 /// Once the program has been asked, each call returns at once. Safe to cancel.
 ///
+/// A loop that accepts should look for a connection first and for the request afterwards, as [`futures_lite::future::or`] does, or
+/// `biased` in a `select!`: on WASI 0.3 the host hands a connection over before it is accepted, and a listener that is dropped drops it.
+///
+/// [`futures_lite::future::or`]: https://docs.rs/futures-lite/2/futures_lite/future/fn.or.html
+///
 /// # Errors
 /// Natively, what the system says of a handler and a pipe for it.
 pub async fn stop_requested() -> io::Result<()> {

@@ -264,12 +264,17 @@ impl StreamProducer<State> for Incoming {
                 Poll::Pending => unless_cancelled(finish),
             };
         }
+        // A program that takes its read back gives up the listener, perhaps: a connection that it does not want stays in the backlog, which
+        // other instances have, too.
+        if finish {
+            return Poll::Ready(Ok(StreamResult::Cancelled));
+        }
         match self.poll_accept(cx) {
             Poll::Ready(socket) => {
                 to.set_buffer(Some(super::tcp::push(store.data_mut(), socket)?));
                 Poll::Ready(Ok(StreamResult::Completed))
             }
-            Poll::Pending => unless_cancelled(finish),
+            Poll::Pending => Poll::Pending,
         }
     }
 }

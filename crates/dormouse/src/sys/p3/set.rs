@@ -115,6 +115,11 @@ pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
 }
 
+/// The next wait takes all events that have come, as if there were a crowd.
+pub(super) fn look_next_time() {
+    SET.with(|set| set.is_crowded.set(true));
+}
+
 /// Takes what is due, and what events there are, without waiting.
 pub(super) fn look(ready: &mut Vec<Ready>) {
     report_due(ready);

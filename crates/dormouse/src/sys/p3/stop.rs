@@ -7,7 +7,7 @@ use wasip3::clocks::monotonic_clock::wait_until;
 
 use super::abi::Waitable;
 use super::call::Call;
-use super::{Other, Source, State};
+use super::{Other, Source, State, set};
 use crate::sys::wasi::facts;
 use crate::sys::{Asked, Side};
 
@@ -37,12 +37,15 @@ impl Source {
         let State::Other(other) = &mut *self.state.borrow_mut() else { return Err(io::ErrorKind::InvalidInput.into()) };
         let other: &mut dyn Any = &mut **other;
         let Some(Stop(call)) = other.downcast_mut() else { return Err(io::ErrorKind::InvalidInput.into()) };
-        if let Some(under_way) = call
-            && under_way.try_finish().is_none()
-        {
+        if let Some(under_way) = call {
+            if under_way.try_finish().is_some() {
+                // It is told in the next turn, with all that has come by now: a connection is the program's already when its event has not
+                // been taken, and a listener that is dropped drops it.
+                *call = None;
+                set::look_next_time();
+            }
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        *call = None;
         Ok(())
     }
 }
