@@ -55,6 +55,8 @@ fn of_tokio(what: &str, args: &[&str]) -> Result {
 fn command(args: &[&str]) -> Command {
     let mut command = cargo(args);
     command.current_dir(root().join("cookbook")).env_remove("RUST_BACKTRACE");
+    // What they do is tested, and not how fast: so they are built in half of the time. The builds of the tests inherit it.
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
     if let Ok(dir) = target_dir() {
         command.env("DORMOUSE", dir.join("debug/dormouse")).env("CARGO_DORMOUSE", dir.join("debug/cargo-dormouse"));
     }

@@ -40,8 +40,6 @@ pub(super) fn build_package(package: &str, backend: Backend) {
     };
     // What is between is in one place: on WASI 0.3 much is as it is on WASI 0.2, and is not built twice.
     command.arg("--target-dir").arg(target_dir(backend)).env("CARGO_BUILD_BUILD_DIR", dir().join("build"));
-    // What they do is tested, and not how fast: so they are built in a third of the time.
-    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "false");
     build(&mut command);
     if backend != Backend::Native {
         built.push(backend);
