@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -180,7 +181,9 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let found = match fs::read_dir(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        // Nor is a link a directory that leads back to itself.
+        Err(_) if path.is_symlink() && fs::metadata(path).is_err() => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
     let entries = found.map(|entry| {

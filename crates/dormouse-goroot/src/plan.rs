@@ -46,6 +46,8 @@ pub enum Reason {
     Unclaimed,
     /// A file of upstream, where files of the overlay do. Those claim the directory.
     Claimed,
+    /// A file of the overlay where upstream has a directory of that name, which the table does not have.
+    Shadowed,
     /// A directory of upstream that the table does not have.
     NotInTable,
     /// A directory of the overlay that the table does not have.
@@ -124,36 +126,56 @@ impl Plan {
         for name in BESIDE_SOURCES.into_iter().filter(|name| upstream.has(name)) {
             plan.add(name, Side::Upstream, true, Reason::BesideSources);
         }
+        plan.assert_that_it_can_be_made();
         Ok(plan)
     }
 
+    /// What [`apply`](Self::apply) relies on: a path is linked or made once, and what it is in is made.
+    fn assert_that_it_can_be_made(&self) {
+        let made = |dir: &str| {
+            self.decisions.get(dir).is_some_and(|list| list.iter().any(|it| matches!(it.reason, Reason::Merged(_))))
+        };
+        for (path, decisions) in &self.decisions {
+            let linked = decisions.iter().filter(|decision| decision.linked).count();
+            assert!(linked <= 1, "{path} is linked {linked} times: {decisions:?}");
+            let parent = split(path).0;
+            assert!(linked == 0 || parent.is_empty() || made(parent), "{path} is linked, and {parent} is not made");
+        }
+    }
+
     /// Decides on what is in a merged directory.
-    fn merge(
+    fn merge<'a>(
         &mut self,
         dir: &str,
-        upstream: &Listing,
-        overlay: &Listing,
+        upstream: &'a Listing,
+        overlay: &'a Listing,
         lines: &BTreeMap<String, &Override>,
     ) -> Result<(), Error> {
+        // The table is asked first, whatever an entry is: a link to a directory is listed as a file.
+        let entries = |listing: &'a Listing| {
+            let entries = listing.dir(dir).into_iter().flatten().map(|(name, entry)| (concat(dir, name), name, entry));
+            entries.filter(|(path, ..)| !lines.contains_key(path))
+        };
         let mut claimed = false;
-        for (name, entry) in overlay.dir(dir).into_iter().flatten() {
-            let path = concat(dir, name);
+        for (path, name, entry) in entries(overlay) {
             match entry {
-                Entry::Dir if lines.contains_key(&path) => {}
                 Entry::Dir => self.add(&path, Side::Overlay, false, Reason::NeverLinked),
                 Entry::File(None) => panic!("{path} is in a listing without rules"),
                 Entry::File(Some(rule)) => {
                     let verdict = rule.verdict(&self.target).map_err(|trouble| overlay.error(&path, trouble))?;
                     claimed |= verdict.matches;
-                    let reason = if verdict.matches { Reason::Matches } else { Reason::DoesNotMatch };
-                    self.add(&path, Side::Overlay, verdict.matches, reason(verdict.because));
+                    let shadowed = upstream.dir(dir).and_then(|entries| entries.get(name)).is_some_and(Entry::is_dir);
+                    let reason = match verdict.matches {
+                        true if shadowed => Reason::Shadowed,
+                        true => Reason::Matches(verdict.because),
+                        false => Reason::DoesNotMatch(verdict.because),
+                    };
+                    self.add(&path, Side::Overlay, verdict.matches && !shadowed, reason);
                 }
             }
         }
-        for (name, entry) in upstream.dir(dir).into_iter().flatten() {
-            let path = concat(dir, name);
+        for (path, _, entry) in entries(upstream) {
             match entry {
-                Entry::Dir if lines.contains_key(&path) => {}
                 Entry::Dir => self.add(&path, Side::Upstream, true, Reason::NotInTable),
                 Entry::File(_) if claimed => self.add(&path, Side::Upstream, false, Reason::Claimed),
                 Entry::File(_) => self.add(&path, Side::Upstream, true, Reason::Unclaimed),

@@ -55,6 +55,9 @@ impl Plan {
                 format!("none of the overlay's files in this directory belongs to a build for {target}")
             }
             Reason::Claimed => format!("files of the overlay that belong to a build for {target} claim the directory"),
+            Reason::Shadowed => {
+                "upstream has a directory of that name, which the table does not have for ".to_owned() + target
+            }
             Reason::NotInTable => format!("the table does not have it for {target}"),
             Reason::NeverLinked => format!("the table does not have it for {target}"),
             Reason::Overlays(number) => format!("it is the overlay's (line {number} of {table})"),
@@ -72,8 +75,9 @@ impl Plan {
             let name = split(entry).1;
             let entry = |slash: &str| format!("  {:9} {name}{slash}: {}", side.name(), self.sentence(*linked, reason));
             match reason {
-                Reason::Matches(_) | Reason::DoesNotMatch(_) => {
-                    *if *linked { &mut matching } else { &mut others } += 1;
+                Reason::Matches(_) | Reason::Shadowed | Reason::DoesNotMatch(_) => {
+                    let matches = !matches!(reason, Reason::DoesNotMatch(_));
+                    *if matches { &mut matching } else { &mut others } += 1;
                     line(&mut files, &entry(""));
                 }
                 Reason::Unclaimed | Reason::Claimed => upstream.push(*linked),

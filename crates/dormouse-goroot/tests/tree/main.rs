@@ -4,6 +4,10 @@ mod apply;
 mod check;
 mod cli;
 mod golden;
+#[cfg(unix)]
+mod links;
+#[cfg(unix)]
+mod properties;
 mod seed;
 mod support;
 mod tinygo;
