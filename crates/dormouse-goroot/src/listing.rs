@@ -182,8 +182,8 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
     let found = match fs::read_dir(path) {
         Ok(found) => found,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        // Nor is a link a directory that leads back to itself.
-        Err(_) if path.is_symlink() && fs::metadata(path).is_err() => return Ok(None),
+        // Nor is a link that leads back to itself.
+        Err(_) if path.ancestors().any(leads_nowhere) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
     let entries = found.map(|entry| {
@@ -194,6 +194,12 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
         Ok((name, if is_dir { Entry::Dir } else { Entry::File(None) }))
     });
     entries.collect::<Result<_, Error>>().map(Some)
+}
+
+/// Whether it is a link to nothing, or to itself.
+fn leads_nowhere(path: &Path) -> bool {
+    let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    path.is_symlink() && fs::metadata(path).is_err_and(|error| !denied(error))
 }
 
 /// A path's directory and name.

@@ -127,7 +127,7 @@ fn model(go: &Path, tiny: &Path, text: &str, target: &Target) -> Option<(BTreeSe
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_of_any_trees_is_what_the_rule_says_and_can_be_made(go in tree(), tiny in tree(), lines in lines()) {
