@@ -196,6 +196,32 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
     entries.collect::<Result<_, Error>>().map(Some)
 }
 
+/// The paths of all files below the directory `dir` of `root`, which may be missing. A link to a directory counts as that
+/// directory, unless it leads back to one that it is in.
+pub(crate) fn files_through_links(root: &Path, dir: &str) -> Result<Vec<String>, Error> {
+    fn walk(root: &Path, dir: &str, within: &mut Vec<PathBuf>, files: &mut Vec<String>) -> Result<(), Error> {
+        let path = join(root, dir);
+        let Some(entries) = read_dir(&path)? else { return Ok(()) };
+        let real = fs::canonicalize(&path).map_err(|source| Error::Read { path, source })?;
+        if within.contains(&real) {
+            return Ok(());
+        }
+        within.push(real);
+        for (name, entry) in entries {
+            let path = concat(dir, &name);
+            match entry.is_dir() || join(root, &path).is_dir() {
+                true => walk(root, &path, within, files)?,
+                false => files.push(path),
+            }
+        }
+        within.pop();
+        Ok(())
+    }
+    let mut files = Vec::new();
+    walk(root, dir, &mut Vec::new(), &mut files)?;
+    Ok(files)
+}
+
 /// Whether it is a link to nothing, or to itself.
 fn leads_nowhere(path: &Path) -> bool {
     let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::constraint::FileName;
 use crate::listing::{concat, join, split};
 use crate::overrides::by_dir;
 use crate::{Entry, Error, Listing, Override, Overrides, Target, Whose};
@@ -42,6 +43,8 @@ pub enum Reason {
     Matches(String),
     /// A file of the overlay that does not, likewise.
     DoesNotMatch(String),
+    /// A file of the overlay that Go does not build, where others claim the directory: `go:embed` may name it. Likewise.
+    GoesAlong(String),
     /// A file of upstream, where no file of the overlay belongs to the build.
     Unclaimed,
     /// A file of upstream, where files of the overlay do. Those claim the directory.
@@ -156,7 +159,7 @@ impl Plan {
             let entries = listing.dir(dir).into_iter().flatten().map(|(name, entry)| (concat(dir, name), name, entry));
             entries.filter(|(path, ..)| !lines.contains_key(path))
         };
-        let mut claimed = false;
+        let (mut claimed, mut along) = (false, Vec::new());
         for (path, name, entry) in entries(overlay) {
             match entry {
                 Entry::Dir => self.add(&path, Side::Overlay, false, Reason::NeverLinked),
@@ -165,14 +168,20 @@ impl Plan {
                     let verdict = rule.verdict(&self.target).map_err(|trouble| overlay.error(&path, trouble))?;
                     claimed |= verdict.matches;
                     let shadowed = upstream.dir(dir).and_then(|entries| entries.get(name)).is_some_and(Entry::is_dir);
-                    let reason = match verdict.matches {
-                        true if shadowed => Reason::Shadowed,
-                        true => Reason::Matches(verdict.because),
-                        false => Reason::DoesNotMatch(verdict.because),
-                    };
-                    self.add(&path, Side::Overlay, verdict.matches && !shadowed, reason);
+                    match verdict.matches {
+                        true if shadowed => self.add(&path, Side::Overlay, false, Reason::Shadowed),
+                        true => self.add(&path, Side::Overlay, true, Reason::Matches(verdict.because)),
+                        false if !shadowed && matches!(rule.name(), FileName::Never(_)) => {
+                            along.push((path, verdict.because));
+                        }
+                        false => self.add(&path, Side::Overlay, false, Reason::DoesNotMatch(verdict.because)),
+                    }
                 }
             }
+        }
+        for (path, because) in along {
+            let reason = if claimed { Reason::GoesAlong } else { Reason::DoesNotMatch };
+            self.add(&path, Side::Overlay, claimed, reason(because));
         }
         for (path, _, entry) in entries(upstream) {
             match entry {

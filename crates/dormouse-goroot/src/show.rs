@@ -91,7 +91,7 @@ impl Plan {
                 (Reason::Claimed, _) => {
                     replace.entry(here).or_default();
                 }
-                (Reason::Matches(_), _) => {
+                (Reason::Matches(_) | Reason::GoesAlong(_), _) => {
                     replace.insert(here, at(path, Side::Overlay));
                 }
                 (Reason::Overlays(_), _) => {

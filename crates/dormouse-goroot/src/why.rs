@@ -55,6 +55,7 @@ impl Plan {
                 format!("none of the overlay's files in this directory belongs to a build for {target}")
             }
             Reason::Claimed => format!("files of the overlay that belong to a build for {target} claim the directory"),
+            Reason::GoesAlong(because) => format!("{because}, and goes along with the files that claim the directory"),
             Reason::Shadowed => {
                 "upstream has a directory of that name, which the table does not have for ".to_owned() + target
             }
@@ -75,8 +76,8 @@ impl Plan {
             let name = split(entry).1;
             let entry = |slash: &str| format!("  {:9} {name}{slash}: {}", side.name(), self.sentence(*linked, reason));
             match reason {
-                Reason::Matches(_) | Reason::Shadowed | Reason::DoesNotMatch(_) => {
-                    let matches = !matches!(reason, Reason::DoesNotMatch(_));
+                Reason::Matches(_) | Reason::Shadowed | Reason::GoesAlong(_) | Reason::DoesNotMatch(_) => {
+                    let matches = matches!(reason, Reason::Matches(_) | Reason::Shadowed);
                     *if matches { &mut matching } else { &mut others } += 1;
                     line(&mut files, &entry(""));
                 }

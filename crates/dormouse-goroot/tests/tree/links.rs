@@ -136,3 +136,57 @@ fn a_directory_of_the_table_that_is_a_file_or_leads_nowhere_is_missing() {
     // A file of upstream is replaced by a directory.
     assert_eq!(links(&trees.plan("/ merge\na/ overlay").unwrap())[0], ("src/a", Side::Overlay));
 }
+
+#[test]
+fn what_go_may_embed_goes_along_where_the_directory_is_claimed_and_is_no_link() {
+    let files = [
+        ("go/src/a/a.go", "package a"),
+        ("go/src/b/b.go", "package b"),
+        ("go/src/b/data.txt", "upstream"),
+        ("tiny/src/a/a.go", "package a"),
+        ("tiny/src/a/data.txt", "overlay"),
+        ("tiny/src/a/.hidden", ""),
+        ("tiny/src/a/only_linux.go", "package a"),
+        ("tiny/src/b/data.txt", "overlay"),
+    ];
+    let trees = Trees::new("links-embed", &files);
+    trees.link("tiny/src/a/to", "nowhere");
+    let table = "/ merge\na/ merge\nb/ merge";
+    let plan = trees.plan(table).unwrap();
+    let expected = [
+        ("src/a/.hidden", Side::Overlay),
+        ("src/a/a.go", Side::Overlay),
+        ("src/a/data.txt", Side::Overlay),
+        ("src/a/to", Side::Overlay),
+        ("src/b/b.go", Side::Upstream),
+        ("src/b/data.txt", Side::Upstream),
+    ];
+    assert_eq!(links(&plan), expected);
+    let why = "has no extension of a file that Go builds, and goes along with the files that claim the directory\n";
+    assert_eq!(plan.why("src/a/data.txt"), format!("src/a/data.txt of overlay: linked: {why}"));
+    let tree = trees.apply(&plan);
+    for (path, text) in [("src/a/data.txt", "overlay"), ("src/b/data.txt", "upstream")] {
+        assert_eq!((read(&tree, path).as_str(), tree.join(path).is_symlink()), (text, false), "{path}");
+    }
+    assert!(tree.join("src/a/a.go").is_symlink() && tree.join("src/a/to").is_symlink());
+    // It is there again when it has changed.
+    let path = trees.root.join("tiny/src/a/data.txt");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "changed").unwrap();
+    assert_eq!(read(&trees.apply(&trees.plan(table).unwrap()), "src/a/data.txt"), "changed");
+}
+
+#[test]
+fn a_copy_is_made_again_when_something_behind_a_link_has_changed() {
+    let trees = Trees::new(
+        "links-copied",
+        &[("go/src/a/a.go", "package a"), ("real/b.go", "package b"), ("tiny/src/x.md", "")],
+    );
+    trees.link("go/src/a/b", "../../../real");
+    let apply = || trees.plan("/ merge").unwrap().apply(&trees.root.join("cache"), Link::Copy).unwrap().path;
+    let first = apply();
+    fs::write(trees.root.join("real/b.go"), "package b // changed").unwrap();
+    let again = apply();
+    assert_ne!(first, again);
+    assert_eq!(read(&again, "src/a/b/b.go"), "package b // changed");
+}

@@ -113,12 +113,17 @@ fn model(go: &Path, tiny: &Path, text: &str, target: &Target) -> Option<(BTreeSe
             let paths = all.map(|(name, _)| format!("{dir}/{name}"));
             paths.filter(|path| !whose.contains_key(path)).collect::<Vec<_>>()
         };
-        let mut claimed = false;
+        let (mut claimed, mut along) = (false, Vec::new());
         for path in files(tiny, false) {
             if Rule::read(&tiny.join(&path)).matches(target).ok()? {
                 claimed = true;
                 links.insert(path, Side::Overlay);
+            } else if !path.ends_with(".go") {
+                along.push((path, Side::Overlay));
             }
+        }
+        if claimed {
+            links.extend(along);
         }
         let upstream = if claimed { Vec::new() } else { files(go, false) };
         links.extend(upstream.into_iter().chain(files(go, true)).map(|path| (path, Side::Upstream)));
@@ -156,18 +161,23 @@ proptest! {
         walk(&tree, &made, "src", &mut found);
         prop_assert_eq!(found.keys().collect::<Vec<_>>(), links.keys().collect::<Vec<_>>());
         for (path, to) in found {
-            prop_assert_eq!(to, plan.source(&path, links[&path]));
+            let source = plan.source(&path, links[&path]);
+            match to {
+                Some(to) => prop_assert_eq!(to, source),
+                // What may be embedded is no link.
+                None => prop_assert_eq!(fs::read(tree.join(&path)).unwrap(), fs::read(source).unwrap()),
+            }
         }
     }
 }
 
-/// The links below a directory that was made, and where each leads.
-fn walk(tree: &Path, made: &BTreeSet<String>, dir: &str, found: &mut BTreeMap<String, PathBuf>) {
+/// What is below a directory that was made, and where each leads if it is a link.
+fn walk(tree: &Path, made: &BTreeSet<String>, dir: &str, found: &mut BTreeMap<String, Option<PathBuf>>) {
     for name in entries(&tree.join(dir)).unwrap().into_keys() {
         let path = format!("{dir}/{name}");
         match made.contains(&path) {
             true => walk(tree, made, &path, found),
-            false => drop(found.insert(path.clone(), fs::read_link(tree.join(path)).unwrap())),
+            false => drop(found.insert(path.clone(), fs::read_link(tree.join(path)).ok())),
         }
     }
 }
