@@ -66,7 +66,7 @@ impl Report {
         let known: Vec<Target> = targets.iter().cloned().chain(pairs.map(|pair| pair.with_tinygo_tags([]))).collect();
         for (path, rule) in overlay.files() {
             let Some(rule) = rule else { continue };
-            if let Some(trouble) = rule.trouble() {
+            if let Some(trouble) = known.first().and_then(|target| rule.trouble(target)) {
                 report.malformed.push((path, trouble.to_string()));
                 continue;
             }
