@@ -249,15 +249,15 @@ fn applicable<'a>(
         return Err(table.mistake(1, what));
     }
     for (dir, line) in &lines {
-        let missing = |side: &str, root: &Path| {
+        let missing = |side: &str, root: &Path, why: &str| {
             let dir = join(root, dir);
-            Err(table.mistake(line.line, format!("{side} has no directory {}", dir.display())))
+            Err(table.mistake(line.line, format!("{side} has no directory {}{why}", dir.display())))
         };
         if overlay.dir(dir).is_none() {
-            return missing("the overlay", overlay.root());
+            return missing("the overlay", overlay.root(), &line.since());
         }
         if line.whose == Whose::Merge && upstream.dir(dir).is_none() {
-            return missing("upstream", upstream.root());
+            return missing("upstream", upstream.root(), "");
         }
         // Otherwise it would be linked into a directory of one of the trees.
         let parent = split(dir).0;

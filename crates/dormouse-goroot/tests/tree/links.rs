@@ -91,7 +91,7 @@ fn a_package_of_the_overlay_that_is_a_link_is_merged_like_any_other() {
     let plan = trees.plan("/ merge\nnet/ merge\nmachine/ overlay").unwrap();
     let expected = [("src/machine", Side::Overlay), ("src/net/net.go", Side::Overlay), ("src/os", Side::Upstream)];
     assert_eq!(links(&plan), expected);
-    let why = plan.why("src");
+    let why = plan.why("src").unwrap();
     assert!(why.contains("The overlay has no files in it, so the files are upstream's."), "{why}");
     assert!(why.contains("  both      net/: merged for wasip1 (line 2 of table)\n"), "{why}");
     assert!(why.contains("  overlay   machine/: linked: it is the overlay's (line 3 of table)\n"), "{why}");
@@ -107,7 +107,7 @@ fn a_file_of_the_overlay_gives_way_to_a_directory_of_upstream() {
     assert_eq!(links(&plan), [("src/a/x.go", Side::Upstream)]);
     let why = "src/a/x.go of overlay: not linked: upstream has a directory of that name, which the table does not have \
                for wasip1\nsrc/a/x.go of upstream: linked: the table does not have it for wasip1\n";
-    assert_eq!(plan.why("src/a/x.go"), why);
+    assert_eq!(plan.why("src/a/x.go").unwrap(), why);
     assert_eq!(read(&trees.apply(&plan), "src/a/x.go/file.go"), "package x");
 }
 
@@ -163,7 +163,7 @@ fn what_go_may_embed_goes_along_where_the_directory_is_claimed_and_is_no_link() 
     ];
     assert_eq!(links(&plan), expected);
     let why = "has no extension of a file that Go builds, and goes along with the files that claim the directory\n";
-    assert_eq!(plan.why("src/a/data.txt"), format!("src/a/data.txt of overlay: linked: {why}"));
+    assert_eq!(plan.why("src/a/data.txt").unwrap(), format!("src/a/data.txt of overlay: linked: {why}"));
     let tree = trees.apply(&plan);
     for (path, text) in [("src/a/data.txt", "overlay"), ("src/b/data.txt", "upstream")] {
         assert_eq!((read(&tree, path).as_str(), tree.join(path).is_symlink()), (text, false), "{path}");
