@@ -132,7 +132,7 @@ fn model(go: &Path, tiny: &Path, text: &str, target: &Target) -> Option<(BTreeSe
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_of_any_trees_is_what_the_rule_says_and_can_be_made(go in tree(), tiny in tree(), lines in lines()) {
@@ -168,7 +168,55 @@ proptest! {
                 None => prop_assert_eq!(fs::read(tree.join(&path)).unwrap(), fs::read(source).unwrap()),
             }
         }
+
+        // For go build it is the same, without the tree.
+        let overlaid = plan.go_overlay().unwrap();
+        let replaced: serde_json::Value = serde_json::from_str(&overlaid).unwrap();
+        let replaced = replaced["Replace"].as_object().unwrap();
+        for (from, to) in replaced.iter().filter(|(_, to)| **to != "") {
+            let to = Path::new(to.as_str().unwrap());
+            prop_assert!(fs::symlink_metadata(to).unwrap().is_file(), "{from}: {to:?} is no file");
+            let below = |other: &&String| Path::new(other).starts_with(from) && *other != from;
+            prop_assert_eq!(replaced.keys().find(below), None, "{} is a file and a directory", from);
+        }
+        if let (Some(mut seen), Some(made)) = (files(&upstream.join("src")), files(&tree.join("src"))) {
+            for (from, to) in replaced {
+                let from = Path::new(from).strip_prefix(upstream.join("src")).unwrap();
+                if to == "" {
+                    seen.remove(from);
+                    continue;
+                }
+                seen.retain(|path, _| !path.starts_with(from) && !from.starts_with(path));
+                seen.insert(from.to_owned(), fs::read_to_string(to.as_str().unwrap()).unwrap());
+            }
+            prop_assert_eq!(seen, made, "{}", overlaid);
+        }
     }
+}
+
+/// All files below a directory, through links, and what is in each; nothing if a link leads back. What leads nowhere is none.
+fn files(root: &Path) -> Option<BTreeMap<PathBuf, String>> {
+    fn walk(root: &Path, dir: &Path, within: &mut Vec<PathBuf>, files: &mut BTreeMap<PathBuf, String>) -> Option<()> {
+        let real = fs::canonicalize(root.join(dir)).unwrap();
+        if within.contains(&real) {
+            return None;
+        }
+        within.push(real);
+        for name in entries(&root.join(dir)).unwrap().into_keys() {
+            let path = dir.join(name);
+            let whole = root.join(&path);
+            if whole.is_dir() {
+                walk(root, &path, within, files)?;
+            } else if whole.exists() {
+                files.insert(path, fs::read_to_string(whole).unwrap());
+            }
+        }
+        within.pop();
+        Some(())
+    }
+    let mut found = BTreeMap::new();
+    walk(root, Path::new(""), &mut Vec::new(), &mut found)?;
+    Some(found)
 }
 
 /// What is below a directory that was made, and where each leads if it is a link.
