@@ -53,7 +53,7 @@ pub(super) fn findings(overlay: &Listing, table: &Overrides, expected: &Expected
         }
         if let Some(word) = known.guards_nothing(split(&path).1, rule) {
             let what = format!(
-                "_{word} guards nothing, as {word} is no GOOS or GOARCH that Go knows: it needs a `//go:build` line"
+                "_{word} guards nothing: {word} is no GOOS or GOARCH that Go knows, and no `//go:build` line asks for it"
             );
             findings.push(Finding::new(Kind::GuardsNothing, path, what));
         }

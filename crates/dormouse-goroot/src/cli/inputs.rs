@@ -45,7 +45,7 @@ impl Inputs {
 fn no_target(name: &str, why: &NoTarget, targets: &Targets, overlay: &Path) -> Refused {
     match why {
         NoTarget::Broken(path, what) => {
-            Refused::Usage(format!("the target {name} is broken: {}: {what}", path.display()))
+            Refused::Sentence(format!("the target {name} is broken: {}: {what}", path.display()))
         }
         NoTarget::Part => Refused::Usage(format!("{name} is a part of other targets: it names no GOOS and GOARCH")),
         NoTarget::Unknown => {
@@ -158,7 +158,7 @@ fn release_of(goroot: &Path) -> Result<u32, Refused> {
     let path = goroot.join("VERSION");
     let hint = "say which release it is with --go, for example --go 1.26";
     let text = fs::read_to_string(&path)
-        .map_err(|error| Refused::Usage(format!("cannot read {}: {error}; {hint}", path.display())))?;
+        .map_err(|error| Refused::Sentence(format!("cannot read {}: {error}; {hint}", path.display())))?;
     let first = text.lines().next().unwrap_or_default();
     let release = first.strip_prefix("go").and_then(|release| parse_release(release).ok());
     let unknown = || format!("{} says `{first}`, which is no release of Go: {hint}", path.display());

@@ -47,7 +47,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write, err: 
         },
         Err(Refused::Usage(what)) => complain(err, USAGE, &what),
         Err(Refused::Failed(error)) => complain(err, FAILED, &error.to_string()),
-        Err(Refused::NotThere(what)) => complain(err, FAILED, &what),
+        Err(Refused::Sentence(what)) => complain(err, FAILED, &what),
     }
 }
 
@@ -72,8 +72,8 @@ struct Said {
 enum Refused {
     Usage(String),
     Failed(Error),
-    /// What was asked about is in neither tree.
-    NotThere(String),
+    /// Something else that failed, in a sentence.
+    Sentence(String),
 }
 
 impl From<Error> for Refused {
@@ -91,7 +91,7 @@ impl Command {
                 match form {
                     Form { json: true, .. } => said(plan.json()? + "\n"),
                     Form { go_overlay: true, .. } => said(plan.go_overlay()? + "\n"),
-                    Form { why: Some(path), .. } => said(plan.why(path).map_err(Refused::NotThere)?),
+                    Form { why: Some(path), .. } => said(plan.why(path).map_err(Refused::Sentence)?),
                     _ => said(plan.tree()),
                 }
             }

@@ -10,4 +10,5 @@ mod links;
 mod properties;
 mod seed;
 mod support;
+mod targets;
 mod tinygo;
