@@ -1,4 +1,4 @@
-//! What is in a source tree: directories, their entries, and what each file asks for. It is read once; who plans looks at it
+//! What is in a source tree: directories, their entries, and what each file asks for. It is read once; a plan looks at it
 //! only, so a plan is the same for the same listings.
 
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Adds what each file asks for. What is wrong with a file is found out when somebody asks whether it matches.
+    /// Adds what each file asks for. What is wrong with a file is found out when it is asked whether the file matches.
     #[must_use]
     pub fn with_rules(mut self) -> Self {
         let mut files: Vec<(PathBuf, &mut Option<Rule>)> = Vec::new();

@@ -126,7 +126,7 @@ fn is_kind(tag: &str, kind: &str) -> bool {
     tag.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether whoever builds chooses the tag: a release, or what TinyGo has an option for.
+/// Whether a build chooses the tag: a release, or what TinyGo has an option for.
 pub(crate) fn is_chosen(tag: &str) -> bool {
     tag.starts_with("go1.") || tag == "tinygo.unicore" || CHOSEN.iter().any(|(kind, _)| is_kind(tag, kind))
 }

@@ -139,7 +139,7 @@ impl Plan {
             ));
         };
         let linked = decisions.iter().find(|decision| decision.linked && !matches!(decision.reason, Reason::Merged(_)));
-        // A tree that is on no disk has nothing below what is linked whole that one could look for.
+        // In a tree that is on no disk there is nothing to look for below what is linked whole.
         let on_disk = self.roots.iter().all(|root| !root.as_os_str().is_empty());
         let has = |side: Side| self.source(path, side).symlink_metadata().is_ok();
         let first = match linked {

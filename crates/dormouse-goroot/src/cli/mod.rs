@@ -31,7 +31,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write, err: 
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => match error.kind() {
-            // Help that nobody reads any more is no error.
+            // A closed pipe that was to get help is no error.
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return write!(out, "{error}").map_or(0, |()| 0),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 return complain(err, USAGE, &format!("what to do is missing; see `{NAME} --help`"));

@@ -61,13 +61,13 @@ impl Rule {
         Self::with(name, |content| Ok(Header::parse(content, text)))
     }
 
-    /// Of the file at `path`. What goes wrong is kept, and told to who asks about a target that the name does not rule out.
+    /// Of the file at `path`. What goes wrong is kept, and is an error for each target that the name does not rule out.
     pub fn read(path: &Path) -> Self {
         // A name that is not UTF-8 has no suffix of Go's, in which it is replaced.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::with(&name, |content| match content {
             Content::Binary => Ok(Header::parse(content, b"")),
-            // Not a pipe, which nobody may write to, and not a device, which may have no end.
+            // Not a pipe, to which nothing may be written, and not a device, which may have no end.
             Content::Go | Content::Other => match fs::metadata(path)?.file_type() {
                 kind if kind.is_file() => Header::read(content, File::open(path)?),
                 kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),

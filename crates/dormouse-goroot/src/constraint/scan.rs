@@ -20,7 +20,7 @@ pub(super) struct Extent {
     pub(super) unseen: Option<usize>,
 }
 
-/// The head of Go source. If it is malformed all of the text is the head, and who compiles it will say what is wrong.
+/// The head of Go source. If it is malformed all of the text is the head: the compiler says what is wrong.
 pub(super) fn go(text: &[u8]) -> Extent {
     let mut scanner = Scanner { text, at: 0 };
     match scanner.package_and_imports() {

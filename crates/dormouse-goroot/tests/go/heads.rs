@@ -1,4 +1,4 @@
-//! Files that nobody would write, made at random of what heads are made of: Go says the same of them, also that they are
+//! Files that are hardly ever written, made at random of what heads are made of: Go says the same of them, also that they are
 //! malformed.
 
 use std::fs;

@@ -192,7 +192,7 @@ fn a_tree_that_cannot_be_made_leaves_nothing_behind() {
     let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(source.kind(), io::ErrorKind::NotFound, "{error}");
     assert_eq!(fs::read_dir(place.cache()).map_or(0, Iterator::count), 0);
-    // And where somebody has put a file.
+    // And where a file is in the way.
     fs::write(place.root.join("file"), "").unwrap();
     let error = place.plan("wasip1").apply(&place.root.join("file"), Link::Symbolic).unwrap_err().to_string();
     assert!(error.starts_with("write ") && error.contains("file"), "{error}");

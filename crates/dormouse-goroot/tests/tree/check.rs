@@ -33,7 +33,7 @@ fn a_file_that_no_target_would_use_is_named_with_the_tag_that_none_has() {
         ("src/a/never.go", "//go:build linux && tynygo\n\npackage a"),
         ("src/a/both.go", "//go:build wasip1 && windows\n\npackage a"),
         ("src/a/both_wasip1.go", "//go:build baremetal\n\npackage a"),
-        // All of these are used by somebody, or are not on purpose.
+        // All of these are used by a target, or are unused on purpose.
         ("src/a/on_purpose.go", "//go:build ignore\n\npackage main"),
         ("src/a/choice.go", "//go:build gc.leaking && !scheduler.tasks && go1.99\n\npackage a"),
         ("src/a/other.go", "//go:build plan9 && mips\n\npackage a"),
