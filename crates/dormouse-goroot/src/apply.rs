@@ -38,6 +38,9 @@ pub struct Applied {
     pub new: bool,
 }
 
+/// The edition of what is in a tree and how it is linked. The first had copies under the name of links.
+const RULES: u32 = 2;
+
 /// How one thing is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Means {
@@ -128,7 +131,8 @@ impl Plan {
     /// A name that another plan would not have, nor the same one after something that is copied or linked hard has changed.
     fn name(&self, means: Means) -> Result<String, Error> {
         let mut hash = Sha512_256::new();
-        hash.update(format!("{means:?}\0"));
+        // A tree of the same name that was made by other rules is not taken.
+        hash.update(format!("{RULES}\0{means:?}\0"));
         for dir in self.made() {
             hash.update(format!("{dir}\0"));
         }

@@ -77,6 +77,8 @@ pub enum NoTarget {
 #[serde(rename_all = "kebab-case", default)]
 struct Spec {
     inherits: Vec<String>,
+    /// Of this file alone: what inherits from it is no part of others for that.
+    inheritable_only: bool,
     build_tags: Vec<String>,
     extra_files: Vec<String>,
     goos: String,
@@ -146,10 +148,14 @@ impl Targets {
         host.or_else(|| Target::tinygo(name, self.minor)).ok_or(NoTarget::Unknown)
     }
 
-    /// The names of all targets: those of files that are no part of others or are broken, and those that are built in.
+    /// The names of all targets: those of files that are not for others to inherit from or are broken, and those that are built
+    /// in.
     pub fn names(&self) -> Vec<&str> {
-        let own = self.specs.keys().filter(|name| !matches!(self.get(name), Err(NoTarget::Part)));
-        let mut names: BTreeSet<&str> = own.map(String::as_str).collect();
+        let is_part = |name: &str, spec: &Result<Spec, String>| {
+            spec.as_ref().is_ok_and(|spec| spec.inheritable_only) || self.get(name) == Err(NoTarget::Part)
+        };
+        let own = self.specs.iter().filter(|(name, spec)| !is_part(name, spec));
+        let mut names: BTreeSet<&str> = own.map(|(name, _)| name.as_str()).collect();
         for name in Target::tinygo_names() {
             names.insert(name);
         }
@@ -220,7 +226,8 @@ impl Spec {
 
     /// Overrides with what `other` says. TinyGo refuses a value that is in a list twice.
     fn add(&mut self, other: Self) -> Result<(), String> {
-        let Self { inherits, build_tags, extra_files, goos, goarch, gc, scheduler, serial } = other;
+        let Self { inherits, inheritable_only: _, build_tags, extra_files, goos, goarch, gc, scheduler, serial } =
+            other;
         let lists = [
             ("inherits", &mut self.inherits, inherits),
             ("build-tags", &mut self.build_tags, build_tags),

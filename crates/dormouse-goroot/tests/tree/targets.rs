@@ -52,8 +52,13 @@ fn a_broken_target_is_a_mistake_for_itself_alone() {
         (code, said.as_str()),
         (2, "dormouse-goroot: parent is a part of other targets: it names no GOOS and GOARCH\n")
     );
+    let part = r#"{"inheritable-only": true, "goos": "linux", "goarch": "arm"}"#;
+    fs::write(root.join("tiny/targets/part.json"), part).unwrap();
+    let child = r#"{"inherits": ["part"]}"#;
+    fs::write(root.join("tiny/targets/child.json"), child).unwrap();
     let (code, text, _) = run(&format!("targets --overlay {}", root.join("tiny").display()));
-    assert_eq!((code, text.lines().count()), (0, 7 + 5), "{text}");
+    assert_eq!((code, text.lines().count()), (0, 8 + 5), "{text}");
+    assert!(text.contains("\nchild ") && !text.contains("\npart "), "{text}");
     assert!(
         text.starts_with("board                           linux/arm       board scheduler.tasks tinygo "),
         "{text}"
