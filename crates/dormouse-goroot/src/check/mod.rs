@@ -55,6 +55,8 @@ pub enum Kind {
     GuardsNothing,
     /// A file of the overlay where upstream has a directory of that name.
     Shadowed,
+    /// A package of upstream that is left out with the files beside it, because it is a link, which counts as a file.
+    LeftOut,
     /// Files of upstream that are hidden.
     Hides,
     /// A line of the list of what is allowed that no finding is.
@@ -156,7 +158,7 @@ impl Finding {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::BrokenTarget,
         Self::Misfit,
@@ -164,6 +166,7 @@ impl Kind {
         Self::NeverLinked,
         Self::GuardsNothing,
         Self::Shadowed,
+        Self::LeftOut,
         Self::Hides,
         Self::AllowsNothing,
     ];
@@ -187,6 +190,7 @@ impl Kind {
             Self::NeverLinked => "never-linked",
             Self::GuardsNothing => "guards-nothing",
             Self::Shadowed => "shadowed",
+            Self::LeftOut => "left-out",
             Self::Hides => "hides",
             Self::AllowsNothing => "allows-nothing",
         }

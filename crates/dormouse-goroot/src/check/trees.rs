@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Kind};
-use crate::listing::{concat, split};
+use crate::listing::{concat, join, split};
 use crate::overrides::src;
 use crate::{Error, Listing, Overrides, Plan, Reason, Side, Target};
 
@@ -35,6 +35,11 @@ pub(super) fn findings(overlay: &Listing, upstream: &Listing, table: &Overrides,
             let (dir, name) = split(path);
             match decision.reason {
                 Reason::Shadowed => add(Kind::Shadowed, path, "upstream has a directory of that name", Vec::new()),
+                Reason::Claimed if !upstream.root().as_os_str().is_empty() && join(upstream.root(), path).is_dir() => {
+                    let what =
+                        "it is a link to a directory, which counts as a file, and upstream's files are left out here";
+                    add(Kind::LeftOut, path, what, Vec::new());
+                }
                 Reason::Claimed => {
                     let replaced = plan.decisions[path].iter().any(|it| it.side == Side::Overlay && it.linked);
                     // Upstream may well be malformed where it is hidden, and tests are no part of a build.

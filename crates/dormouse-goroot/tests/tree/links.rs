@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use dormouse_goroot::{Error, Link, Plan, Side};
+use dormouse_goroot::{Error, Expected, Link, Listing, Plan, Report, Side};
 
 use crate::support::{table, tinygo, write};
 
@@ -96,6 +96,19 @@ fn a_package_of_the_overlay_that_is_a_link_is_merged_like_any_other() {
     assert!(why.contains("  both      net/: merged for wasip1 (line 2 of table)\n"), "{why}");
     assert!(why.contains("  overlay   machine/: linked: it is the overlay's (line 3 of table)\n"), "{why}");
     assert_eq!(read(&trees.apply(&plan), "src/net/net.go"), "package net // overlay");
+}
+
+#[test]
+fn a_package_that_is_left_out_because_it_is_a_link_is_named() {
+    let files = [("go/src/a/a.go", ""), ("real/b/b.go", ""), ("tiny/src/a/a.go", "//go:build wasip2")];
+    let trees = Trees::new("links-left-out", &files);
+    trees.link("go/src/a/b", "../../../real/b");
+    let [go, tiny] = ["go", "tiny"].map(|root| trees.root.join(root));
+    let [upstream, overlay] = [go, tiny].map(|root| Listing::of_dirs(&root, ["src", "src/a"]).unwrap().with_rules());
+    let expected = Expected { targets: ["wasip1", "wasip2"].map(tinygo).to_vec(), ..Expected::default() };
+    let report = Report::new(&overlay, Some(&upstream), &table("/ merge\na/ merge"), &expected);
+    let what = "it is a link to a directory, which counts as a file, and upstream's files are left out here";
+    assert_eq!(report.to_string(), format!("src/a/b: warning: left-out: for wasip2: {what}\n1 warning\n"));
 }
 
 #[test]
