@@ -6,4 +6,5 @@ mod heads;
 #[cfg(unix)]
 mod links;
 mod program;
+mod table;
 mod tool;
