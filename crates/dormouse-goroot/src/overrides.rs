@@ -57,6 +57,19 @@ impl Overrides {
         Self::parse(Path::new("TinyGo's overrides"), text).expect("the table that is built in is well formed")
     }
 
+    /// TinyGo's, as the version of it has it that the overlay is: those up to 0.33 replace `syscall` on macOS as well, and have
+    /// files for that.
+    pub fn tinygo_of(overlay: &Path) -> Self {
+        let mut table = Self::tinygo();
+        if overlay.join("src/syscall/syscall_libc_darwin.go").is_file() {
+            let syscall = table.lines.iter_mut().filter(|line| line.dir == "syscall");
+            for condition in syscall.filter_map(|line| line.condition.as_mut()) {
+                *condition = condition.clone().or(Expr::tag("darwin"));
+            }
+        }
+        table
+    }
+
     /// The table in a file.
     ///
     /// # Errors
@@ -107,6 +120,16 @@ impl Overrides {
     /// What is wrong with a line.
     pub(crate) fn mistake(&self, line: usize, what: String) -> Error {
         Error::Table { path: self.path.clone(), line, what }
+    }
+}
+
+impl Override {
+    /// The end of a sentence that says that the overlay lacks the directory, if it is a release of Go that asks for it.
+    pub(crate) fn since(&self) -> String {
+        let tags = self.condition.iter().flat_map(Expr::tags);
+        let newest = tags.filter_map(|tag| tag.strip_prefix("go1.")?.parse::<u32>().ok()).max();
+        let since = |minor| format!(", which it needs from Go 1.{minor} on: it is made for an older Go than this one");
+        newest.map(since).unwrap_or_default()
     }
 }
 

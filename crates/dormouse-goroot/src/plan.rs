@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::constraint::FileName;
 use crate::listing::{concat, join, split};
 use crate::overrides::by_dir;
 use crate::{Entry, Error, Listing, Override, Overrides, Target, Whose};
@@ -42,10 +43,14 @@ pub enum Reason {
     Matches(String),
     /// A file of the overlay that does not, likewise.
     DoesNotMatch(String),
+    /// A file of the overlay that Go does not build, where others claim the directory: `go:embed` may name it. Likewise.
+    GoesAlong(String),
     /// A file of upstream, where no file of the overlay belongs to the build.
     Unclaimed,
     /// A file of upstream, where files of the overlay do. Those claim the directory.
     Claimed,
+    /// A file of the overlay where upstream has a directory of that name, which the table does not have.
+    Shadowed,
     /// A directory of upstream that the table does not have.
     NotInTable,
     /// A directory of the overlay that the table does not have.
@@ -124,36 +129,62 @@ impl Plan {
         for name in BESIDE_SOURCES.into_iter().filter(|name| upstream.has(name)) {
             plan.add(name, Side::Upstream, true, Reason::BesideSources);
         }
+        plan.assert_that_it_can_be_made();
         Ok(plan)
     }
 
+    /// What [`apply`](Self::apply) relies on: a path is linked or made once, and what it is in is made.
+    fn assert_that_it_can_be_made(&self) {
+        let made = |dir: &str| {
+            self.decisions.get(dir).is_some_and(|list| list.iter().any(|it| matches!(it.reason, Reason::Merged(_))))
+        };
+        for (path, decisions) in &self.decisions {
+            let linked = decisions.iter().filter(|decision| decision.linked).count();
+            assert!(linked <= 1, "{path} is linked {linked} times: {decisions:?}");
+            let parent = split(path).0;
+            assert!(linked == 0 || parent.is_empty() || made(parent), "{path} is linked, and {parent} is not made");
+        }
+    }
+
     /// Decides on what is in a merged directory.
-    fn merge(
+    fn merge<'a>(
         &mut self,
         dir: &str,
-        upstream: &Listing,
-        overlay: &Listing,
+        upstream: &'a Listing,
+        overlay: &'a Listing,
         lines: &BTreeMap<String, &Override>,
     ) -> Result<(), Error> {
-        let mut claimed = false;
-        for (name, entry) in overlay.dir(dir).into_iter().flatten() {
-            let path = concat(dir, name);
+        // The table is asked first, whatever an entry is: a link to a directory is listed as a file.
+        let entries = |listing: &'a Listing| {
+            let entries = listing.dir(dir).into_iter().flatten().map(|(name, entry)| (concat(dir, name), name, entry));
+            entries.filter(|(path, ..)| !lines.contains_key(path))
+        };
+        let (mut claimed, mut along) = (false, Vec::new());
+        for (path, name, entry) in entries(overlay) {
             match entry {
-                Entry::Dir if lines.contains_key(&path) => {}
                 Entry::Dir => self.add(&path, Side::Overlay, false, Reason::NeverLinked),
                 Entry::File(None) => panic!("{path} is in a listing without rules"),
                 Entry::File(Some(rule)) => {
                     let verdict = rule.verdict(&self.target).map_err(|trouble| overlay.error(&path, trouble))?;
                     claimed |= verdict.matches;
-                    let reason = if verdict.matches { Reason::Matches } else { Reason::DoesNotMatch };
-                    self.add(&path, Side::Overlay, verdict.matches, reason(verdict.because));
+                    let shadowed = upstream.dir(dir).and_then(|entries| entries.get(name)).is_some_and(Entry::is_dir);
+                    match verdict.matches {
+                        true if shadowed => self.add(&path, Side::Overlay, false, Reason::Shadowed),
+                        true => self.add(&path, Side::Overlay, true, Reason::Matches(verdict.because)),
+                        false if !shadowed && matches!(rule.name(), FileName::Never(_)) => {
+                            along.push((path, verdict.because));
+                        }
+                        false => self.add(&path, Side::Overlay, false, Reason::DoesNotMatch(verdict.because)),
+                    }
                 }
             }
         }
-        for (name, entry) in upstream.dir(dir).into_iter().flatten() {
-            let path = concat(dir, name);
+        for (path, because) in along {
+            let reason = if claimed { Reason::GoesAlong } else { Reason::DoesNotMatch };
+            self.add(&path, Side::Overlay, claimed, reason(because));
+        }
+        for (path, _, entry) in entries(upstream) {
             match entry {
-                Entry::Dir if lines.contains_key(&path) => {}
                 Entry::Dir => self.add(&path, Side::Upstream, true, Reason::NotInTable),
                 Entry::File(_) if claimed => self.add(&path, Side::Upstream, false, Reason::Claimed),
                 Entry::File(_) => self.add(&path, Side::Upstream, true, Reason::Unclaimed),
@@ -218,15 +249,15 @@ fn applicable<'a>(
         return Err(table.mistake(1, what));
     }
     for (dir, line) in &lines {
-        let missing = |side: &str, root: &Path| {
+        let missing = |side: &str, root: &Path, why: &str| {
             let dir = join(root, dir);
-            Err(table.mistake(line.line, format!("{side} has no directory {}", dir.display())))
+            Err(table.mistake(line.line, format!("{side} has no directory {}{why}", dir.display())))
         };
         if overlay.dir(dir).is_none() {
-            return missing("the overlay", overlay.root());
+            return missing("the overlay", overlay.root(), &line.since());
         }
         if line.whose == Whose::Merge && upstream.dir(dir).is_none() {
-            return missing("upstream", upstream.root());
+            return missing("upstream", upstream.root(), "");
         }
         // Otherwise it would be linked into a directory of one of the trees.
         let parent = split(dir).0;

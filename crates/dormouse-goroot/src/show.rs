@@ -1,14 +1,15 @@
 //! A plan for people and for programs: as a tree, as JSON, and as what `go build -overlay` takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::listing::{join, split};
-use crate::{Decision, Error, Listing, Plan, Reason, Side, Target};
+use crate::listing::{files_through_links, join, split};
+use crate::{Decision, Error, Plan, Reason, Side, Target};
 
 impl Plan {
     /// All that is made and linked, as a tree.
@@ -72,42 +73,71 @@ impl Plan {
     }
 
     /// The same merge without a tree of its own: what `go build -overlay` takes, which then sees upstream's tree changed. All
-    /// paths are absolute, as go takes others from where it is started. Reads the directories that are linked whole.
+    /// paths are absolute, as go takes others from where it is started. Reads the directories that are linked whole: go takes
+    /// files only, so a link in them stands for what it leads to.
     ///
     /// # Errors
     /// A directory that cannot be read, and a tree at a path that is not UTF-8.
     pub fn go_overlay(&self) -> Result<String, Error> {
         let [upstream, overlay] = &self.roots;
         let [upstream, overlay] = [absolute(upstream)?, absolute(overlay)?];
-        let at = |path: &str, side| match side {
-            Side::Upstream => join(&upstream, path),
-            Side::Overlay => join(&overlay, path),
+        let here = |path: &str| join(&upstream, path);
+        // A link to a file is an irregular file to go.
+        let there = |path: &str| match join(&overlay, path) {
+            link if link.is_symlink() => fs::canonicalize(&link).map_err(|source| Error::Read { path: link, source }),
+            file => Ok(file),
         };
         // Where a file is, or nothing to have it not there.
         let mut replace: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
         for (path, decision) in self.decisions() {
-            let here = at(path, Side::Upstream);
-            match (&decision.reason, decision.linked) {
-                (Reason::Claimed, _) => {
-                    replace.entry(here).or_default();
-                }
-                (Reason::Matches(_), _) => {
-                    replace.insert(here, at(path, Side::Overlay));
-                }
-                (Reason::Overlays(_), _) => {
-                    for (file, _) in Listing::of_tree(self.root(Side::Upstream), path)?.files() {
-                        replace.insert(at(&file, Side::Upstream), PathBuf::new());
+            match &decision.reason {
+                Reason::Claimed => {
+                    for file in files_at(self.root(Side::Upstream), path)? {
+                        replace.entry(here(&file)).or_default();
                     }
-                    for (file, _) in Listing::of_tree(self.root(Side::Overlay), path)?.files() {
-                        replace.insert(at(&file, Side::Upstream), at(&file, Side::Overlay));
+                }
+                Reason::Matches(_) | Reason::GoesAlong(_) => {
+                    for file in files_at(self.root(Side::Overlay), path)? {
+                        replace.insert(here(&file), there(&file)?);
+                    }
+                }
+                // A directory, which is on disk or has nothing to replace.
+                Reason::Overlays(_) if self.roots.iter().all(|root| !root.as_os_str().is_empty()) => {
+                    for file in files_at(self.root(Side::Upstream), path)? {
+                        replace.insert(here(&file), PathBuf::new());
+                    }
+                    for file in files_at(self.root(Side::Overlay), path)? {
+                        replace.insert(here(&file), there(&file)?);
                     }
                 }
                 _ => {}
             }
         }
-        let json = BTreeMap::from([("Replace", replace)]);
+        let json = BTreeMap::from([("Replace", without_conflicts(replace))]);
         Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8"))
     }
+}
+
+/// The files below a directory, or the file itself; not what leads nowhere. A tree that is on no disk has single files alone.
+fn files_at(root: &Path, path: &str) -> Result<Vec<String>, Error> {
+    let whole = join(root, path);
+    if whole.is_dir() {
+        let files = files_through_links(root, path)?;
+        return Ok(files.into_iter().filter(|file| join(root, file).exists()).collect());
+    }
+    let there = whole.exists() || root.as_os_str().is_empty();
+    Ok(if there { vec![path.to_owned()] } else { Vec::new() })
+}
+
+/// Without files that are taken away where a directory comes, or in a directory that gives way to a file: what comes hides
+/// them, and go refuses a path that is a file and a directory.
+fn without_conflicts(replace: BTreeMap<PathBuf, PathBuf>) -> BTreeMap<PathBuf, PathBuf> {
+    let comes = |path: &Path| replace.get(path).is_some_and(|to| !to.as_os_str().is_empty());
+    let parents: BTreeSet<&Path> =
+        replace.keys().filter(|path| comes(path)).flat_map(|path| path.ancestors().skip(1)).collect();
+    let hidden = |path: &Path| parents.contains(path) || path.ancestors().skip(1).any(comes);
+    let kept = replace.iter().filter(|(path, _)| comes(path) || !hidden(path));
+    kept.map(|(path, to)| (path.clone(), to.clone())).collect()
 }
 
 /// The path from the root of the file system, if JSON can say it. A tree that is on no disk has none.

@@ -89,7 +89,7 @@ pub struct Target {
     pub compiler: String,
     /// Whether cgo is enabled.
     pub cgo: bool,
-    /// Tags that whoever builds has set.
+    /// Tags that the build sets.
     pub tags: Vec<String>,
     /// Tags that the tool chain sets: `goexperiment.…` and the features of the architecture.
     pub tool_tags: Vec<String>,

@@ -9,6 +9,9 @@ impl Plan {
     /// Why something is, or is not, in the merged tree: what is decided of it, and if it is a merged directory what is in it.
     /// `path` is from the root of the trees: `src/net`.
     ///
+    /// # Errors
+    /// A sentence that says so, if it is in neither tree.
+    ///
     /// ```
     /// # use std::path::Path;
     /// # use dormouse_goroot::{Listing, Overrides, Plan, Side, Target};
@@ -16,7 +19,7 @@ impl Plan {
     /// # let overlay = Listing::of_files([("src/net/net_wasip2.go", "//go:build wasip2\n\npackage net")]);
     /// # let table = Overrides::parse(Path::new("table"), "/ merge\nnet/ merge")?;
     /// # let plan = Plan::new(&upstream, &overlay, &table, &Target::tinygo("wasip1", 24).unwrap())?;
-    /// assert_eq!(plan.why("src/net"), "\
+    /// assert_eq!(plan.why("src/net").unwrap(), "\
     /// src/net is merged for wasip1 (line 2 of table).
     /// None of the overlay's files in it belongs to a build for wasip1, so none claims the directory and the files are upstream's.
     ///   overlay   net_wasip2.go: not linked: says `//go:build wasip2` in line 1, which does not hold: wasip2 is not set
@@ -25,10 +28,16 @@ impl Plan {
     /// ");
     /// # Ok::<(), dormouse_goroot::Error>(())
     /// ```
-    pub fn why(&self, path: &str) -> String {
+    pub fn why(&self, path: &str) -> Result<String, String> {
         let path = path.trim_matches('/');
+        match self.decisions.get(path) {
+            Some(decisions) => Ok(self.why_decided(path, decisions)),
+            None => self.why_not_decided(path),
+        }
+    }
+
+    fn why_decided(&self, path: &str, decisions: &[Decision]) -> String {
         let mut text = String::new();
-        let Some(decisions) = self.decisions.get(path) else { return self.why_not_decided(path) };
         for Decision { side, linked, reason } in decisions {
             match reason {
                 Reason::Merged(_) => self.why_merged(&mut text, path, reason),
@@ -55,6 +64,10 @@ impl Plan {
                 format!("none of the overlay's files in this directory belongs to a build for {target}")
             }
             Reason::Claimed => format!("files of the overlay that belong to a build for {target} claim the directory"),
+            Reason::GoesAlong(because) => format!("{because}, and goes along with the files that claim the directory"),
+            Reason::Shadowed => {
+                "upstream has a directory of that name, which the table does not have for ".to_owned() + target
+            }
             Reason::NotInTable => format!("the table does not have it for {target}"),
             Reason::NeverLinked => format!("the table does not have it for {target}"),
             Reason::Overlays(number) => format!("it is the overlay's (line {number} of {table})"),
@@ -72,8 +85,9 @@ impl Plan {
             let name = split(entry).1;
             let entry = |slash: &str| format!("  {:9} {name}{slash}: {}", side.name(), self.sentence(*linked, reason));
             match reason {
-                Reason::Matches(_) | Reason::DoesNotMatch(_) => {
-                    *if *linked { &mut matching } else { &mut others } += 1;
+                Reason::Matches(_) | Reason::Shadowed | Reason::GoesAlong(_) | Reason::DoesNotMatch(_) => {
+                    let matches = matches!(reason, Reason::Matches(_) | Reason::Shadowed);
+                    *if matches { &mut matching } else { &mut others } += 1;
                     line(&mut files, &entry(""));
                 }
                 Reason::Unclaimed | Reason::Claimed => upstream.push(*linked),
@@ -116,20 +130,37 @@ impl Plan {
     }
 
     /// Of something below what is linked whole, or that is in neither tree.
-    fn why_not_decided(&self, path: &str) -> String {
+    fn why_not_decided(&self, path: &str) -> Result<String, String> {
         let parents = std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(parent, _)| parent));
         let decided = parents.skip(1).find_map(|parent| Some((parent, self.decisions.get(parent)?)));
-        match decided {
-            Some((parent, decisions)) if !matches!(decisions[0].reason, Reason::Merged(_)) => {
-                format!("{path} comes with {parent}, if that has it.\n{}", self.why(parent))
+        let Some((parent, decisions)) = decided else {
+            return Err(format!(
+                "{path} is no part of a merged tree: that has src, bin, lib, pkg and go.env; a package is below src"
+            ));
+        };
+        let linked = decisions.iter().find(|decision| decision.linked && !matches!(decision.reason, Reason::Merged(_)));
+        // In a tree that is on no disk there is nothing to look for below what is linked whole.
+        let on_disk = self.roots.iter().all(|root| !root.as_os_str().is_empty());
+        let has = |side: Side| self.source(path, side).symlink_metadata().is_ok();
+        let first = match linked {
+            Some(_) if !on_disk => format!("{path} comes with {parent}, if that has it."),
+            Some(linked) if has(linked.side) => format!("{path} comes with {parent}."),
+            Some(linked) => match [Side::Upstream, Side::Overlay].into_iter().find(|side| has(*side)) {
+                Some(other) => {
+                    let (other, side) = (other.with_article(), linked.side.with_article());
+                    format!("{path} is in {other} alone, and is left out: {parent} is {side}'s.")
+                }
+                None => {
+                    let side = linked.side.with_article();
+                    return Err(format!("{path} is in neither tree; {parent} is {side}'s"));
+                }
+            },
+            None if on_disk && [Side::Upstream, Side::Overlay].into_iter().any(has) => {
+                format!("{path} is left out with {parent}.")
             }
-            Some((parent, _)) => format!("{path} is in neither tree. {parent} is merged.\n"),
-            None => {
-                format!(
-                    "{path} is no part of a merged tree: that has src, bin, lib, pkg and go.env. A package is below src.\n"
-                )
-            }
-        }
+            None => return Err(format!("{path} is in neither tree; {parent} is merged")),
+        };
+        Ok(format!("{first}\n{}", self.why_decided(parent, decisions)))
     }
 }
 
@@ -139,6 +170,14 @@ impl Side {
         match self {
             Self::Upstream => "upstream",
             Self::Overlay => "overlay",
+        }
+    }
+
+    /// As a sentence has it.
+    fn with_article(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Overlay => "the overlay",
         }
     }
 }

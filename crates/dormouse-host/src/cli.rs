@@ -24,16 +24,6 @@ struct Cli {
 pub(crate) enum Command {
     Run(Box<RunArgs>),
     Compile(CompileArgs),
-    Goroot(GorootArgs),
-}
-
-/// Merge an upstream Go source tree with an overlay: `dormouse goroot --help` says how.
-#[derive(Args, Debug)]
-#[command(disable_help_flag = true)]
-pub(crate) struct GorootArgs {
-    /// Read by `dormouse_goroot::cli`, help and mistakes too.
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) args: Vec<OsString>,
 }
 
 const EXIT_CODES: &str = "\
@@ -491,16 +481,6 @@ mod tests {
         }
         for text in ["", "s", "0", "0ms", "+1s", "-1s", "1.5s", "1 s", "1d", "18446744073709551615h"] {
             assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_follows_goroot_is_for_others_to_read() {
-        for args in [&["--help"][..], &["plan", "--target", "wasip2", "--", "-x"], &[]] {
-            match parse_from(["dormouse", "goroot"].iter().chain(args)) {
-                Ok(Command::Goroot(goroot)) => assert_eq!(goroot.args, args),
-                other => panic!("{other:?}"),
-            }
         }
     }
 

@@ -1,5 +1,4 @@
-//! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it. What
-//! `dormouse goroot` does is the crate `dormouse_goroot`'s, exit codes too.
+//! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it.
 //!
 //! Exit codes: the program's own, in the low eight bits; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
 //! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
@@ -41,10 +40,6 @@ fn main() {
                 exit(FAILED);
             }
         },
-        Ok(Command::Goroot(args)) => {
-            let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
-            exit(dormouse_goroot::cli::run("dormouse goroot", args.args, &mut out, &mut err).into());
-        }
         Err(cli::Refused::Help(text)) => {
             // Help that nobody reads any more is no error.
             let _ = std::io::stdout().write_all(text.as_bytes());

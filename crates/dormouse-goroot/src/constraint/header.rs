@@ -15,6 +15,9 @@ pub struct Header {
     pub constraint: Constraint,
     /// It has the line `//go:binary-only-package`.
     pub binary_only: bool,
+    /// The line of a NUL byte behind a place where Go source is malformed. Go before 1.26 refuses the file for it, and later
+    /// ones do not look.
+    pub nul_behind: Option<usize>,
 }
 
 /// What a head asks for.
@@ -67,6 +70,9 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
+/// In Go's words.
+const NUL: &str = "unexpected NUL in input";
+
 /// How much of a file is read at first. The head of nearly every file ends before.
 const CHUNK: usize = 4096;
 
@@ -112,26 +118,30 @@ impl Header {
         let extent = match content {
             Content::Go => scan::go(text),
             Content::Other => scan::comments(text),
-            Content::Binary => return Self::of_head("").map(Some),
+            Content::Binary => return Self::of_head("", None).map(Some),
         };
         if !whole && !extent.certain {
             return Ok(None);
         }
-        let malformed = |at: usize, what: &str| {
-            let line = 1 + memchr_iter(b'\n', &text[..at]).count();
-            Err(Malformed { line, what: what.to_owned() })
-        };
+        let line = |at: usize| 1 + memchr_iter(b'\n', &text[..at]).count();
+        let malformed = |at: usize, what: &str| Err(Malformed { line: line(at), what: what.to_owned() });
         let mut nuls = memchr_iter(0, &text[..extent.looked]).filter(|at| extent.unseen != Some(*at));
-        if let Some(at) = nuls.next() {
-            return malformed(at, "unexpected NUL in input");
+        let nul = nuls.next();
+        if let Some(at) = nul.filter(|at| *at < extent.well_formed) {
+            return malformed(at, NUL);
         }
         if extent.syntax_error && content == Content::Other {
             return malformed(extent.looked, "syntax error");
         }
-        Self::of_head(&String::from_utf8_lossy(&text[..extent.head])).map(Some)
+        Self::of_head(&String::from_utf8_lossy(&text[..extent.head]), nul.map(line)).map(Some)
     }
 
-    fn of_head(head: &str) -> Result<Self, Malformed> {
+    /// What is the matter with the file for a Go before 1.26 alone.
+    pub(super) fn malformed_before_1_26(&self) -> Option<Malformed> {
+        self.nul_behind.map(|line| Malformed { line, what: NUL.to_owned() })
+    }
+
+    fn of_head(head: &str, nul_behind: Option<usize>) -> Result<Self, Malformed> {
         let Lines { go_build, old_end, binary_only } = Lines::of(head)?;
         let constraint = match go_build {
             Some((number, text)) => {
@@ -149,7 +159,7 @@ impl Header {
                 if lines.is_empty() { Constraint::None } else { Constraint::PlusBuild(lines) }
             }
         };
-        Ok(Self { constraint, binary_only })
+        Ok(Self { constraint, binary_only, nul_behind })
     }
 }
 

@@ -47,7 +47,7 @@ impl std::error::Error for Mistake {}
 ///
 /// # Errors
 /// A line that is no constraint, or a malformed one. A malformed word in a `// +build` line is none: it stands for the tag
-/// `ignore`, which nobody sets.
+/// `ignore`, which is never set.
 pub fn parse(line: &str) -> Result<Expr, Mistake> {
     if let Some(text) = go_build(line) {
         return expr(text);

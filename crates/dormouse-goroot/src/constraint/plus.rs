@@ -7,7 +7,7 @@ use super::{Expr, Mistake};
 /// How many commas and spaces a `// +build` line may have between its words.
 pub const MAX_PLUS_SIZE: usize = 100;
 
-/// What nobody sets: what a malformed word stands for.
+/// A tag that is never set: what a malformed word stands for.
 const IGNORE: &str = "ignore";
 
 /// What follows `+build`. The space before it may be missing.

@@ -61,13 +61,13 @@ impl Rule {
         Self::with(name, |content| Ok(Header::parse(content, text)))
     }
 
-    /// Of the file at `path`. What goes wrong is kept, and told to who asks about a target that the name does not rule out.
+    /// Of the file at `path`. What goes wrong is kept, and is an error for each target that the name does not rule out.
     pub fn read(path: &Path) -> Self {
         // A name that is not UTF-8 has no suffix of Go's, in which it is replaced.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::with(&name, |content| match content {
             Content::Binary => Ok(Header::parse(content, b"")),
-            // Not a pipe, which nobody may write to, and not a device, which may have no end.
+            // Not a pipe, to which nothing may be written, and not a device, which may have no end.
             Content::Go | Content::Other => match fs::metadata(path)?.file_type() {
                 kind if kind.is_file() => Header::read(content, File::open(path)?),
                 kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -79,7 +79,7 @@ impl Rule {
     fn with(name: &str, head: impl FnOnce(Content) -> io::Result<Result<Header, Malformed>>) -> Self {
         let name = FileName::of(name);
         let head = match name {
-            FileName::Never(_) => Ok(Header { constraint: Constraint::None, binary_only: false }),
+            FileName::Never(_) => Ok(Header { constraint: Constraint::None, binary_only: false, nul_behind: None }),
             FileName::Source { content, .. } => match head(content) {
                 Ok(parsed) => parsed.map_err(Trouble::Malformed),
                 Err(error) => Err(Trouble::Unreadable(Arc::new(error))),
@@ -97,7 +97,10 @@ impl Rule {
         if !suffix.iter().all(|tag| target.has(tag)) {
             return Ok(false);
         }
-        let header = self.head.as_ref().map_err(Trouble::clone)?;
+        if let Some(trouble) = self.trouble(target) {
+            return Err(trouble);
+        }
+        let Ok(header) = &self.head else { return Ok(false) };
         Ok(header.constraint.lines().iter().all(|line| line.holds(target)))
     }
 
@@ -158,9 +161,13 @@ impl Rule {
         &self.name
     }
 
-    /// What is the matter with it.
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.head.as_ref().err()
+    /// What is the matter with it, to the Go that the target has: Go 1.26 and later mind less than the ones before.
+    pub fn trouble(&self, target: &Target) -> Option<Trouble> {
+        match &self.head {
+            Ok(_) if target.has("go1.26") => None,
+            Ok(header) => header.malformed_before_1_26().map(Trouble::Malformed),
+            Err(trouble) => Some(trouble.clone()),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) struct Extent {
     pub(super) head: usize,
     /// How far one had to look to know, which is where something that cannot be in a source file matters.
     pub(super) looked: usize,
+    /// The part of that in which it matters to Go 1.26 and later: up to where the source is malformed.
+    pub(super) well_formed: usize,
     /// What follows the head is known: more of the file would change nothing.
     pub(super) certain: bool,
     /// It is not well formed.
@@ -18,7 +20,7 @@ pub(super) struct Extent {
     pub(super) unseen: Option<usize>,
 }
 
-/// The head of Go source. If it is malformed all of the text is the head, and who compiles it will say what is wrong.
+/// The head of Go source. If it is malformed all of the text is the head: the compiler says what is wrong.
 pub(super) fn go(text: &[u8]) -> Extent {
     let mut scanner = Scanner { text, at: 0 };
     match scanner.package_and_imports() {
@@ -26,6 +28,8 @@ pub(super) fn go(text: &[u8]) -> Extent {
         Err(Malformed { at, in_slash }) => Extent {
             head: text.len(),
             looked: text.len(),
+            // The byte that shows it has been looked at, but for the one behind a slash.
+            well_formed: if in_slash { at } else { at + 1 }.min(text.len()),
             certain: false,
             syntax_error: true,
             unseen: in_slash.then_some(at),
@@ -40,12 +44,13 @@ pub(super) fn comments(text: &[u8]) -> Extent {
         Ok(()) => scanner.stopped(),
         Err(Malformed { at, .. }) => {
             let looked = at.min(text.len());
-            Extent { head: looked, looked, certain: at < text.len(), syntax_error: true, unseen: None }
+            let certain = at < text.len();
+            Extent { head: looked, looked, well_formed: looked, certain, syntax_error: true, unseen: None }
         }
     }
 }
 
-/// Not well formed, which was found out by looking at everything before `at`.
+/// Not well formed, which was found out by looking at everything up to the byte at `at`.
 struct Malformed {
     at: usize,
     /// A slash starts no comment there.
@@ -100,7 +105,7 @@ impl Scanner<'_> {
         match quote {
             Some(b'`') => match memchr(b'`', &self.text[self.at..]) {
                 Some(len) => self.at += len + 1,
-                None => return self.malformed(),
+                None => return Err(Malformed { at: self.text.len(), in_slash: false }),
             },
             Some(b'"') => loop {
                 match self.peek() {
@@ -110,17 +115,18 @@ impl Scanner<'_> {
                     Some(_) => self.at += 1,
                 }
             },
-            _ => return self.malformed(),
+            _ => return Err(Malformed { at: self.at - 1, in_slash: false }),
         }
         Ok(())
     }
 
     fn keyword(&mut self, word: &str) -> Result {
         self.space_and_comments()?;
-        if !self.text[self.at..].starts_with(word.as_bytes()) {
+        let same = self.text[self.at..].iter().zip(word.as_bytes()).take_while(|(ours, theirs)| ours == theirs).count();
+        self.at += same;
+        if same < word.len() {
             return self.malformed();
         }
-        self.at += word.len();
         if self.peek().is_some_and(is_identifier) { self.malformed() } else { Ok(()) }
     }
 
@@ -167,7 +173,8 @@ impl Scanner<'_> {
     fn stopped(&self) -> Extent {
         let at_end = self.at >= self.text.len();
         let looked = if at_end { self.text.len() } else { self.at + 1 };
-        Extent { head: self.at.min(self.text.len()), looked, certain: !at_end, syntax_error: false, unseen: None }
+        let head = self.at.min(self.text.len());
+        Extent { head, looked, well_formed: looked, certain: !at_end, syntax_error: false, unseen: None }
     }
 }
 

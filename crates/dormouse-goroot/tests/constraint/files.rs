@@ -74,7 +74,6 @@ fn a_malformed_file_is_told_with_its_line() {
         (Content::Go, "//go:build a\n//go:build b\n\npackage p", "line 2: multiple //go:build comments"),
         (Content::Go, "package p\n\0\nimport `math`\n", "line 2: unexpected NUL in input"),
         (Content::Go, "package p; import (\n\n\0", "line 3: unexpected NUL in input"),
-        (Content::Go, "/ \0\0", "line 1: unexpected NUL in input"),
         (Content::Go, "/\0", "line 1: unexpected NUL in input"),
         (Content::Other, "// a\n/ b\n", "line 2: syntax error"),
         (Content::Other, "// a\n/* b\n", "line 3: syntax error"),
@@ -93,6 +92,34 @@ fn a_malformed_file_is_told_with_its_line() {
         (Content::Binary, "/\0"),
     ] {
         assert_eq!(Header::parse(content, text.as_bytes()).unwrap().constraint, Constraint::None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_nul_behind_what_is_malformed_matters_to_go_before_1_26() {
+    for (text, line) in [
+        ("/ \0\0", Some(1)),
+        ("package p; import (x\n\n\0", None),
+        ("package p; import x\n\n/ \n\n\0", Some(5)),
+        ("packet p\0", Some(1)),
+        ("pack\0age p", None),
+        ("package p; import \"x\n\0", Some(2)),
+        ("package p; import `x\0", None),
+        ("package p; import \"x\"", None),
+    ] {
+        let rule = Rule::of("x.go", text.as_bytes());
+        let [before, after] = [25, 26].map(|minor| rule.matches(&Target::new("linux", "arm").with_releases(minor)));
+        match line {
+            Some(line) => {
+                assert_eq!(
+                    before.unwrap_err().to_string(),
+                    format!("line {line}: unexpected NUL in input"),
+                    "{text:?}"
+                );
+                assert!(after.unwrap(), "{text:?}");
+            }
+            None => assert_eq!(before.is_ok(), after.is_ok(), "{text:?}"),
+        }
     }
 }
 

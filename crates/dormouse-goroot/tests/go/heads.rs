@@ -1,4 +1,4 @@
-//! Files that nobody would write, made at random of what heads are made of: Go says the same of them, also that they are
+//! Files that are hardly ever written, made at random of what heads are made of: Go says the same of them, also that they are
 //! malformed.
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use dormouse_goroot::Listing;
 
 use crate::files::Tags;
-use crate::tool::{build, output};
+use crate::tool::{both, output};
 
 const FILES: usize = 20_000;
 
@@ -73,23 +73,36 @@ fn heads_at_random_match_as_match_file_says() {
     let paths: String = listing.files().map(|(path, _)| format!("{path}\n")).collect();
     let pairs = [("linux", "arm"), ("windows", "arm"), ("wasip1", "wasm")];
     let names = pairs.map(|(os, arch)| format!("{os}/{arch}"));
-    let said = output(Command::new(build("oracle.go", "heads-oracle")).arg(&root).args(names), &paths);
-    let mut said = said.lines();
-    let mut counts = [0, 0, 0];
-    for (pair, cgo) in pairs.iter().flat_map(|pair| [(pair, false), (pair, true)]) {
-        let tags: Tags = serde_json::from_str(said.next().unwrap()).unwrap();
-        let target = tags.target(&(pair.0.to_owned(), pair.1.to_owned()), cgo);
-        for ((path, rule), theirs) in listing.files().zip(said.next().unwrap().chars()) {
-            let ours = rule.unwrap().matches(&target);
-            let letter = ours.as_ref().map_or('e', |matches| if *matches { 'y' } else { 'n' });
-            let text = || String::from_utf8(fs::read(root.join(&path)).unwrap()).unwrap();
-            assert_eq!(letter, theirs, "{path} for {}, of which we say {ours:?}: {:?}", target.name, text());
-            counts[['y', 'n', 'e'].iter().position(|known| *known == letter).unwrap()] += 1;
+    for go in both() {
+        let oracle = go.build("oracle.go", "heads-oracle");
+        let said = output(Command::new(oracle).arg(&root).args(names.clone()), &paths);
+        let mut said = said.lines();
+        let mut counts = [0, 0, 0];
+        for (pair, cgo) in pairs.iter().flat_map(|pair| [(pair, false), (pair, true)]) {
+            let tags: Tags = serde_json::from_str(said.next().unwrap()).unwrap();
+            let target = tags.target(&(pair.0.to_owned(), pair.1.to_owned()), cgo);
+            for ((path, rule), theirs) in listing.files().zip(said.next().unwrap().chars()) {
+                let ours = rule.unwrap().matches(&target);
+                let letter = ours.as_ref().map_or('e', |matches| if *matches { 'y' } else { 'n' });
+                let text = || String::from_utf8(fs::read(root.join(&path)).unwrap()).unwrap();
+                let minor = go.minor;
+                assert_eq!(
+                    letter,
+                    theirs,
+                    "{path} for {} and Go 1.{minor}, of which we say {ours:?}: {:?}",
+                    target.name,
+                    text()
+                );
+                counts[['y', 'n', 'e'].iter().position(|known| *known == letter).unwrap()] += 1;
+            }
         }
+        let [yes, no, malformed] = counts;
+        println!(
+            "heads at random, Go 1.{}: {FILES} files, {yes} times yes, {no} times no, {malformed} times malformed",
+            go.minor
+        );
+        assert!(counts.iter().all(|count| *count > FILES / 4), "{counts:?}");
     }
-    let [yes, no, malformed] = counts;
-    println!("heads at random: {FILES} files, {yes} times yes, {no} times no, {malformed} times malformed");
-    assert!(counts.iter().all(|count| *count > FILES / 4), "{counts:?}");
 }
 
 /// Xorshift: the same files each time.

@@ -21,7 +21,7 @@ func main() {
 	texts := map[string][]byte{}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		path := filepath.Join(os.Args[1], lines.Text())
-		// What cannot be read, a link to a directory for example, is an error for those who ask for it.
+		// What cannot be read, a link to a directory for example, is an error if it is asked for.
 		if text, err := os.ReadFile(path); err == nil {
 			texts[path] = text
 		}

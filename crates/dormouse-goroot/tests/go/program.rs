@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use dormouse_goroot::{Link, Overrides, Plan, Target};
 
-use crate::tool::{go, goroot};
+use crate::tool::installed;
 
 const TABLE: &str = "
 /           merge
@@ -58,12 +58,12 @@ fn place(name: &str) -> PathBuf {
 
 fn plan(root: &Path) -> Plan {
     let table = Overrides::parse(Path::new("table"), TABLE).unwrap();
-    Plan::read(&goroot(), &root.join("overlay"), &table, &Target::new("wasip1", "wasm")).unwrap()
+    Plan::read(&installed().root(), &root.join("overlay"), &table, &Target::new("wasip1", "wasm")).unwrap()
 }
 
 /// `go build` of the program; without paths in it, so that what is built is kept for the next tree.
 fn build(root: &Path, change: impl FnOnce(&mut Command)) -> Output {
-    let mut command = go();
+    let mut command = installed().command();
     command
         .args(["build", "-trimpath", "-o", "program.wasm"])
         .current_dir(root)

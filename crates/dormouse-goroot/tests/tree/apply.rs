@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
-use dormouse_goroot::{Link, Listing, Plan};
+use dormouse_goroot::{Link, Plan};
 
 use crate::support::{table, tinygo, write};
 
@@ -192,7 +192,7 @@ fn a_tree_that_cannot_be_made_leaves_nothing_behind() {
     let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(source.kind(), io::ErrorKind::NotFound, "{error}");
     assert_eq!(fs::read_dir(place.cache()).map_or(0, Iterator::count), 0);
-    // And where somebody has put a file.
+    // And where a file is in the way.
     fs::write(place.root.join("file"), "").unwrap();
     let error = place.plan("wasip1").apply(&place.root.join("file"), Link::Symbolic).unwrap_err().to_string();
     assert!(error.starts_with("write ") && error.contains("file"), "{error}");
@@ -259,7 +259,7 @@ fn a_copy_of_what_is_in_itself_is_a_mistake() {
 fn a_link_counts_as_a_file_wherever_it_leads() {
     let place = Place::new("apply-symlink");
     std::os::unix::fs::symlink("url", place.root.join("upstream/src/net/more")).unwrap();
-    let upstream = Listing::of_dirs(&place.root.join("upstream"), ["src/net"]).unwrap();
+    let upstream = dormouse_goroot::Listing::of_dirs(&place.root.join("upstream"), ["src/net"]).unwrap();
     assert!(!upstream.dir("src/net").unwrap()["more"].is_dir());
     let path = place.plan("wasip1").apply(&place.cache(), Link::Symbolic).unwrap().path;
     assert_eq!(fs::read_to_string(path.join("src/net/more/url.go")).unwrap(), "package url // upstream");

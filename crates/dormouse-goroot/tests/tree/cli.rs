@@ -7,15 +7,15 @@ use dormouse_goroot::cli;
 use crate::support::write;
 
 /// The exit code, what is said and what is complained about.
-fn run(args: &str) -> (u8, String, String) {
+pub fn run(args: &str) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = args.split_whitespace().map(Into::into);
-    let code = cli::run("dormouse goroot", args, &mut out, &mut err);
+    let code = cli::run(args, &mut out, &mut err);
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
 /// Two trees and a table, and the options that name them.
-fn trees(name: &str) -> (std::path::PathBuf, String) {
+pub fn trees(name: &str) -> (std::path::PathBuf, String) {
     let root = write(
         name,
         &[
@@ -56,26 +56,6 @@ fn a_plan_is_a_tree_or_json_or_an_answer() {
 }
 
 #[test]
-fn a_target_is_one_of_the_overlays_or_built_in_or_a_pair() {
-    let (_, trees) = trees("cli-target");
-    let linked = |options: &str| {
-        let (code, text, complaints) = run(&format!("plan {trees} {options}"));
-        assert_eq!(code, 0, "{complaints}");
-        text.lines().last().unwrap().split_whitespace().next().unwrap().to_owned()
-    };
-    assert_eq!(linked("--target board"), "net_board.go");
-    assert_eq!(linked("--target board --go 1.25"), "net.go");
-    assert_eq!(linked("--target linux/amd64"), "net.go");
-    assert_eq!(linked("--target linux/amd64 --tags other,board"), "net_board.go");
-    let (code, _, complaints) = run(&format!("plan {trees} --target wasip9"));
-    assert_eq!(code, 2);
-    assert!(
-        complaints.starts_with("dormouse: there is no target wasip9: write one of wasip1, wasip2, "),
-        "{complaints}"
-    );
-}
-
-#[test]
 fn a_tree_is_made_where_the_command_says() {
     let (root, trees) = trees("cli-apply");
     let apply = format!("apply {trees} --target wasip2 --cache {}", root.join("cache").display());
@@ -90,12 +70,25 @@ fn a_check_is_clean_or_fails() {
     let (root, trees) = trees("cli-check");
     let check = format!("check {trees}");
     assert_eq!(run(&check).0, 0, "{}", run(&check).1);
+    assert_eq!(run(&format!("{check} --fail-on note")).0, 3, "what is hidden is a note");
     fs::write(root.join("tiny/src/net/other_wasip2.go"), "package net").unwrap();
     let (code, text, _) = run(&check);
-    assert_eq!(code, 1);
-    assert!(text.starts_with("src/net/other_wasip2.go: _wasip2 guards nothing"), "{text}");
+    assert_eq!(code, 3);
+    assert!(text.starts_with("src/net/other_wasip2.go: warning: guards-nothing: _wasip2 guards nothing"), "{text}");
+    assert_eq!(run(&format!("{check} --fail-on error")).0, 0);
     let (_, text, _) = run(&format!("{check} --json"));
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["guards_nothing"][0][1], "wasip2");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["findings"][0]["kind"], "guards-nothing");
+    assert_eq!(json["findings"][0]["severity"], "warning");
+    fs::write(root.join("allowed"), "guards-nothing src/net/other_wasip2.go\n").unwrap();
+    let (code, text, _) = run(&format!("{check} --allow {}", root.join("allowed").display()));
+    assert_eq!((code, text.ends_with("1 allowed\n")), (0, true), "{text}");
+    // One target's file is broken: it is named, and the others are checked.
+    fs::write(root.join("tiny/targets/broken.json"), r#"{"inherits": ["gone"]}"#).unwrap();
+    let (code, text, _) = run(&check);
+    assert_eq!(code, 4);
+    let expected = "targets/broken.json: error: broken-target: it inherits from gone: it is not there\n";
+    assert!(text.starts_with(expected), "{text}");
 }
 
 #[test]
@@ -107,7 +100,7 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
         complaint
     };
     for (args, expected) in [
-        ("", "what to do is missing; see `dormouse goroot --help`"),
+        ("", "what to do is missing; see `dormouse-goroot --help`"),
         ("walk", "unrecognized subcommand 'walk'"),
         ("plan", "required arguments were not provided"),
         (&format!("plan {trees} --target wasip1 --json --tree"), "cannot be used with"),
@@ -121,11 +114,14 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
     let plan = format!("plan {trees} --target wasip1");
     fs::write(root.join("tiny/src/net/bad.go"), "// Copyright\n\n//go:build wasip1 ||\n\npackage net").unwrap();
     let bad = root.join("tiny/src/net/bad.go");
-    let expected = format!("dormouse: {}:3: parsing //go:build line: unexpected end of expression\n", bad.display());
+    let expected =
+        format!("dormouse-goroot: {}:3: parsing //go:build line: unexpected end of expression\n", bad.display());
     assert_eq!(complaint(&plan, 1), expected);
     fs::write(root.join("table"), "/ merge\n\nnet/ both\n").unwrap();
-    let expected =
-        format!("dormouse: {}:3: a directory is `merge` or `overlay`, not `both`\n", root.join("table").display());
+    let expected = format!(
+        "dormouse-goroot: {}:3: a directory is `merge` or `overlay`, not `both`\n",
+        root.join("table").display()
+    );
     assert_eq!(complaint(&plan, 1), expected);
     fs::write(root.join("table"), "/ merge\nnet/ merge\n/net overlay\n").unwrap();
     assert!(complaint(&plan, 1).ends_with("/table:3: net/ is in line 2 already\n"));
@@ -133,7 +129,61 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
     assert!(complaint(&plan, 1).contains("/table:1: no line for wasip1 is about the root, as `/ merge` is"));
     fs::write(root.join("table"), "/ merge\n").unwrap();
     fs::write(root.join("go/VERSION"), "devel\n").unwrap();
-    assert!(complaint(&plan, 2).contains("say which it is with --go"));
+    assert!(complaint(&plan, 2).contains("say which release it is with --go"));
+    fs::remove_file(root.join("go/VERSION")).unwrap();
+    let said = complaint(&plan, 1);
+    assert!(
+        said.contains("/go/VERSION: ")
+            && said.ends_with("; say which release it is with --go, for example --go 1.26\n"),
+        "{said}"
+    );
+    let said = complaint(&format!("{plan} --go 1.24 --why src/net/none.go"), 1);
+    assert_eq!(said, "dormouse-goroot: src/net/none.go is in neither tree; src/net is upstream's\n");
+}
+
+#[test]
+fn two_builds_are_compared() {
+    let (root, trees) = trees("cli-diff");
+    for (path, text) in [
+        ("go/src/net/url/url.go", "package url"),
+        ("go/src/net/url/url_linux.go", "package url"),
+        ("go/src/only/only_wasip1.go", "package only"),
+        ("go/src/cmd/x/x_linux.go", "package main"),
+        ("go/src/net/url/testdata/t_linux.go", "package t"),
+        ("new/src/net/net.go", "package net"),
+        ("new/src/net/http/http.go", "//go:build go1.25\n\npackage http"),
+        ("new/VERSION", "go1.25"),
+    ] {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let diff = format!("diff {trees} --target wasip1");
+    let (code, text, complaints) = run(&format!("{diff} --to-target wasip2"));
+    let expected = "from wasip1 with Go 1.24 to wasip2 with Go 1.24: packages: 0 gained, 1 lost, 2 changed\n\
+                    ~ net\n  - net.go (upstream)\n  + net_wasip2.go (overlay)\n\
+                    ~ net/url\n  + url_linux.go (upstream)\n\
+                    - only (1 file of upstream)\n";
+    assert_eq!((code, text.as_str(), complaints.as_str()), (0, expected, ""));
+    let (_, text, _) = run(&format!("{diff} --to-target wasip2 --json"));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let file = serde_json::json!({ "file": "net_wasip2.go", "change": "gained", "of": "overlay" });
+    assert_eq!(json["packages"][0]["files"][1], file);
+    assert_eq!(json["packages"][2]["change"], "lost");
+    let (_, text, _) = run(&format!("{diff} --to-goroot {}", root.join("new").display()));
+    assert!(
+        text.starts_with("from wasip1 with Go 1.24 to wasip1 with Go 1.25: packages: 1 gained, 2 lost, 0 changed\n"),
+        "{text}"
+    );
+    assert!(text.contains("+ net/http (1 file of upstream)\n"), "{text}");
+    let (_, text, _) = run(&format!("{diff} --to-goroot {} --to-go 1.24", root.join("new").display()));
+    assert!(!text.contains("net/http"), "{text}");
+    assert_eq!(run(&diff).0, 2, "nothing is different");
+}
+
+#[test]
+fn the_command_says_its_version() {
+    assert_eq!(run("--version"), (0, format!("dormouse-goroot {}\n", env!("CARGO_PKG_VERSION")), String::new()));
 }
 
 #[test]
@@ -146,7 +196,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let gone = root.join("tiny/src/net/gone.go");
     assert_eq!(
         (code, complaint),
-        (1, format!("dormouse: read {}: No such file or directory (os error 2)\n", gone.display()))
+        (1, format!("dormouse-goroot: read {}: No such file or directory (os error 2)\n", gone.display()))
     );
 }
 
@@ -177,7 +227,7 @@ fn a_name_that_is_not_utf_8_is_a_mistake() {
             OsString::from_vec(bytes.collect())
         });
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        assert_eq!(cli::run("dormouse goroot", args, &mut out, &mut err), 1);
+        assert_eq!(cli::run(args, &mut out, &mut err), 1);
         let err = String::from_utf8(err).unwrap();
         assert!(err.contains("the path is not UTF-8") && out.is_empty(), "{err}");
     }
@@ -189,8 +239,8 @@ fn a_name_that_is_not_utf_8_is_a_mistake() {
 }
 
 #[test]
-fn help_is_said_under_the_name_that_the_command_has() {
+fn help_names_the_command() {
     let (code, text, _) = run("plan --help");
     assert_eq!(code, 0);
-    assert!(text.contains("Usage: dormouse goroot plan [OPTIONS] --goroot <DIR>"), "{text}");
+    assert!(text.contains("Usage: dormouse-goroot plan [OPTIONS] --goroot <DIR>"), "{text}");
 }

@@ -47,7 +47,7 @@ fn answer(text: &str) -> String {
         let words: Vec<&str> = what.split(' ').collect();
         let answer = match words[..] {
             ["tree", target] => plan(target).map_or_else(|error| format!("{error}\n"), |plan| plan.tree()),
-            ["why", target, path] => plan(target).unwrap().why(path),
+            ["why", target, path] => plan(target).unwrap().why(path).unwrap_or_else(|error| format!("{error}\n")),
             _ => (*text).to_owned(),
         };
         format!("-- {what} --\n{answer}")

@@ -4,6 +4,11 @@ mod apply;
 mod check;
 mod cli;
 mod golden;
+#[cfg(unix)]
+mod links;
+#[cfg(unix)]
+mod properties;
 mod seed;
 mod support;
+mod targets;
 mod tinygo;

@@ -2,6 +2,8 @@
 
 use dormouse_goroot::{Overrides, Target, Whose};
 
+use crate::support::write;
+
 /// What is TinyGo's whole (`F` in its list), for all releases and targets.
 const OVERLAYS: [&str; 25] = [
     "crypto/rand",
@@ -60,10 +62,22 @@ fn the_table_is_tinygos_list_for_each_release_and_kind_of_target() {
     let table = Overrides::tinygo();
     for minor in 18..=27 {
         let known = Target::tinygo_names().map(|name| (Target::tinygo(name, minor).unwrap(), true));
-        let host = Target::new("linux", "amd64").with_releases(minor).with_tinygo_tags([]);
+        let host = Target::host("linux", "amd64", minor);
         for (target, needs_syscall) in known.chain([(host, false)]) {
             let lines: Vec<_> = table.of(&target).map(|line| (line.dir.as_str(), line.whose)).collect();
             assert_eq!(lines, expected(minor, needs_syscall), "{} with Go 1.{minor}", target.name);
         }
+    }
+}
+
+#[test]
+fn a_tinygo_that_has_syscall_for_macos_uses_it() {
+    let darwin = Target::host("darwin", "arm64", 23);
+    for (file, expected) in [("syscall_libc_darwin.go", true), ("syscall_libc_wasi.go", false)] {
+        let overlay = write("tinygo-darwin", &[(&format!("src/syscall/{file}"), "package syscall")]);
+        let table = Overrides::tinygo_of(&overlay);
+        assert_eq!(table.of(&darwin).any(|line| line.dir == "syscall"), expected, "{file}");
+        let lines = |target: &Target| table.of(target).filter(|line| line.dir == "syscall").count();
+        assert_eq!((lines(&Target::tinygo("wasip1", 23).unwrap()), lines(&Target::host("linux", "arm", 23))), (1, 0));
     }
 }
