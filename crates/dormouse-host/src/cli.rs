@@ -106,6 +106,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N|cores", default_value = "1", value_parser = parse_instances)]
     pub(crate) instances: NonZeroUsize,
 
+    /// Serve metrics over HTTP on ADDR: /metrics for Prometheus, and /healthz, which is 200 while each instance lets the host have its turn
+    #[arg(long, value_name = "ADDR", value_parser = parse_metrics)]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// Stop, as SIGTERM does, when there has been no connection for that long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) idle_exit: Option<Duration>,
+
     /// Start an instance again that traps or ends with another code than 0, after a pause that grows: no, on-failure, or on-failure:N for
     /// N times in a row at the most
     #[arg(long, value_name = "WHEN", default_value = "no", value_parser = parse_restart)]
@@ -229,8 +237,10 @@ impl RunArgs {
     }
 
     /// The run that the options describe.
-    pub(crate) fn run<'a>(&self, run: Run<'a>) -> Run<'a> {
-        let mut run = run.args(&self.app.args).policy(self.policy());
+    /// It may listen on these addresses as well.
+    pub(crate) fn run<'a>(&self, run: Run<'a>, activated: &[SocketAddr]) -> Run<'a> {
+        let policy = activated.iter().fold(self.policy(), |policy, addr| policy.allow_listen((*addr).into()));
+        let mut run = run.args(&self.app.args).policy(policy);
         for (name, value) in &self.env {
             run = run.env(name, value);
         }
@@ -276,7 +286,7 @@ impl RunArgs {
 }
 
 /// As std does it, but for more connections that nobody has accepted yet: with std's 128 a rush of clients waits for a second.
-fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
@@ -361,6 +371,10 @@ fn parse_dir(text: &str) -> Result<Dir, String> {
 fn parse_count(text: &str) -> Result<usize, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(|| format!("`{text}` is not a number; write one like 1000"))
+}
+
+fn parse_metrics(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is no address: write 127.0.0.1:9090, or [::1]:9090"))
 }
 
 fn parse_instances(text: &str) -> Result<NonZeroUsize, String> {

@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 
+use crate::net::meter::Meter;
 use rustix::process::{Resource, getrlimit};
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::ResourceLimiter;
@@ -98,14 +99,21 @@ pub(crate) struct Limits {
     used: usize,
     instances: usize,
     refused: bool,
+    meter: Meter,
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        self.meter.freed(self.used);
+    }
 }
 
 impl Limits {
     /// `instance` is what the largest instance costs; see [`cost_of_instances`].
-    pub(crate) fn new(bounds: Bounds, instance: usize) -> Limits {
+    pub(crate) fn new(bounds: Bounds, instance: usize, meter: &Meter) -> Limits {
         let budget = bounds.memory();
         let instances = (budget / 4 / instance.max(1)).clamp(MIN_INSTANCES, MOST_OF_A_KIND);
-        Limits { budget, used: 0, instances, refused: false }
+        Limits { budget, used: 0, instances, refused: false, meter: meter.clone() }
     }
 
     /// The budget in bytes, if something was refused because of it.
@@ -119,6 +127,7 @@ impl Limits {
         self.refused |= used > self.budget;
         if used <= self.budget {
             self.used = used;
+            self.meter.grown(bytes);
         }
         used <= self.budget
     }
@@ -183,7 +192,7 @@ mod tests {
     use super::*;
 
     fn limits(bytes: usize) -> Limits {
-        Limits::new(Bounds { memory: Some(bytes), ..Bounds::default() }, 4096)
+        Limits::new(Bounds { memory: Some(bytes), ..Bounds::default() }, 4096, &Meter::new())
     }
 
     #[test]
@@ -233,8 +242,8 @@ mod tests {
         };
         assert_eq!(module(1000) - module(0), 16_000);
         let bounds = Bounds { memory: Some(1 << 20), ..Bounds::default() };
-        assert_eq!(Limits::new(bounds, module(0)).instances(), 64);
-        assert_eq!(Limits::new(bounds, module(1000)).instances(), 13);
-        assert_eq!(Limits::new(bounds, module(100_000)).instances(), MIN_INSTANCES);
+        assert_eq!(Limits::new(bounds, module(0), &Meter::new()).instances(), 64);
+        assert_eq!(Limits::new(bounds, module(1000), &Meter::new()).instances(), 13);
+        assert_eq!(Limits::new(bounds, module(100_000), &Meter::new()).instances(), MIN_INSTANCES);
     }
 }

@@ -4,8 +4,10 @@
 //! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
 
 mod cli;
+mod idle;
 mod patience;
 mod signals;
+mod systemd;
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
@@ -15,7 +17,7 @@ use std::process::exit;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dormouse_host::{Cache, Control, Error, Exit, Program, Restart, Service, Source};
+use dormouse_host::{Cache, Control, Error, Event, Exit, Metrics, Program, Restart, Service, Source};
 
 use cli::{Command, CompileArgs, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -52,19 +54,25 @@ fn main() {
 }
 
 fn run(args: Box<RunArgs>) {
+    // Before there is another thread: it takes the variables away.
+    let activated = systemd::listeners().unwrap_or_else(|error| {
+        complain(format!("cannot use the sockets that LISTEN_FDS tells of: {error}"));
+        exit(FAILED);
+    });
     raise_file_limit();
     let args: Arc<RunArgs> = args.into();
     let numbers = args.count_calls.then(Numbers::default);
-    let (service, reload) = (Arc::default(), {
+    let service = Arc::default();
+    let reload = {
         let args = Arc::clone(&args);
-        move || compile_from(&args).map(Arc::new)
-    });
+        move || compiled(Source::read(args.app())?, &args).map(Arc::new)
+    };
     if let Err(error) = signals::watch(numbers.clone(), Arc::clone(&service), args.stop_timeout, reload) {
         complain(format!("cannot watch for signals: {error}"));
         exit(FAILED);
     }
-    let code = match load(&args) {
-        Ok((program, listeners)) => serve(args, numbers.clone(), program, listeners, &service),
+    let code = match load(&args, activated) {
+        Ok(loaded) => serve(&args, numbers.clone(), loaded, &service),
         Err(error) => {
             complain(&error);
             FAILED
@@ -73,56 +81,16 @@ fn run(args: Box<RunArgs>) {
     signals::finish(numbers.as_ref(), code);
 }
 
-/// Runs the instances, and gives the exit code.
-fn serve(
-    args: Arc<RunArgs>,
-    numbers: Option<Numbers>,
+/// What is there before the first instance starts.
+struct Loaded {
     program: Program,
     listeners: Vec<(String, TcpListener)>,
-    running: &OnceLock<Control>,
-) -> i32 {
-    if let Some(after) = args.timeout {
-        end_if_stuck(after, numbers.clone());
-    }
-    let (instances, restart, stop_timeout) = (args.instances, args.restart, args.stop_timeout);
-    let service = Service::new(Arc::new(program), move |run, _| {
-        let run = args.run(run);
-        match &numbers {
-            Some(Numbers { trace, meter }) => run.trace(trace.clone()).meter(meter.clone()),
-            None => run,
-        }
-    });
-    let service =
-        service.instances(instances).restart(restart).stop_timeout(stop_timeout).on_event(|event| complain(event));
-    let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
-    let _ = running.set(service.control());
-    let ended = service.start();
-    let mut code = 0;
-    for end in ended.instances {
-        let of_one = match end {
-            Ok(Exit { code }) => code,
-            Err(error) => {
-                // Of one among several it was said when it happened.
-                if instances == NonZeroUsize::MIN && restart == Restart::NEVER {
-                    complain(&error);
-                }
-                match error {
-                    Error::Trap(_) => TRAPPED,
-                    Error::TimedOut { .. } => TIMED_OUT,
-                    Error::Stopped => signals::stopped(),
-                    _ => FAILED,
-                }
-            }
-        };
-        if code == 0 {
-            code = of_one;
-        }
-    }
-    code
+    /// Where the metrics are served.
+    metrics: Option<TcpListener>,
 }
 
 /// The program, compiled, and the listeners for it, which are open before it is compiled: clients that come meanwhile wait.
-fn load(args: &RunArgs) -> Result<(Program, Vec<(String, TcpListener)>), Error> {
+fn load(args: &RunArgs, activated: Vec<(String, TcpListener)>) -> Result<Loaded, Error> {
     let app = args.app().display().to_string();
     let say = move || {
         if stderr().is_terminal() {
@@ -130,15 +98,83 @@ fn load(args: &RunArgs) -> Result<(Program, Vec<(String, TcpListener)>), Error> 
         }
     };
     patience::saying(LONG, say, || {
+        let metrics = args.metrics.map(|addr| {
+            let failed = |source| Error::Listen { addr, source };
+            let listener = cli::listen(addr).map_err(failed)?;
+            complain(format!("metrics on {}", listener.local_addr().map_err(failed)?));
+            Ok(listener)
+        });
+        let metrics = metrics.transpose()?;
         let source = Source::read(args.app())?;
-        let listeners = if source.is_wasip1() { args.listeners(complain)? } else { Vec::new() };
-        Ok((compiled(source, args)?, listeners))
+        let mut listeners = if source.is_wasip1() { args.listeners(complain)? } else { Vec::new() };
+        listeners.extend(activated);
+        Ok(Loaded { program: compiled(source, args)?, listeners, metrics })
     })
 }
 
-/// The program, read again.
-fn compile_from(args: &RunArgs) -> Result<Program, Error> {
-    compiled(Source::read(args.app())?, args)
+/// Runs the instances, and gives the exit code.
+fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running: &OnceLock<Control>) -> i32 {
+    if let Some(after) = args.timeout {
+        end_if_stuck(after, numbers.clone());
+    }
+    let Loaded { program, listeners, metrics } = loaded;
+    let activated: Vec<_> = listeners.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect();
+    let Numbers { trace, meter } = numbers.clone().unwrap_or_default();
+    let trace = numbers.is_some().then_some(trace);
+    let service = Service::new(Arc::new(program), {
+        let (args, meter, trace) = (Arc::clone(args), meter.clone(), trace.clone());
+        move |run, _| {
+            let run = args.run(run, &activated).meter(meter.clone());
+            match &trace {
+                Some(trace) => run.trace(trace.clone()),
+                None => run,
+            }
+        }
+    });
+    let service = service.instances(args.instances).restart(args.restart).stop_timeout(args.stop_timeout);
+    let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
+    let service = service.on_event(|event| match event {
+        Event::Serves => systemd::ready(),
+        event => {
+            if let Event::Reloaded { .. } | Event::NotReloaded { .. } = event {
+                systemd::ready();
+            }
+            complain(event);
+        }
+    });
+    let control = service.control();
+    let beside = systemd::watchdog(&control)
+        .and_then(|()| args.idle_exit.map_or(Ok(()), |after| idle::watch(after, control.clone(), meter.clone())))
+        .and_then(|()| match metrics {
+            Some(listener) => Metrics::new(control.clone(), meter, trace).serve(listener),
+            None => Ok(()),
+        });
+    if let Err(error) = beside {
+        complain(format!("cannot start what watches the instances: {error}"));
+        return FAILED;
+    }
+    let _ = running.set(control);
+    code_of(service.start().instances, args)
+}
+
+/// The exit code: of the first instance that has not ended well.
+fn code_of(ends: Vec<Result<Exit, Error>>, args: &RunArgs) -> i32 {
+    let codes = ends.into_iter().map(|end| match end {
+        Ok(Exit { code }) => code,
+        Err(Error::Stopped) => signals::stopped(),
+        Err(error) => {
+            // Of one among several it was said when it happened.
+            if args.instances == NonZeroUsize::MIN && args.restart == Restart::NEVER {
+                complain(&error);
+            }
+            match error {
+                Error::Trap(_) => TRAPPED,
+                Error::TimedOut { .. } => TIMED_OUT,
+                _ => FAILED,
+            }
+        }
+    });
+    codes.fold(0, |first, code| if first == 0 { code } else { first })
 }
 
 fn compiled(source: Source, args: &RunArgs) -> Result<Program, Error> {

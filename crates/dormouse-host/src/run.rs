@@ -37,6 +37,7 @@ use crate::net::share::Share;
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
+use crate::pulse::Pulse;
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
 use crate::trap;
 
@@ -81,6 +82,7 @@ pub struct Run<'a> {
     meter: Meter,
     interrupt: Interrupt,
     share: Option<Share>,
+    pulse: Pulse,
     stop: Stop,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Run<'a> {
             meter: Meter::new(),
             interrupt: Interrupt::default(),
             share: None,
+            pulse: Pulse::default(),
             stop: Stop::of(program.engine()),
         }
     }
@@ -238,9 +241,10 @@ impl<'a> Run<'a> {
         share: Share,
         interrupt: Interrupt,
         stop: Stop,
+        pulse: Pulse,
         (number, of): (usize, NonZeroUsize),
     ) -> Self {
-        (self.share, self.interrupt, self.stop) = (Some(share), interrupt, stop);
+        (self.share, self.interrupt, self.stop, self.pulse) = (Some(share), interrupt, stop, pulse);
         if of > NonZeroUsize::MIN {
             self.bounds.instances = Some(of);
             if self.program.is_told_facts() {
@@ -268,6 +272,9 @@ impl<'a> Run<'a> {
             .enable_all()
             .build()
             .map_err(|error| setup("the reactor", &error))?;
+        if self.share.is_some() {
+            runtime.spawn(self.pulse.clone().answers());
+        }
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
@@ -329,7 +336,7 @@ impl<'a> Run<'a> {
     /// The store of a component: everything it is given.
     fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
-        let (limits, handles) = (Limits::new(bounds, program.cost_of_instances()), bounds.handles());
+        let (limits, handles) = (Limits::new(bounds, program.cost_of_instances(), &self.meter), bounds.handles());
         let interrupt = self.interrupt.clone();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
@@ -351,7 +358,7 @@ impl<'a> Run<'a> {
     /// The store of a module.
     fn module_store(mut self, counter: Option<Counter>) -> Result<Store<p1::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
-        let limits = Limits::new(bounds, program.cost_of_instances());
+        let limits = Limits::new(bounds, program.cost_of_instances(), &self.meter);
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
         let interrupt = self.interrupt.clone();
         let own_stdin = matches!(self.stdin, Input::Inherit);

@@ -15,6 +15,8 @@ use dormouse_host::{Control, Error, Meter, Program, Trace};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use crate::systemd;
+
 /// How long after its time the process ends, if an instance has not.
 const STUCK: Duration = Duration::from_secs(1);
 
@@ -31,9 +33,22 @@ pub(crate) struct Numbers {
 /// The signal by which it was first asked to stop.
 static STOPPED_BY: AtomicI32 = AtomicI32::new(SIGTERM);
 
-/// The exit code of a program that was asked to stop and had to be ended: what a shell shows for a process that the signal ended.
+/// What stands there for no signal.
+const IDLE: i32 = 0;
+
+/// The exit code of a program that was asked to stop and had to be ended: what a shell shows for a process that the signal ended, or 0 if
+/// it was idle.
 pub(crate) fn stopped() -> i32 {
-    128 + STOPPED_BY.load(Ordering::SeqCst)
+    match STOPPED_BY.load(Ordering::SeqCst) {
+        IDLE => 0,
+        signal => 128 + signal,
+    }
+}
+
+/// It is asked to stop because it is idle.
+pub(crate) fn idle() {
+    systemd::stopping();
+    STOPPED_BY.store(IDLE, Ordering::SeqCst);
 }
 
 /// Starts the thread. With numbers, SIGUSR1 prints them. A program that was asked to stop has `grace`. `reload` compiles it anew.
@@ -57,6 +72,7 @@ pub(crate) fn watch(
                 SIGUSR1 => print(numbers.as_ref()),
                 SIGHUP => reload_beside(&service, reload.clone()),
                 SIGINT | SIGTERM => {
+                    systemd::stopping();
                     STOPPED_BY.store(signal, Ordering::SeqCst);
                     match service.get().map_or(0, Control::stop) {
                         // None hears it, or all were asked before. Nothing is unwound: whatever the program wrote has gone out already.
@@ -77,10 +93,14 @@ fn reload_beside(
     reload: impl FnOnce() -> Result<Arc<Program>, Error> + Send + 'static,
 ) {
     let service = Arc::clone(service);
+    systemd::reloading();
     let reloading =
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || match (service.get(), reload()) {
             (Some(service), Ok(program)) => service.reload(program),
-            (Some(_), Err(error)) => say(format!("dormouse: not reloaded, the old instances go on: {error}\n")),
+            (Some(_), Err(error)) => {
+                systemd::ready();
+                say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+            }
             (None, _) => say("dormouse: not reloaded: it has not begun yet\n".to_owned()),
         });
     if let Err(error) = reloading {

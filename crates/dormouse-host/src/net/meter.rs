@@ -18,6 +18,8 @@ struct Tally {
     refused: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    connections: AtomicU64,
+    memory: AtomicU64,
 }
 
 impl Meter {
@@ -29,13 +31,15 @@ impl Meter {
     /// The numbers so far. May be called at any time, from any thread.
     pub fn traffic(&self) -> Traffic {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let Tally { opened, accepted, refused, received, sent } = &*self.tally;
+        let Tally { opened, accepted, refused, received, sent, connections, memory } = &*self.tally;
         Traffic {
             opened: read(opened),
             accepted: read(accepted),
             refused: read(refused),
             received: read(received),
             sent: read(sent),
+            connections: read(connections),
+            memory: read(memory),
         }
     }
 
@@ -52,6 +56,25 @@ impl Meter {
     /// The policy or a limit has refused something.
     pub(crate) fn refused(&self) {
         self.tally.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is there, until [`disconnected`](Self::disconnected).
+    pub(crate) fn connected(&self) {
+        self.tally.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.tally.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Memories and tables have grown by so many bytes.
+    pub(crate) fn grown(&self, bytes: usize) {
+        self.tally.memory.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A program has ended that had so many.
+    pub(crate) fn freed(&self, bytes: usize) {
+        self.tally.memory.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn received(&self, bytes: usize) {
@@ -83,11 +106,15 @@ pub struct Traffic {
     pub received: u64,
     /// Bytes that the system has taken to send.
     pub sent: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Bytes of the memories and tables of the programs that run, and what else the host keeps for them by the same budget.
+    pub memory: u64,
 }
 
 impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Traffic { opened, accepted, refused, received, sent } = self;
+        let Traffic { opened, accepted, refused, received, sent, .. } = self;
         write!(
             f,
             "connections: {opened} made, {accepted} accepted; refused: {refused}; bytes: {received} received, {sent} sent"

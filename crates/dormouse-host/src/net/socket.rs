@@ -108,12 +108,22 @@ pub(crate) struct Socket {
     listens: AtomicBool,
     /// It was bound to a port of the system's choice.
     any_port: AtomicBool,
+    /// It is a connection, and counted as one.
+    connected: AtomicBool,
     /// It is a listener that other runs have as well.
     held: OnceLock<Held>,
     sides: [Arc<Mark>; 2],
     /// Made once: each side's mark as a waker.
     wakers: [Waker; 2],
     meter: Meter,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if *self.connected.get_mut() {
+            self.meter.disconnected();
+        }
+    }
 }
 
 /// The state of a side, which tokio may change from another thread.
@@ -146,8 +156,25 @@ impl Socket {
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
         let listens = AtomicBool::new(false);
-        let (any_port, held) = (AtomicBool::new(false), OnceLock::new());
-        Socket { registered: OnceLock::new(), fd, listens, any_port, held, sides, wakers, meter: meter.clone() }
+        let (any_port, connected, held) = (AtomicBool::new(false), AtomicBool::new(false), OnceLock::new());
+        Socket {
+            registered: OnceLock::new(),
+            fd,
+            listens,
+            any_port,
+            connected,
+            held,
+            sides,
+            wakers,
+            meter: meter.clone(),
+        }
+    }
+
+    /// It is a connection from now on.
+    pub(crate) fn set_connected(&self) {
+        if !self.connected.swap(true, Ordering::Relaxed) {
+            self.meter.connected();
+        }
     }
 
     /// It was bound to a port of the system's choice.

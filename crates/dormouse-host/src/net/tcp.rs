@@ -102,6 +102,7 @@ pub(crate) fn start_connect(socket: &Socket, addr: SocketAddr) -> io::Result<()>
 pub(crate) fn finish_connect(socket: &Socket) -> io::Result<()> {
     sockopt::socket_error(socket)??;
     socket.meter().opened();
+    socket.set_connected();
     Ok(())
 }
 

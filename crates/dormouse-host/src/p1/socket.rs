@@ -31,12 +31,14 @@ impl Socket {
 
     pub(super) fn stream(stream: TcpStream, hub: &Arc<Hub>, meter: &Meter) -> io::Result<Socket> {
         stream.set_nonblocking(true)?;
-        Ok(Socket::new(stream.into(), hub, meter, true))
+        Ok(Socket::accepted(stream.into(), hub, meter, true))
     }
 
     /// A connection that was accepted; its descriptor does not block.
     pub(super) fn accepted(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter, nonblocking: bool) -> Socket {
-        Socket::new(fd, hub, meter, nonblocking)
+        let socket = Socket::new(fd, hub, meter, nonblocking);
+        socket.inner.set_connected();
+        socket
     }
 
     fn new(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter, nonblocking: bool) -> Socket {

@@ -216,7 +216,9 @@ impl Tcp {
     /// A connection; `counted` as with [`create`](Self::create).
     pub(super) fn accept(&self, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
         let fd = tcp::accept(&self.socket)?;
-        Ok(Tcp::new(fd, self.family, State::Connected, counted, hub, net))
+        let tcp = Tcp::new(fd, self.family, State::Connected, counted, hub, net);
+        tcp.socket.set_connected();
+        Ok(tcp)
     }
 
     pub(super) fn is_listening(&self) -> bool {

@@ -51,6 +51,7 @@ enum Stage {
 
 impl Tcp {
     pub(super) fn connected(socket: Arc<Socket>, family: Family) -> Tcp {
+        socket.set_connected();
         Tcp::after(Stage::Connected { socket, received: false, sent: false }, family)
     }
 

@@ -9,6 +9,8 @@ use super::Instance;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// All instances serve: each has a listener, or has run for a second. It comes once.
+    Serves,
     /// An instance has ended, and nothing had asked it to. The text is its error or its exit code.
     Failed {
         /// Which one.
@@ -57,6 +59,7 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Event::Serves => f.write_str("all instances serve"),
             Event::Failed { instance, why } => write!(f, "instance {}: {why}", instance.number),
             Event::Restarts { instance, after } => {
                 write!(f, "instance {}: starts again in {after:?}", instance.number)

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::net::share::Listeners;
 use crate::program::Program;
+use crate::pulse::Pulse;
 use crate::run::{Exit, Run, Stop};
 
 /// What an instance is made of.
@@ -37,6 +38,7 @@ pub(super) struct Live {
     pub(super) begun: Instant,
     pub(super) stop: Stop,
     pub(super) interrupt: Interrupt,
+    pub(super) pulse: Pulse,
     /// It was asked to stop, or ended.
     pub(super) is_asked: bool,
     /// It was ended, and did not end by itself.
@@ -48,19 +50,19 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn start(kind: &Kind, id: u64, instance: Instance) -> io::Result<Live> {
-        let (stop, interrupt) = (Stop::of(kind.program.engine()), Interrupt::new());
+        let (stop, interrupt, pulse) = (Stop::of(kind.program.engine()), Interrupt::new(), Pulse::default());
         let thread = Builder::new().name(format!("instance {}", instance.number)).spawn({
-            let (kind, stop, interrupt) = (kind.clone(), stop.clone(), interrupt.clone());
+            let (kind, given) = (kind.clone(), (interrupt.clone(), stop.clone(), pulse.clone()));
             move || {
                 let messages = kind.messages.clone();
-                let end = catch_unwind(AssertUnwindSafe(|| run(kind, id, instance, stop, interrupt)));
+                let end = catch_unwind(AssertUnwindSafe(|| run(kind, id, instance, given)));
                 let why = || Error::Setup { what: "the instance", why: "its thread has panicked".to_owned() };
                 // Without a supervisor there is nobody to tell.
                 let _ = messages.send(Message::Ended { id, end: end.unwrap_or_else(|_| Err(why())) });
             }
         })?;
         let (is_asked, is_cut, is_up, begun) = (false, false, false, Instant::now());
-        Ok(Live { id, instance, begun, stop, interrupt, is_asked, is_cut, is_up, thread: Some(thread) })
+        Ok(Live { id, instance, begun, stop, interrupt, pulse, is_asked, is_cut, is_up, thread: Some(thread) })
     }
 
     /// Asks it to stop; false if it does not hear that.
@@ -83,7 +85,12 @@ impl Live {
     }
 }
 
-fn run(kind: Kind, id: u64, instance: Instance, stop: Stop, interrupt: Interrupt) -> Result<Exit, Error> {
+fn run(
+    kind: Kind,
+    id: u64,
+    instance: Instance,
+    (interrupt, stop, pulse): (Interrupt, Stop, Pulse),
+) -> Result<Exit, Error> {
     let messages = kind.messages.clone();
     let share = kind.shared.of_a_run(move || {
         let _ = messages.send(Message::Listens { id });
@@ -92,6 +99,7 @@ fn run(kind: Kind, id: u64, instance: Instance, stop: Stop, interrupt: Interrupt
         share,
         interrupt,
         stop,
+        pulse,
         (instance.number, kind.instances),
     );
     for (name, listener) in kind.listeners.iter() {

@@ -17,8 +17,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 pub use events::Event;
-pub use supervisor::Control;
 use supervisor::Supervisor;
+pub use supervisor::{Control, Status};
 
 use crate::error::Error;
 use crate::program::Program;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::live::{Kind, Live};
 use super::{Ended, Event, Instance, Restart, Service};
 use crate::error::Error;
+use crate::metrics::Health;
 use crate::net::share::Listeners;
 use crate::program::Program;
 use crate::run::Exit;
@@ -55,6 +56,24 @@ struct Shared {
     /// All that have been started and have not ended.
     live: Vec<Live>,
     stops: bool,
+    restarts: u64,
+    generation: usize,
+    /// How many there are to be.
+    wanted: usize,
+}
+
+/// What a [`Service`] has at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// How many instances run, old ones that have not ended yet among them.
+    pub running: usize,
+    /// How many were started again after a failure.
+    pub restarts: u64,
+    /// How often the program was loaded anew.
+    pub generation: usize,
+    /// Whether all were asked to stop.
+    pub stops: bool,
 }
 
 impl std::fmt::Debug for Control {
@@ -103,9 +122,35 @@ impl Control {
         let _ = self.messages.send(Message::Reload(program));
     }
 
-    /// How many instances there are, old ones that have not ended yet among them.
-    pub fn running(&self) -> usize {
-        self.shared().live.len()
+    /// What there is now.
+    pub fn status(&self) -> Status {
+        let shared = self.shared();
+        Status {
+            running: shared.live.len(),
+            restarts: shared.restarts,
+            generation: shared.generation,
+            stops: shared.stops,
+        }
+    }
+
+    /// Whether each instance runs and lets the host have its turn within this time. Blocks for as long.
+    pub fn turns(&self, within: Duration) -> bool {
+        matches!(self.health(within), Health::Serves)
+    }
+
+    pub(crate) fn health(&self, within: Duration) -> Health {
+        let shared = self.shared();
+        if shared.stops {
+            return Health::Stops;
+        }
+        let questions: Vec<_> = shared.live.iter().map(|live| live.pulse.ask()).collect();
+        let all_run = shared.live.iter().filter(|live| !live.is_asked).count() >= shared.wanted;
+        drop(shared);
+        let deadline = Instant::now() + within;
+        match all_run && questions.iter().all(|question| question.is_answered_by(deadline)) {
+            true => Health::Serves,
+            false => Health::Stuck,
+        }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -147,6 +192,8 @@ pub(super) struct Supervisor {
     /// When all that is left is ended.
     deadline: Option<Instant>,
     cut_off: usize,
+    /// It was told that all serve.
+    serves: bool,
     restart: Restart,
     stop_timeout: Duration,
     on_event: Box<dyn FnMut(&Event) + Send>,
@@ -162,6 +209,7 @@ impl Supervisor {
         let messages_to = control.messages.clone();
         let kind =
             Kind { program, configure, shared, listeners: Arc::new(listeners), messages: messages_to, instances };
+        control.shared().wanted = instances.get();
         let slot = || Slot { id: 0, restarts: 0, due: None, end: None };
         Supervisor {
             control,
@@ -175,6 +223,7 @@ impl Supervisor {
             draining: Vec::new(),
             deadline: None,
             cut_off: 0,
+            serves: false,
             restart,
             stop_timeout,
             on_event,
@@ -372,6 +421,12 @@ impl Supervisor {
         if let Some(live) = shared.live.iter_mut().find(|live| live.id == id) {
             live.is_up = true;
         }
+        let serves = |slot: &Slot| shared.live.iter().any(|live| live.id == slot.id && live.is_up);
+        if !self.serves && self.slots.iter().all(serves) {
+            drop(shared);
+            self.serves = true;
+            return self.tell(Event::Serves);
+        }
         let Some(fresh) = &self.fresh else { return };
         let is_up = |id: &u64| shared.live.iter().any(|live| live.id == *id && live.is_up && !live.is_asked);
         if fresh.ids.len() < self.slots.len() || !fresh.ids.iter().all(is_up) {
@@ -380,6 +435,7 @@ impl Supervisor {
         drop(shared);
         let Some(Fresh { kind, generation, ids }) = self.fresh.take() else { return };
         (self.kind, self.generation) = (kind, generation);
+        self.control.shared().generation = generation;
         let until = Instant::now() + self.stop_timeout;
         let mut deaf = Vec::new();
         let mut shared = self.control.shared();
@@ -408,11 +464,8 @@ impl Supervisor {
     fn next_time(&self) -> Option<Instant> {
         let restarts = self.slots.iter().filter_map(|slot| slot.due);
         let drained = self.draining.iter().map(|(_, until)| *until);
-        let up = self.fresh.as_ref().and_then(|fresh| {
-            let shared = self.control.shared();
-            let waited = shared.live.iter().filter(|live| fresh.ids.contains(&live.id) && !live.is_up);
-            waited.map(|live| live.begun + UP).min()
-        });
+        let shared = self.control.shared();
+        let up = shared.live.iter().filter(|live| !live.is_up).map(|live| live.begun + UP).min();
         restarts.chain(drained).chain(up).chain(self.deadline).min()
     }
 
@@ -421,17 +474,13 @@ impl Supervisor {
         for number in 0..self.slots.len() {
             if self.slots[number].due.is_some_and(|due| due <= now) {
                 self.slots[number].end = None;
+                self.control.shared().restarts += 1;
                 self.start(number);
             }
         }
-        if let Some(fresh) = &self.fresh {
-            let shared = self.control.shared();
-            let up =
-                shared.live.iter().filter(|live| fresh.ids.contains(&live.id) && live.begun + UP <= now && !live.is_up);
-            let up: Vec<u64> = up.map(|live| live.id).collect();
-            drop(shared);
-            up.into_iter().for_each(|id| self.is_up(id));
-        }
+        let up = |live: &&Live| live.begun + UP <= now && !live.is_up;
+        let up: Vec<u64> = self.control.shared().live.iter().filter(up).map(|live| live.id).collect();
+        up.into_iter().for_each(|id| self.is_up(id));
         let all = self.deadline.is_some_and(|deadline| deadline <= now);
         let late = |id: u64| all || self.draining.iter().any(|(old, until)| *old == id && *until <= now);
         let mut cut = Vec::new();

@@ -43,7 +43,7 @@ fn program(sockets: usize) -> State {
     State {
         wasi: WasiCtx::builder().build(),
         table: ResourceTable::new(),
-        limits: Limits::new(Bounds::default(), 0),
+        limits: Limits::new(Bounds::default(), 0, &Meter::new()),
         own: Own::new(Arc::clone(&net), 1000, &Interrupt::new()),
         net,
         trace: None,

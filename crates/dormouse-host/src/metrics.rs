@@ -1,0 +1,172 @@
+//! Metrics. A service seen from outside: Prometheus' text at `/metrics`, and at `/healthz` whether it serves.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::time::Duration;
+use std::{io, thread};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::spawn_blocking;
+
+use crate::count::Trace;
+use crate::net::meter::Meter;
+use crate::service::Control;
+
+/// How long an instance may take to answer that it turns.
+const TURNS_WITHIN: Duration = Duration::from_secs(2);
+/// How long a client may take to ask.
+const ASKS_WITHIN: Duration = Duration::from_secs(10);
+/// After a failed accept, so that it is not tried in a loop.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many connections are served at a time. The others wait.
+const CONNECTIONS: usize = 16;
+
+/// What a [`Service`](crate::Service) tells of itself over HTTP.
+///
+/// * `/metrics`: the text that Prometheus reads, version 0.0.4.
+/// * `/healthz`: 200 while each instance turns, that is: lets the host have its turn within two seconds; else, and while they stop, 503.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    control: Control,
+    meter: Meter,
+    trace: Option<Trace>,
+}
+
+impl Metrics {
+    /// `meter` and `trace` are those that the runs of the service count in.
+    pub fn new(control: Control, meter: Meter, trace: Option<Trace>) -> Metrics {
+        Metrics { control, meter, trace }
+    }
+
+    /// Serves them on a thread of its own, for as long as the process runs.
+    ///
+    /// # Errors
+    /// If there is no thread to be had, or the listener cannot be used.
+    pub fn serve(self, listener: TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        drop(_entered);
+        thread::Builder::new().name("metrics".to_owned()).spawn(move || runtime.block_on(self.accept(listener)))?;
+        Ok(())
+    }
+
+    async fn accept(self, listener: tokio::net::TcpListener) {
+        let room = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(place) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let metrics = self.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(|request| metrics.clone().answer(request));
+                let mut http = http1::Builder::new();
+                let http = http.timer(TokioTimer::new()).header_read_timeout(ASKS_WITHIN);
+                // What a client has done wrong hyper has told it.
+                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let mut answer = Response::new(Full::default());
+        let (status, text) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                answer.headers_mut().insert(CONTENT_TYPE, TEXT);
+                (StatusCode::OK, self.text())
+            }
+            (&Method::GET | &Method::HEAD, "/healthz") => {
+                let control = self.control.clone();
+                // It waits for the instances.
+                let health = spawn_blocking(move || control.health(TURNS_WITHIN)).await;
+                match health.unwrap_or(Health::Stuck) {
+                    Health::Serves => (StatusCode::OK, "serves\n".to_owned()),
+                    Health::Stops => (StatusCode::SERVICE_UNAVAILABLE, "stops\n".to_owned()),
+                    Health::Stuck => {
+                        (StatusCode::SERVICE_UNAVAILABLE, "an instance does not turn, or does not run\n".to_owned())
+                    }
+                }
+            }
+            (_, "/metrics" | "/healthz") => {
+                answer.headers_mut().insert(ALLOW, GET);
+                (StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n".to_owned())
+            }
+            _ => (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n".to_owned()),
+        };
+        *answer.status_mut() = status;
+        *answer.body_mut() = Full::from(text);
+        Ok(answer)
+    }
+
+    /// What `/metrics` answers.
+    pub fn text(&self) -> String {
+        let (traffic, status) = (self.meter.traffic(), self.control.status());
+        let mut text = String::new();
+        let mut tell = |name: &str, kind: &str, help: &str, value: u64| {
+            let _ =
+                write!(text, "# HELP dormouse_{name} {help}\n# TYPE dormouse_{name} {kind}\ndormouse_{name} {value}\n");
+        };
+        tell(
+            "instances",
+            "gauge",
+            "Instances that run, old ones that have not ended yet among them.",
+            status.running as u64,
+        );
+        tell("restarts_total", "counter", "Instances that were started again after a failure.", status.restarts);
+        tell("generation", "gauge", "How often the program was loaded anew.", status.generation as u64);
+        tell("stopping", "gauge", "1 if all instances were asked to stop.", status.stops.into());
+        tell("connections", "gauge", "Connections that are open.", traffic.connections);
+        tell("connections_accepted_total", "counter", "Connections that were accepted.", traffic.accepted);
+        tell("connections_made_total", "counter", "Connections that were made.", traffic.opened);
+        tell(
+            "refused_total",
+            "counter",
+            "Sockets and addresses that were refused by the policy or a limit.",
+            traffic.refused,
+        );
+        tell("received_bytes_total", "counter", "Bytes that were received.", traffic.received);
+        tell("sent_bytes_total", "counter", "Bytes that the system has taken to send.", traffic.sent);
+        tell("memory_bytes", "gauge", "Memories and tables of the instances.", traffic.memory);
+        if let Some(resident) = resident() {
+            tell("process_resident_memory_bytes", "gauge", "What the whole process has resident.", resident);
+        }
+        if let Some(trace) = &self.trace {
+            text.push_str(
+                "# HELP dormouse_host_calls_total Host calls, by name.\n# TYPE dormouse_host_calls_total counter\n",
+            );
+            for (name, count) in trace.counts().iter() {
+                let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+                let _ = writeln!(text, "dormouse_host_calls_total{{call=\"{name}\"}} {count}");
+            }
+        }
+        text
+    }
+}
+
+const TEXT: hyper::header::HeaderValue = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+const GET: hyper::header::HeaderValue = hyper::header::HeaderValue::from_static("GET, HEAD");
+
+/// Whether a service does what it is for.
+pub(crate) enum Health {
+    Serves,
+    Stops,
+    Stuck,
+}
+
+/// Bytes of this process that are in memory, where the system tells that.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}

@@ -1,0 +1,67 @@
+//! systemd. What it hands over and what it is told, where it has started the runner; elsewhere none of this does anything.
+//!
+//! * `LISTEN_FDS`: sockets that it has opened. A wasip1 program has them as descriptors, and a component gets each when it binds to its address.
+//! * `sd_notify`: READY=1 when the instances serve, RELOADING=1 and STOPPING=1, and WATCHDOG=1 for as long as each instance turns.
+
+use std::env;
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use dormouse_host::Control;
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+
+/// The listeners that systemd has opened for this process, with their names.
+pub(crate) fn listeners() -> io::Result<Vec<(String, TcpListener)>> {
+    // Read first: what hands the descriptors over takes the variables away.
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':').filter(|name| !name.is_empty());
+    let mut fds = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..fds.len() {
+        let name = names.next().unwrap_or("unknown").to_owned();
+        if let Some(listener) = fds.take_tcp_listener(index)? {
+            listeners.push((name, listener));
+        }
+    }
+    Ok(listeners)
+}
+
+/// Tells systemd something. If it does not hear it, there is nothing to do about it.
+fn tell(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// Tells the watchdog, if there is one, twice in its time that the instances turn; while one does not, it is not told.
+pub(crate) fn watchdog(control: &Control) -> io::Result<()> {
+    let Some(within) = sd_notify::watchdog_enabled() else { return Ok(()) };
+    let half = (within / 2).max(Duration::from_millis(1));
+    let control = control.clone();
+    thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+        loop {
+            // While they stop, their time is that of --stop-timeout.
+            if control.status().stops || control.turns(half / 2) {
+                tell(&[NotifyState::Watchdog]);
+            }
+            thread::sleep(half / 2);
+        }
+    })?;
+    Ok(())
+}
