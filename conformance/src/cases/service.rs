@@ -2,7 +2,7 @@
 
 use std::env;
 
-use dormouse::net::TcpStream;
+use dormouse::net::{TcpListener, TcpStream};
 use dormouse::signal::stop_requested;
 use dormouse::{io, spawn};
 use futures_lite::AsyncWriteExt as _;
@@ -10,10 +10,13 @@ use futures_lite::future::or;
 
 use super::place::listen_outside;
 
-/// An echo server that tells each client which instance it is, fails at `!`, and ends in good order when it is asked to.
+/// An echo server that tells each client which instance it is, fails at `!`, computes for ever at `~`, and ends in good order when it is asked to.
 pub async fn one_of_several() {
     let number = env::var("DORMOUSE_INSTANCE").unwrap_or_else(|_| "alone".to_owned());
-    let listener = listen_outside().await;
+    let listener = match env::var("LISTEN_AT") {
+        Ok(addr) => TcpListener::bind_or_preopened(addr).await.expect("a listener"),
+        Err(_) => listen_outside().await,
+    };
     println!("listening {listener}");
     let mut clients = Vec::new();
     let accept = async {
@@ -39,6 +42,9 @@ async fn serve(conn: TcpStream, number: String) -> io::Result<()> {
             return Ok(());
         }
         assert!(!buf[..read].contains(&b'!'), "a client wants it to fail");
+        while buf[..read].contains(&b'~') {
+            std::hint::spin_loop();
+        }
         (&conn).write_all(&buf[..read]).await?;
     }
 }

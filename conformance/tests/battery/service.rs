@@ -1,7 +1,9 @@
 //! Several instances of a program behind one listener, as the `dormouse` command runs them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -174,5 +176,116 @@ fn a_program_is_loaded_anew_under_its_clients() {
         assert!(connecting.join().expect("none is refused or reset") > 0, "{wasi:?}");
         kill(&subject, "-TERM");
         subject.ends_well();
+    }
+}
+
+/// Where the metrics are, and what they say.
+struct Metrics(String);
+
+impl Metrics {
+    fn of(subject: &Subject) -> Metrics {
+        let line = said(subject, "metrics on ");
+        Metrics(format!("http://{}", line.rsplit(' ').next().unwrap()))
+    }
+
+    fn get(&self, path: &str) -> (String, String) {
+        let mut curl = Command::new("curl");
+        let answer =
+            curl.args(["-sS", "-w", "%{http_code}", &format!("{}{path}", self.0)]).output().expect("start curl");
+        let text = String::from_utf8(answer.stdout).unwrap();
+        let (body, status) = text.split_at(text.len() - 3);
+        (status.to_owned(), body.to_owned())
+    }
+
+    fn value(&self, name: &str) -> u64 {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, "200");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("dormouse_{name} ")));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
+    /// Waits until it is so.
+    fn becomes(&self, name: &str, value: u64) {
+        let start = Instant::now();
+        while self.value(name) != value {
+            assert!(start.elapsed() < PATIENCE, "{name} is {} and not {value}", self.value(name));
+        }
+    }
+}
+
+#[test]
+fn a_service_is_seen_from_outside() {
+    for wasi in Wasi::ALL {
+        let options =
+            ["--instances", "2", "--metrics", "127.0.0.1:0", "--restart", "on-failure", "--stop-timeout", "100ms"];
+        let (mut subject, addr) = service(wasi, &options, &wasi.battery());
+        let metrics = Metrics::of(&subject);
+        let mut clients = Client::of_each(addr, &["0", "1"]);
+        let open = clients.len() as u64;
+        assert_eq!((metrics.value("instances"), metrics.value("connections")), (2, open), "{wasi:?}");
+        assert_eq!(metrics.value("connections_accepted_total"), open, "{wasi:?}");
+        assert_eq!(metrics.value("received_bytes_total"), 5 * open, "{wasi:?}");
+        assert!(metrics.value("memory_bytes") >= 2 << 16, "{wasi:?}");
+        assert_eq!(metrics.get("/healthz"), ("200".to_owned(), "serves\n".to_owned()), "{wasi:?}");
+        assert_eq!(metrics.get("/").0, "404");
+
+        // One fails, and comes again.
+        let failing = clients.iter().position(|client| client.instance == "1").unwrap();
+        clients[failing].stream.get_mut().write_all(b"!").unwrap();
+        metrics.becomes("restarts_total", 1);
+        clients.retain(|client| client.instance == "0");
+        metrics.becomes("connections", clients.len() as u64);
+        metrics.becomes("instances", 2);
+
+        // One computes for ever: the other serves, and it is told. It hears that it should stop, and cannot.
+        clients.extend(Client::of_each(addr, &["1"]));
+        let computing = clients.iter().position(|client| client.instance == "1").unwrap();
+        clients[computing].stream.get_mut().write_all(b"~").unwrap();
+        let start = Instant::now();
+        while metrics.get("/healthz").0 != "503" {
+            assert!(start.elapsed() < PATIENCE, "{wasi:?}");
+        }
+        assert_eq!(metrics.get("/healthz").1, "an instance does not turn, or does not run\n", "{wasi:?}");
+        clients.iter_mut().filter(|client| client.instance == "0").for_each(Client::echoes);
+        kill(&subject, "-TERM");
+        let (code, _, stderr) = subject.end();
+        assert_eq!(code, 143, "{wasi:?}: {stderr}");
+        assert!(stderr.contains("instance 1: was asked to stop and has not in 100ms, so it is ended"), "{stderr}");
+    }
+}
+
+/// A service manager that has opened the listener, is told what happens, and whose service ends when nothing is connected to it.
+#[test]
+fn a_service_is_started_by_a_manager() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for wasi in Wasi::ALL {
+        let path = dir.join(format!("notify-{wasi:?}"));
+        let _ = fs::remove_file(&path);
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let heard = || {
+            let mut buf = [0; 200];
+            let n = manager.recv(&mut buf).expect("it tells something");
+            String::from_utf8_lossy(&buf[..n]).into_owned()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let at = format!("LISTEN_AT={addr}");
+        let runner = dormouse_run(&["--idle-exit", "500ms", "--env", &at], &wasi.battery());
+        let mut command = Command::new("sh");
+        command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
+        command.arg(runner.get_program()).args(runner.get_args()).arg("one_of_several");
+        command.envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+        let mut subject = native::spawn_with(command, OwnedFd::from(listener).into());
+        let mut client = Client::new(addr);
+        client.echoes();
+        let mut told = Vec::new();
+        while !["READY=1", "WATCHDOG=1"].iter().all(|what| told.iter().any(|told: &String| told.contains(what))) {
+            told.push(heard());
+        }
+        drop(client);
+        subject.ends_well();
+        while !heard().contains("STOPPING=1") {}
     }
 }

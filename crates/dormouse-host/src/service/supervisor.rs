@@ -304,6 +304,7 @@ impl Supervisor {
         self.cut_off += usize::from(live.is_cut && matches!(end, Err(Error::Stopped)));
         if self.draining.iter().any(|(old, _)| *old == id) {
             self.draining.retain(|(old, _)| *old != id);
+            self.tell_failure(live.instance, &end);
             return;
         }
         if let Some(fresh) = &mut self.fresh
@@ -324,22 +325,20 @@ impl Supervisor {
             self.slots[number].restarts = 0;
         }
         match live.is_asked {
-            true => self.slots[number].end = Some(end),
+            true => {
+                self.tell_failure(live.instance, &end);
+                self.slots[number].end = Some(end);
+            }
             false => self.failed(number, live.instance, end),
         }
     }
 
     /// An instance has ended, and nothing has asked it to.
     fn failed(&mut self, number: usize, instance: Instance, end: Result<Exit, Error>) {
-        let why = match &end {
-            Ok(Exit { code: 0 }) | Err(Error::Stopped) => None,
-            Ok(Exit { code }) => Some(format!("has ended with exit code {code}")),
-            Err(error) => Some(error.to_string()),
-        };
+        let has_failed = self.tell_failure(instance, &end);
         self.slots[number].end = Some(end);
-        let Some(why) = why else { return };
-        if self.slots.len() > 1 || self.restart != Restart::NEVER {
-            self.tell(Event::Failed { instance, why });
+        if !has_failed {
+            return;
         }
         let (restarts, stops) = (self.slots[number].restarts, self.control.shared().stops);
         match self.restart.most {
@@ -353,6 +352,19 @@ impl Supervisor {
                 self.tell(Event::Restarts { instance, after });
             }
         }
+    }
+
+    /// Tells how one has ended, unless that was well or because it was ended. The error of a service that is one run is for its embedder to tell.
+    fn tell_failure(&mut self, instance: Instance, end: &Result<Exit, Error>) -> bool {
+        let why = match end {
+            Ok(Exit { code: 0 }) | Err(Error::Stopped) => return false,
+            Ok(Exit { code }) => format!("has ended with exit code {code}"),
+            Err(error) => error.to_string(),
+        };
+        if self.slots.len() > 1 || self.restart != Restart::NEVER {
+            self.tell(Event::Failed { instance, why });
+        }
+        true
     }
 
     /// All were asked to stop.
