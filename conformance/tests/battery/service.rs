@@ -116,7 +116,7 @@ fn an_instance_that_fails_is_started_again_and_stops_no_other() {
                 _ => client.echoes(),
             }
         }
-        said(&subject, "instance 1: starts again in 100ms");
+        said(&subject, "instance 1 starts again in 100ms");
         assert!(subject.stderr().contains("a client wants it to fail"), "{}", subject.stderr());
         drop(clients);
         let again = Client::of_each(addr, &["0", "1"]);
@@ -250,7 +250,7 @@ fn a_service_is_seen_from_outside() {
         kill(&subject, "-TERM");
         let (code, _, stderr) = subject.end();
         assert_eq!(code, 143, "{wasi:?}: {stderr}");
-        assert!(stderr.contains("instance 1: was asked to stop and has not in 100ms, so it is ended"), "{stderr}");
+        assert!(stderr.contains("instance 1 was asked to stop and has not in 100ms, so it is ended"), "{stderr}");
     }
 }
 

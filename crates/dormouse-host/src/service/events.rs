@@ -60,18 +60,14 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Serves => f.write_str("all instances serve"),
-            Event::Failed { instance, why } => write!(f, "instance {}: {why}", instance.number),
-            Event::Restarts { instance, after } => {
-                write!(f, "instance {}: starts again in {after:?}", instance.number)
-            }
+            Event::Failed { instance, why } => write!(f, "{instance}: {why}"),
+            Event::Restarts { instance, after } => write!(f, "{instance} starts again in {after:?}"),
             Event::GivenUp { instance, restarts } => {
-                write!(f, "instance {}: has failed {restarts} times after a restart, and stays down", instance.number)
+                write!(f, "{instance} has failed {restarts} times after a restart, and stays down")
             }
-            Event::Deaf { instance } => {
-                write!(f, "instance {}: does not wait for a request to stop, so it is ended", instance.number)
-            }
+            Event::Deaf { instance } => write!(f, "{instance} does not wait for a request to stop, so it is ended"),
             Event::CutOff { instance, after } => {
-                write!(f, "instance {}: was asked to stop and has not in {after:?}, so it is ended", instance.number)
+                write!(f, "{instance} was asked to stop and has not in {after:?}, so it is ended")
             }
             Event::Reloaded { generation } => {
                 write!(f, "reloaded ({generation}): the new instances serve, and the old ones were asked to stop")

@@ -30,8 +30,20 @@ use crate::run::{Exit, Run};
 pub struct Instance {
     /// From 0 to one less than how many there are. One that is started again keeps it.
     pub number: usize,
+    /// How many there are.
+    pub of: NonZeroUsize,
     /// How often the program has been replaced by [`Control::reload`].
     pub generation: usize,
+}
+
+/// `instance 2`, or `the program` if there is one.
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of {
+            NonZeroUsize::MIN => f.write_str("the program"),
+            _ => write!(f, "instance {}", self.number),
+        }
+    }
 }
 
 /// Whether an instance that fails is started again: one that traps, or ends with another code than 0.

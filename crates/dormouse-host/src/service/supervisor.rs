@@ -271,7 +271,7 @@ impl Supervisor {
 
     /// Starts the instance of a place; an end without a start if there is no thread to be had, or if all stop.
     fn start(&mut self, number: usize) {
-        let instance = Instance { number, generation: self.generation };
+        let instance = Instance { number, of: self.kind.instances, generation: self.generation };
         let kind = self.kind.clone();
         self.slots[number].due = None;
         match self.launch(&kind, instance) {
@@ -393,7 +393,7 @@ impl Supervisor {
         let kind = Kind { program, ..self.kind.clone() };
         self.fresh = Some(Fresh { kind: kind.clone(), generation, ids: Vec::new() });
         for number in 0..self.slots.len() {
-            let started = self.launch(&kind, Instance { number, generation });
+            let started = self.launch(&kind, Instance { number, of: kind.instances, generation });
             match (started, &mut self.fresh) {
                 (Ok(id), Some(fresh)) => fresh.ids.push(id),
                 (Err(error), _) => {
