@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
 
 use serde::Serialize;
 
 use crate::constraint::{FileName, Rule};
-use crate::listing::{files_through_links, join, split};
+use crate::listing::{concat, files_through_links, join, split};
+use crate::overrides::src;
 use crate::{Error, Plan, Side};
 
 /// The packages of the standard library in which two builds differ.
@@ -132,7 +134,29 @@ fn packages(plan: &Plan) -> Result<Packages, Error> {
         }
     }
     packages.retain(|_, files| files.keys().any(|name| name.ends_with(".go")));
+    for (package, files) in &mut packages {
+        if files.keys().any(|name| is_assembly_for_cgo(name)) && !uses_cgo(plan, package, files)? {
+            files.retain(|name, _| !is_assembly_for_cgo(name));
+        }
+    }
     Ok(packages)
+}
+
+/// Assembly for the C compiler. Go builds it in packages that use cgo alone; elsewhere it is for TinyGo, whose targets name it.
+fn is_assembly_for_cgo(name: &str) -> bool {
+    name.ends_with(".S") || name.ends_with(".sx")
+}
+
+/// Whether one of the files of a package has `import "C"`.
+fn uses_cgo(plan: &Plan, package: &str, files: &BTreeMap<String, Side>) -> Result<bool, Error> {
+    for (name, side) in files.iter().filter(|(name, _)| name.ends_with(".go")) {
+        let path = join(plan.root(*side), &concat(&src(package), name));
+        let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+        if String::from_utf8_lossy(&text).lines().any(|line| line.trim_end() == r#"import "C""#) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Not a test, nor of a directory that Go passes over, nor of a command.

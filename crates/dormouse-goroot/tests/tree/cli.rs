@@ -182,6 +182,26 @@ fn two_builds_are_compared() {
 }
 
 #[test]
+fn assembly_for_the_c_compiler_counts_in_packages_with_cgo_alone() {
+    let (root, trees) = trees("cli-diff-assembly");
+    for (path, text) in [
+        ("task/task.go", "package task"),
+        ("task/task_arm.S", ""),
+        ("task/task_arm.s", ""),
+        ("gate/gate.go", "package gate\n\nimport \"C\"\n"),
+        ("gate/gate_arm.S", ""),
+    ] {
+        let path = root.join("go/src").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (_, text, complaints) = run(&format!("diff {trees} --target wasip1 --to-target wasip2"));
+    assert!(text.contains("~ gate\n  + gate_arm.S (upstream)\n"), "{text}{complaints}");
+    assert!(text.contains("~ task\n  + task_arm.s (upstream)\n"), "{text}");
+    assert!(!text.contains("task_arm.S"), "{text}");
+}
+
+#[test]
 fn the_command_says_its_version() {
     assert_eq!(run("--version"), (0, format!("dormouse-goroot {}\n", env!("CARGO_PKG_VERSION")), String::new()));
 }
