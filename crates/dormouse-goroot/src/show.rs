@@ -84,7 +84,11 @@ impl Plan {
         let here = |path: &str| join(&upstream, path);
         // A link to a file is an irregular file to go.
         let there = |path: &str| match join(&overlay, path) {
-            link if link.is_symlink() => fs::canonicalize(&link).map_err(|source| Error::Read { path: link, source }),
+            link if link.is_symlink() => {
+                let real = fs::canonicalize(&link).map_err(|source| Error::Read { path: link, source })?;
+                check_utf8(&real)?;
+                Ok(real)
+            }
             file => Ok(file),
         };
         // Where a file is, or nothing to have it not there.

@@ -1,6 +1,7 @@
 //! The command: what it says, and its exit codes.
 
 use std::fs;
+use std::path::Path;
 
 use dormouse_goroot::cli;
 
@@ -251,6 +252,15 @@ fn a_name_that_is_not_utf_8_is_a_mistake() {
         let err = String::from_utf8(err).unwrap();
         assert!(err.contains("the path is not UTF-8") && out.is_empty(), "{err}");
     }
+
+    // What a link leads to may have such a name as well.
+    fs::write(root.join(OsStr::from_bytes(b"\xff.go")), "package net").unwrap();
+    let link = root.join("tiny/src/net/link.go");
+    std::os::unix::fs::symlink(Path::new("../../..").join(OsStr::from_bytes(b"\xff.go")), &link).unwrap();
+    let (code, _, complaint) = run(&format!("plan {trees} --target wasip2 --go-overlay"));
+    assert_eq!(code, 1);
+    assert!(complaint.contains("the path is not UTF-8"), "{complaint}");
+    fs::remove_file(link).unwrap();
 
     fs::write(root.join("tiny/src/net").join(OsStr::from_bytes(b"\xff.go")), "package net").unwrap();
     let (code, _, complaint) = run(&format!("plan {trees} --target wasip2"));
