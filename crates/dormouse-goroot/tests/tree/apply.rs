@@ -236,6 +236,23 @@ fn for_go_build_the_same_merge_is_a_list_of_replacements() {
 
 #[test]
 #[cfg(unix)]
+fn for_go_build_a_tree_behind_a_link_is_called_by_both_names() {
+    let place = Place::new("apply-overlay-link");
+    let root = fs::canonicalize(&place.root).unwrap();
+    let link = root.join("go");
+    std::os::unix::fs::symlink("upstream", &link).unwrap();
+    let plan = Plan::read(&link, &root.join("overlay"), &table(TABLE), &tinygo("wasip2")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&plan.go_overlay().unwrap()).unwrap();
+    for name in ["go", "upstream"] {
+        let new = root.join(name).join("src/net/net_wasip2.go");
+        assert!(json["Replace"][new.to_str().unwrap()].as_str().unwrap().ends_with("overlay/src/net/net_wasip2.go"));
+        assert_eq!(json["Replace"][root.join(name).join("src/net/net.go").to_str().unwrap()], "");
+    }
+    assert_eq!(json["Replace"].as_object().unwrap().len(), 6);
+}
+
+#[test]
+#[cfg(unix)]
 fn a_copy_of_what_is_in_itself_is_a_mistake() {
     let place = Place::new("apply-loop");
     let url = place.root.join("upstream/src/net/url");
