@@ -141,7 +141,9 @@ impl Plan {
             let source = self.source(path, side);
             let means = means.of(path, &source, &packages);
             let whole = std::path::absolute(&source).unwrap_or_else(|_| source.clone());
-            hash.update(format!("{path}\0{}\0", whole.display()));
+            hash.update(format!("{path}\0"));
+            hash.update(whole.as_os_str().as_encoded_bytes());
+            hash.update("\0");
             if !means.leads_to(&source) {
                 stamp(&mut hash, source)?;
             }
@@ -160,7 +162,8 @@ fn stamp(hash: &mut Sha512_256, source: PathBuf) -> Result<(), Error> {
     };
     for file in files {
         let metadata = read(&file)?;
-        hash.update(format!("{}\0{}\0{:?}\0", file.display(), metadata.len(), metadata.modified().ok()));
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update(format!("\0{}\0{:?}\0", metadata.len(), metadata.modified().ok()));
     }
     Ok(())
 }

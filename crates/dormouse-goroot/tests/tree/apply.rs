@@ -126,6 +126,22 @@ fn a_tree_of_other_trees_has_another_name() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn trees_whose_paths_are_not_utf_8_have_names_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new("apply-utf8");
+    let apply = |name: &[u8]| {
+        let overlay = place.root.join(std::ffi::OsStr::from_bytes(name));
+        std::os::unix::fs::symlink("overlay", &overlay).unwrap();
+        let plan = Plan::read(&place.root.join("upstream"), &overlay, &table(TABLE), &tinygo("wasip2")).unwrap();
+        plan.apply(&place.cache(), Link::Symbolic).unwrap()
+    };
+    let (one, other) = (apply(b"\xff"), apply(b"\xfe"));
+    assert!(one.new && other.new && one.path != other.path);
+}
+
+#[test]
 fn a_copy_is_made_again_when_a_file_has_changed_and_a_link_is_not() {
     let place = Place::new("apply-changed");
     let apply = |link| place.plan("wasip1").apply(&place.cache(), link).unwrap();
