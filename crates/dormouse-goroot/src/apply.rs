@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha512_256};
 
 use crate::constraint::{Content, FileName};
-use crate::listing::{files_through_links, join, split};
+use crate::listing::{files_through_links, join, leads_nowhere, split};
 use crate::{Error, Plan};
 
 /// How what is linked is linked.
@@ -23,9 +23,9 @@ pub enum Link {
     /// `go:embed` takes no symbolic link.
     #[default]
     Symbolic,
-    /// By a hard link for each file, on the same file system; else as the next.
+    /// By a hard link for each file, on the same file system; else as the next. A link that leads nowhere is left out.
     Hard,
-    /// By a copy of each file.
+    /// By a copy of each file. A link that leads nowhere is left out.
     Copy,
 }
 
@@ -155,12 +155,15 @@ impl Plan {
 
 /// Sizes and times of a file, or of all below a directory.
 fn stamp(hash: &mut Sha512_256, source: PathBuf) -> Result<(), Error> {
+    if leads_nowhere(&source) {
+        return Ok(());
+    }
     let read = |path: &Path| fs::metadata(path).map_err(|source| Error::Read { path: path.to_owned(), source });
     let files: Vec<PathBuf> = match read(&source)?.is_dir() {
         true => files_through_links(&source, "")?.iter().map(|file| join(&source, file)).collect(),
         false => vec![source],
     };
-    for file in files {
+    for file in files.into_iter().filter(|file| !leads_nowhere(file)) {
         let metadata = read(&file)?;
         hash.update(file.as_os_str().as_encoded_bytes());
         hash.update(format!("\0{}\0{:?}\0", metadata.len(), metadata.modified().ok()));
@@ -187,6 +190,8 @@ impl Means {
         let failed = |source| Error::Link { from: from.to_owned(), to: to.to_owned(), source };
         match self {
             Self::Symbolic => (system.symlink)(from, to).map_err(failed),
+            // Editors make such links beside a file that is open.
+            _ if leads_nowhere(from) => Ok(()),
             Self::Junction if from.is_dir() => (system.junction)(from, to).map_err(failed),
             Self::Hard | Self::Copy if from.is_dir() => {
                 let real = fs::canonicalize(from).map_err(failed)?;
