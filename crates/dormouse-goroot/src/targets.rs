@@ -220,6 +220,11 @@ impl Targets {
 
 impl Spec {
     fn read(path: &Path) -> Result<Self, String> {
+        let kind = fs::metadata(path).map_err(|error| error.to_string())?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            // Reading it may take forever.
+            return Err("it is no regular file".to_owned());
+        }
         let text = fs::read(path).map_err(|error| error.to_string())?;
         serde_json::from_slice(&text).map_err(|error| error.to_string())
     }

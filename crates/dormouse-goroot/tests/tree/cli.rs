@@ -229,6 +229,9 @@ fn a_file_that_may_have_no_end_is_not_read() {
     let (code, _, complaint) = run(&format!("plan {trees} --target wasip1"));
     assert_eq!(code, 1);
     assert!(complaint.ends_with("tiny/src/net/device.go: it is no regular file\n"), "{complaint}");
+    std::os::unix::fs::symlink("/dev/null", root.join("tiny/targets/device.json")).unwrap();
+    let (_, text, _) = run(&format!("targets --overlay {}", root.join("tiny").display()));
+    assert!(text.ends_with("tiny/targets/device.json: it is no regular file\n"), "{text}");
 }
 
 #[test]
