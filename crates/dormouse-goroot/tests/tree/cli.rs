@@ -52,6 +52,14 @@ fn a_plan_is_a_tree_or_json_or_an_answer() {
 
     let (_, text, _) = run(&format!("plan {trees} --target wasip1 --why src/net"));
     assert!(text.contains("so none claims the directory and the files are upstream's."), "{text}");
+    for path in ["./src/net", "src//net/", "/src/./net"] {
+        assert_eq!(run(&format!("plan {trees} --target wasip1 --why {path}")).1, text, "{path}");
+    }
+    for path in ["src/net/../net", "..", "/"] {
+        let (code, _, complaint) = run(&format!("plan {trees} --target wasip1 --why {path}"));
+        assert_eq!(code, 1);
+        assert!(complaint.contains(&format!("`{path}` is no path from the root of the trees")), "{complaint}");
+    }
     let (_, text, _) = run(&format!("plan {trees} --target wasip2 --go-overlay"));
     assert!(text.contains(r#""Replace""#), "{text}");
 }
