@@ -1,6 +1,7 @@
 //! From what the command takes to plans and reports.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::Refused;
@@ -146,10 +147,11 @@ const OWN_TABLE: &str = "goroot.overrides";
 
 fn table(path: Option<&Path>, overlay: &Path) -> Result<Overrides, Error> {
     let own = overlay.join(OWN_TABLE);
-    match path {
-        Some(path) => Overrides::read(path),
-        None if own.exists() => Overrides::read(&own),
-        None => Ok(Overrides::tinygo_of(overlay)),
+    let missing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    match (path, own.symlink_metadata()) {
+        (Some(path), _) => Overrides::read(path),
+        (None, Err(error)) if missing(&error) => Ok(Overrides::tinygo_of(overlay)),
+        (None, _) => Overrides::read(&own),
     }
 }
 

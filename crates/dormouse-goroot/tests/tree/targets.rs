@@ -123,4 +123,13 @@ fn an_overlay_may_bring_its_table() {
     let table = root.join("table");
     let (_, text, _) = run(&format!("plan {trees} --target wasip1 --why src/net --overrides {}", table.display()));
     assert!(text.starts_with("src/net is merged for wasip1"), "{text}");
+    // One that cannot be read is not as if there were none.
+    #[cfg(unix)]
+    {
+        fs::remove_file(root.join("tiny/goroot.overrides")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("tiny/goroot.overrides")).unwrap();
+        let (code, _, complaints) = run(&format!("plan {trees} --target wasip1"));
+        assert_eq!(code, 1);
+        assert!(complaints.contains("/tiny/goroot.overrides: No such file"), "{complaints}");
+    }
 }
