@@ -35,11 +35,16 @@ impl Inputs {
         if choices != Choices::default() {
             target = target.with_choices(&choices);
         }
-        target.tags.extend(self.tags.iter().cloned());
-        target.tool_tags.extend(self.tool_tags.iter().cloned());
+        target.tags.extend(words(&self.tags));
+        target.tool_tags.extend(words(&self.tool_tags));
         target.cgo = self.cgo || target.cgo && !self.no_cgo;
         Ok(target)
     }
+}
+
+/// Tags, between which may be spaces as well as commas: TinyGo takes both.
+fn words(tags: &[String]) -> impl Iterator<Item = String> {
+    tags.iter().flat_map(|tags| tags.split_whitespace()).map(str::to_owned)
 }
 
 /// Why there is no such target, in a sentence, and what there is instead.
@@ -87,11 +92,8 @@ impl CheckArgs {
             }
             None => None,
         };
-        let expected = Expected {
-            targets: targets.all(),
-            extra_files: targets.extra_files(),
-            tags: self.tags.iter().cloned().collect(),
-        };
+        let expected =
+            Expected { targets: targets.all(), extra_files: targets.extra_files(), tags: words(&self.tags).collect() };
         let mut report = Report::new(&overlay, upstream.as_ref(), &table, &expected);
         let relative = |path: &Path| path.strip_prefix(&self.overlay).unwrap_or(path).display().to_string();
         report.add_broken_targets(targets.broken().into_iter().map(|(path, what)| (relative(&path), what)));

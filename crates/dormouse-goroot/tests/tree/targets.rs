@@ -86,6 +86,13 @@ fn a_target_has_the_tags_that_tinygo_gives_it() {
     assert_eq!(tags(&custom), format!("board mine gc.none scheduler.tasks {all} serial.none tinygo.unicore"));
     let chosen = "--target board --gc leaking --scheduler threads --serial usb --tags a,gc.none";
     assert_eq!(tags(chosen), format!("board {all} gc.leaking scheduler.threads serial.usb a gc.none"));
+    let mut out = Vec::new();
+    let spaced = format!("plan {trees} --json --target board --tags");
+    let args = spaced.split(' ').chain(["b  c,d, "]).map(Into::into);
+    assert_eq!(dormouse_goroot::cli::run(args, &mut out, &mut Vec::new()), 0);
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let tags_of = json["target"]["tags"].as_array().unwrap();
+    assert_eq!(tags_of[tags_of.len() - 3..], ["b", "c", "d"]);
     // A pair is what TinyGo builds for it; for WebAssembly the target of that name.
     assert_eq!(tags("--target linux/amd64"), format!("linux amd64 gc.boehm scheduler.threads {all} serial.none"));
     let windows = format!("windows arm64 gc.boehm scheduler.tasks {all} serial.none tinygo.unicore");
