@@ -78,15 +78,32 @@ impl Allowed {
     }
 }
 
+/// Part by part, as a star stands for no slash. A slash at the end is for everything below, and for the directory itself.
 fn matches(pattern: &str, path: &str) -> bool {
-    match pattern.split_once('*') {
-        // A slash at the end is for everything below, and for the directory itself.
-        None => pattern == path || pattern.ends_with('/') && path.starts_with(pattern),
-        Some((before, after)) => path.strip_prefix(before).is_some_and(|rest| {
-            let end = rest.find('/').unwrap_or(rest.len());
-            (0..=end).filter(|at| rest.is_char_boundary(*at)).any(|at| matches(after, &rest[at..]))
-        }),
+    let (pattern, below) = pattern.strip_suffix('/').map_or((pattern, false), |dir| (dir, true));
+    let (mut patterns, mut names) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (patterns.next(), names.next()) {
+            (Some(pattern), Some(name)) if part_matches(pattern, name) => {}
+            (None, rest) => return rest.is_some() == below,
+            _ => return false,
+        }
     }
+}
+
+/// Each piece between stars is where it is found first: a later place would leave less for those that follow.
+fn part_matches(pattern: &str, name: &str) -> bool {
+    let mut pieces: Vec<&str> = pattern.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    let Some((first, middle)) = pieces.split_first() else { return name == last };
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    for piece in middle {
+        match rest.split_once(piece) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -108,8 +125,15 @@ mod tests {
             ("src/*/", "src/os/exec/a.go", true),
             ("*", "src", true),
             ("*", "src/os", false),
+            ("src/*/", "src/os", false),
+            ("src/", "src", false),
+            ("src/a*a", "src/a", false),
+            ("src/a**a", "src/aa", true),
+            ("src/*_b*.go", "src/a_a_b_c.go", true),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
+        // This takes no longer for many stars.
+        assert!(!matches(&"*a".repeat(60), &format!("{}b", "a".repeat(200))));
     }
 }
