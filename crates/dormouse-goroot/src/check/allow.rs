@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Kind};
 use crate::Error;
+use crate::overrides::without_mark;
 
 /// What is allowed. A line is a kind and a path, in which `*` stands for anything but a slash and a slash at the end for
 /// everything below; `#` starts a comment.
@@ -40,7 +41,7 @@ impl Allowed {
     /// It is malformed.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let mut lines = Vec::new();
-        for (number, text) in (1..).zip(text.lines()) {
+        for (number, text) in (1..).zip(without_mark(text).lines()) {
             let words: Vec<&str> = text.split('#').next().unwrap_or_default().split_whitespace().collect();
             let mistake = |what: String| Err(Error::Table { path: path.to_owned(), line: number, what });
             match words[..] {

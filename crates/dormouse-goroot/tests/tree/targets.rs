@@ -130,6 +130,15 @@ fn an_overlay_may_bring_its_table() {
     let table = root.join("table");
     let (_, text, _) = run(&format!("plan {trees} --target wasip1 --why src/net --overrides {}", table.display()));
     assert!(text.starts_with("src/net is merged for wasip1"), "{text}");
+    // As an editor on Windows writes it.
+    fs::write(root.join("tiny/goroot.overrides"), "\u{feff}/ merge\r\nnet/ overlay\r\n").unwrap();
+    let (code, _, complaints) = run(&format!("plan {trees} --target wasip1"));
+    assert_eq!((code, complaints.as_str()), (0, ""));
+    let allowed = root.join("allowed");
+    fs::write(&allowed, "\u{feff}never-used src/net/net_board.go\r\n").unwrap();
+    let tiny = root.join("tiny");
+    let (code, text, complaints) = run(&format!("check --overlay {} --allow {}", tiny.display(), allowed.display()));
+    assert!(code == 3 && text.contains("there is no finding never-used src/net/net_board.go"), "{text}{complaints}");
     // One that cannot be read is not as if there were none.
     #[cfg(unix)]
     {
