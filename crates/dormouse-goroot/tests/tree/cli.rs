@@ -1,7 +1,6 @@
 //! The command: what it says, and its exit codes.
 
 use std::fs;
-use std::path::Path;
 
 use dormouse_goroot::cli;
 
@@ -72,6 +71,22 @@ fn a_tree_is_made_where_the_command_says() {
     assert_eq!((code, complaints.as_str()), (0, ""));
     assert!(fs::read_to_string(format!("{}/src/net/net_wasip2.go", path.trim())).unwrap().contains("wasip2"));
     assert_eq!(run(&apply), (0, path, String::new()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_path_of_a_tree_is_said_as_it_is() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    let (root, trees) = trees("cli-apply-utf8");
+    let cache = root.join(OsStr::from_bytes(b"c\xff"));
+    let apply = format!("apply {trees} --target wasip2 --cache");
+    let args = apply.split(' ').map(OsString::from).chain([cache.into()]);
+    let mut out = Vec::new();
+    assert_eq!(cli::run(args, &mut out, &mut Vec::new()), 0);
+    assert!(Path::new(OsStr::from_bytes(out.trim_ascii_end())).join("src/net").is_dir());
 }
 
 #[test]
@@ -247,6 +262,7 @@ fn a_file_that_may_have_no_end_is_not_read() {
 fn a_name_that_is_not_utf_8_is_a_mistake() {
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::Path;
 
     let (root, trees) = trees("cli-utf8");
     let odd = root.join(OsStr::from_bytes(b"tiny\xff"));
