@@ -125,6 +125,9 @@ impl DiffArgs {
 
 impl TargetsArgs {
     pub(super) fn list(&self) -> Result<String, Refused> {
+        if !self.overlay.is_dir() {
+            return Err(Refused::Usage(format!("{} is no overlay: it is no directory", self.overlay.display())));
+        }
         let targets = Targets::read(&self.overlay, NEWEST)?;
         let all = targets.all();
         if self.json {

@@ -128,6 +128,7 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
         ("walk", "unrecognized subcommand 'walk'"),
         ("plan", "required arguments were not provided"),
         (&format!("plan {trees} --target wasip1 --json --tree"), "cannot be used with"),
+        ("targets --overlay nowhere", "nowhere is no overlay: it is no directory"),
         ("check --overlay nowhere", "nowhere is no overlay: it has no directory src"),
         (&format!("plan {trees} --target wasip1 --go 2"), "a release of Go is written 1.N"),
         (&format!("plan {trees} --target wasip1 --go 1.4294967295"), "a release of Go is written 1.N"),
