@@ -1,5 +1,5 @@
 //! Makes the tree that a plan describes. It is built aside and renamed into place, so it is seen whole or not at all; its name
-//! is a hash of what is in it, so a second call takes what is there.
+//! is a hash of what is in it, so a second call takes what is there, if that is whole.
 //!
 //! A link leads to what is there now, and a copy does not: the name depends on sizes and times of what is copied, and on how
 //! things are linked, which is found out before.
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha512_256};
 
 use crate::constraint::{Content, FileName};
 use crate::listing::{files_through_links, join, leads_nowhere, split};
-use crate::{Error, Plan};
+use crate::{Error, Plan, Side};
 
 /// How what is linked is linked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Plan {
             Link::Hard => Means::Hard,
             Link::Copy => Means::Copy,
         };
-        let there = |means| Ok::<_, Error>(Some(cache.join(self.name(means)?)).filter(|path| path.is_dir()));
+        let there = |means| Ok::<_, Error>(Some(cache.join(self.name(means)?)).filter(|path| self.is_whole(path)));
         if let Some(path) = there(hoped)? {
             return Ok(Applied { path, new: false });
         }
@@ -114,12 +114,26 @@ impl Plan {
             let (from, to) = (self.source(path, side), join(&tree, path));
             means.of(path, &from, &packages).link(system, &from, &to, &mut vec![own.clone()])?;
         }
-        match fs::rename(&tree, &path) {
+        let mut placed = fs::rename(&tree, &path);
+        if placed.is_err() && path.is_dir() && !self.is_whole(&path) {
+            // What is left of a tree makes room.
+            placed = fs::rename(&path, aside.path().join("rest")).and_then(|()| fs::rename(&tree, &path));
+        }
+        match placed {
             Ok(()) => Ok(Applied { path, new: true }),
             // Another process made it meanwhile, and it is the same. Systems differ in what they call that.
-            Err(_) if path.is_dir() => Ok(Applied { path, new: false }),
+            Err(_) if self.is_whole(&path) => Ok(Applied { path, new: false }),
             Err(error) => Err(failed(&path)(error)),
         }
+    }
+
+    /// Whether a tree is there with all that is made and linked. Something that tidies caches may have deleted parts of it.
+    fn is_whole(&self, tree: &Path) -> bool {
+        let mut made = std::iter::once("").chain(self.made());
+        let is_there = |(path, side): (&str, Side)| {
+            join(tree, path).symlink_metadata().is_ok() || leads_nowhere(&self.source(path, side))
+        };
+        made.all(|dir| join(tree, dir).is_dir()) && self.links().all(is_there)
     }
 
     /// Directories that are made and have Go source linked into them.

@@ -119,6 +119,25 @@ fn a_tree_that_is_there_is_taken() {
 }
 
 #[test]
+fn a_tree_of_which_parts_are_gone_is_made_again() {
+    let place = Place::new("apply-gone");
+    let apply = |link| place.plan("wasip1").apply(&place.cache(), link).unwrap();
+    for link in [Link::Symbolic, Link::Copy] {
+        let first = apply(link);
+        let whole = content(&first.path);
+        fs::remove_file(first.path.join("src/net/net.go")).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole.clone()));
+        fs::remove_dir_all(first.path.join("src/net")).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole.clone()));
+        fs::remove_dir_all(&first.path).unwrap();
+        fs::create_dir(&first.path).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole));
+        assert!(!apply(link).new);
+    }
+    assert_eq!(place.in_cache(), 2);
+}
+
+#[test]
 fn a_tree_of_other_trees_has_another_name() {
     let (one, other) = (Place::new("apply-one"), Place::new("apply-other"));
     let paths = [&one, &other].map(|place| place.plan("wasip1").apply(&one.cache(), Link::Symbolic).unwrap().path);
