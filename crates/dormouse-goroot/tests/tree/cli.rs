@@ -224,6 +224,9 @@ fn assembly_for_the_c_compiler_counts_in_packages_with_cgo_alone() {
     assert!(text.contains("~ gate\n  + gate_arm.S (upstream)\n"), "{text}{complaints}");
     assert!(text.contains("~ task\n  + task_arm.s (upstream)\n"), "{text}");
     assert!(!text.contains("task_arm.S"), "{text}");
+    // Without cgo nothing is left of the other package.
+    let (_, text, complaints) = run(&format!("diff {trees} --target wasip1 --to-target wasip2 --no-cgo"));
+    assert!(text.contains("~ task\n") && !text.contains("gate"), "{text}{complaints}");
 }
 
 #[test]
