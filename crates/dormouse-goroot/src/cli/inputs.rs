@@ -119,6 +119,9 @@ impl DiffArgs {
         if let Some(target) = &other.to_target {
             to.target.clone_from(target);
         }
+        if let Some(tags) = &other.to_tool_tags {
+            to.tool_tags.clone_from(tags);
+        }
         Ok(Diff::new(&self.inputs.plan()?, &to.plan()?)?)
     }
 }

@@ -204,6 +204,9 @@ fn two_builds_are_compared() {
     let (_, text, _) = run(&format!("{diff} --to-goroot {} --to-go 1.24", root.join("new").display()));
     assert!(!text.contains("net/http"), "{text}");
     assert_eq!(run(&diff).0, 2, "nothing is different");
+    fs::write(root.join("go/src/only/v2.go"), "//go:build goexperiment.v2\n\npackage only").unwrap();
+    let (_, text, complaints) = run(&format!("{diff} --tool-tags old --to-tool-tags goexperiment.v2"));
+    assert!(text.ends_with("\n~ only\n  + v2.go (upstream)\n"), "{text}{complaints}");
 }
 
 #[test]
