@@ -66,6 +66,20 @@ fn a_broken_target_is_a_mistake_for_itself_alone() {
 }
 
 #[test]
+fn a_target_is_read_as_go_reads_json() {
+    let (root, trees) = trees("cli-json");
+    let odd = r#"{"Inherits": null, "goos": "linux", "GOARCH": "arm", "gc": "none", "gc": "leaking"} {"#;
+    fs::write(root.join("tiny/targets/odd.json"), odd).unwrap();
+    let (code, text, complaints) = run(&format!("plan {trees} --target odd --json"));
+    assert_eq!((code, complaints.as_str()), (0, ""));
+    assert!(text.contains("\"gc.leaking\"") && !text.contains("\"gc.none\""), "{text}");
+    fs::write(root.join("tiny/targets/odd.json"), r#"{"goos": 5}"#).unwrap();
+    let (code, _, complaints) = run(&format!("plan {trees} --target odd"));
+    assert_eq!(code, 1);
+    assert!(complaints.ends_with("odd.json: invalid type: integer `5`, expected a string\n"), "{complaints}");
+}
+
+#[test]
 fn a_target_has_the_tags_that_tinygo_gives_it() {
     let (root, trees) = trees("cli-tags");
     let custom = root.join("custom.json");
