@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha512_256};
 
@@ -40,6 +41,12 @@ pub struct Applied {
 
 /// The edition of what is in a tree and how it is linked. The first had copies under the name of links.
 const RULES: u32 = 2;
+
+/// How the name of a directory starts in which a tree is built.
+const ASIDE: &str = ".goroot-";
+
+/// The age at which such a directory has been left behind by a process that was ended. Building a tree takes seconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How one thing is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +104,8 @@ impl Plan {
         };
         fs::create_dir_all(cache).map_err(failed(cache))?;
         // It is deleted when this function ends. The tree is in it, and not it, as its permissions are for us alone.
-        let aside = tempfile::Builder::new().prefix(".goroot-").tempdir_in(cache).map_err(failed(cache))?;
+        sweep(cache);
+        let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(cache).map_err(failed(cache))?;
         let means = system.means(link, aside.path());
         if let Some(path) = there(means)? {
             return Ok(Applied { path, new: false });
@@ -164,6 +172,18 @@ impl Plan {
         }
         let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(format!("goroot-{hex}"))
+    }
+}
+
+/// Deletes what processes that were ended have left behind. What cannot be deleted stays.
+fn sweep(cache: &Path) {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes())
+            && age().is_some_and(|age| age > LEFT_BEHIND)
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -138,6 +138,20 @@ fn a_tree_of_which_parts_are_gone_is_made_again() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_a_process_that_was_ended_left_behind_is_deleted_after_a_day() {
+    let place = Place::new("apply-left");
+    let [old, new] = [".goroot-old", ".goroot-new"].map(|name| place.cache().join(name));
+    for dir in [&old, &new] {
+        fs::create_dir_all(dir.join("goroot/src")).unwrap();
+    }
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
+    fs::File::open(&old).unwrap().set_modified(before).unwrap();
+    assert!(place.plan("wasip1").apply(&place.cache(), Link::Symbolic).unwrap().new);
+    assert!(!old.exists() && new.exists());
+}
+
+#[test]
 fn a_tree_of_other_trees_has_another_name() {
     let (one, other) = (Place::new("apply-one"), Place::new("apply-other"));
     let paths = [&one, &other].map(|place| place.plan("wasip1").apply(&one.cache(), Link::Symbolic).unwrap().path);
