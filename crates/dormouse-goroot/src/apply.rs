@@ -1,5 +1,5 @@
 //! Makes the tree that a plan describes. It is built aside and renamed into place, so it is seen whole or not at all; its name
-//! is a hash of what is in it, so a second call takes what is there.
+//! is a hash of what is in it, so a second call takes what is there, if that is whole.
 //!
 //! A link leads to what is there now, and a copy does not: the name depends on sizes and times of what is copied, and on how
 //! things are linked, which is found out before.
@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha512_256};
 
 use crate::constraint::{Content, FileName};
-use crate::listing::{files_through_links, join, split};
-use crate::{Error, Plan};
+use crate::listing::{files_through_links, join, leads_nowhere, split};
+use crate::{Error, Plan, Side};
 
 /// How what is linked is linked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +24,9 @@ pub enum Link {
     /// `go:embed` takes no symbolic link.
     #[default]
     Symbolic,
-    /// By a hard link for each file, on the same file system; else as the next.
+    /// By a hard link for each file, on the same file system; else as the next. A link that leads nowhere is left out.
     Hard,
-    /// By a copy of each file.
+    /// By a copy of each file. A link that leads nowhere is left out.
     Copy,
 }
 
@@ -40,6 +41,12 @@ pub struct Applied {
 
 /// The edition of what is in a tree and how it is linked. The first had copies under the name of links.
 const RULES: u32 = 2;
+
+/// How the name of a directory starts in which a tree is built.
+const ASIDE: &str = ".goroot-";
+
+/// The age at which such a directory has been left behind by a process that was ended. Building a tree takes seconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How one thing is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +94,7 @@ impl Plan {
             Link::Hard => Means::Hard,
             Link::Copy => Means::Copy,
         };
-        let there = |means| Ok::<_, Error>(Some(cache.join(self.name(means)?)).filter(|path| path.is_dir()));
+        let there = |means| Ok::<_, Error>(Some(cache.join(self.name(means)?)).filter(|path| self.is_whole(path)));
         if let Some(path) = there(hoped)? {
             return Ok(Applied { path, new: false });
         }
@@ -97,7 +104,8 @@ impl Plan {
         };
         fs::create_dir_all(cache).map_err(failed(cache))?;
         // It is deleted when this function ends. The tree is in it, and not it, as its permissions are for us alone.
-        let aside = tempfile::Builder::new().prefix(".goroot-").tempdir_in(cache).map_err(failed(cache))?;
+        sweep(cache);
+        let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(cache).map_err(failed(cache))?;
         let means = system.means(link, aside.path());
         if let Some(path) = there(means)? {
             return Ok(Applied { path, new: false });
@@ -114,12 +122,26 @@ impl Plan {
             let (from, to) = (self.source(path, side), join(&tree, path));
             means.of(path, &from, &packages).link(system, &from, &to, &mut vec![own.clone()])?;
         }
-        match fs::rename(&tree, &path) {
+        let mut placed = fs::rename(&tree, &path);
+        if placed.is_err() && path.is_dir() && !self.is_whole(&path) {
+            // What is left of a tree makes room.
+            placed = fs::rename(&path, aside.path().join("rest")).and_then(|()| fs::rename(&tree, &path));
+        }
+        match placed {
             Ok(()) => Ok(Applied { path, new: true }),
             // Another process made it meanwhile, and it is the same. Systems differ in what they call that.
-            Err(_) if path.is_dir() => Ok(Applied { path, new: false }),
+            Err(_) if self.is_whole(&path) => Ok(Applied { path, new: false }),
             Err(error) => Err(failed(&path)(error)),
         }
+    }
+
+    /// Whether a tree is there with all that is made and linked. Something that tidies caches may have deleted parts of it.
+    fn is_whole(&self, tree: &Path) -> bool {
+        let mut made = std::iter::once("").chain(self.made());
+        let is_there = |(path, side): (&str, Side)| {
+            join(tree, path).symlink_metadata().is_ok() || leads_nowhere(&self.source(path, side))
+        };
+        made.all(|dir| join(tree, dir).is_dir()) && self.links().all(is_there)
     }
 
     /// Directories that are made and have Go source linked into them.
@@ -141,7 +163,9 @@ impl Plan {
             let source = self.source(path, side);
             let means = means.of(path, &source, &packages);
             let whole = std::path::absolute(&source).unwrap_or_else(|_| source.clone());
-            hash.update(format!("{path}\0{}\0", whole.display()));
+            hash.update(format!("{path}\0"));
+            hash.update(whole.as_os_str().as_encoded_bytes());
+            hash.update("\0");
             if !means.leads_to(&source) {
                 stamp(&mut hash, source)?;
             }
@@ -151,16 +175,32 @@ impl Plan {
     }
 }
 
+/// Deletes what processes that were ended have left behind. What cannot be deleted stays.
+fn sweep(cache: &Path) {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes())
+            && age().is_some_and(|age| age > LEFT_BEHIND)
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Sizes and times of a file, or of all below a directory.
 fn stamp(hash: &mut Sha512_256, source: PathBuf) -> Result<(), Error> {
+    if leads_nowhere(&source) {
+        return Ok(());
+    }
     let read = |path: &Path| fs::metadata(path).map_err(|source| Error::Read { path: path.to_owned(), source });
     let files: Vec<PathBuf> = match read(&source)?.is_dir() {
         true => files_through_links(&source, "")?.iter().map(|file| join(&source, file)).collect(),
         false => vec![source],
     };
-    for file in files {
+    for file in files.into_iter().filter(|file| !leads_nowhere(file)) {
         let metadata = read(&file)?;
-        hash.update(format!("{}\0{}\0{:?}\0", file.display(), metadata.len(), metadata.modified().ok()));
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update(format!("\0{}\0{:?}\0", metadata.len(), metadata.modified().ok()));
     }
     Ok(())
 }
@@ -184,6 +224,8 @@ impl Means {
         let failed = |source| Error::Link { from: from.to_owned(), to: to.to_owned(), source };
         match self {
             Self::Symbolic => (system.symlink)(from, to).map_err(failed),
+            // Editors make such links beside a file that is open.
+            _ if leads_nowhere(from) => Ok(()),
             Self::Junction if from.is_dir() => (system.junction)(from, to).map_err(failed),
             Self::Hard | Self::Copy if from.is_dir() => {
                 let real = fs::canonicalize(from).map_err(failed)?;

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::constraint::{FileName, Rule};
-use crate::listing::{files_through_links, join, split};
+use crate::listing::{concat, files_through_links, join, split};
+use crate::overrides::src;
 use crate::{Error, Plan, Side};
 
 /// The packages of the standard library in which two builds differ.
@@ -125,14 +128,43 @@ fn packages(plan: &Plan) -> Result<Packages, Error> {
             }
             let path = join(root, &file);
             let matches = Rule::read(&path).matches(plan.target());
-            if matches.map_err(|trouble| Error::File { path, trouble })? {
+            let matches = matches.map_err(|trouble| Error::File { path: path.clone(), trouble })?;
+            let lacks_cgo = || Ok::<_, Error>(!plan.target().cgo && name.ends_with(".go") && imports_c(path)?);
+            if matches && !lacks_cgo()? {
                 let package = dir.strip_prefix("src/").unwrap_or_default();
                 packages.entry(package.to_owned()).or_default().insert(name.to_owned(), side);
             }
         }
     }
     packages.retain(|_, files| files.keys().any(|name| name.ends_with(".go")));
+    for (package, files) in &mut packages {
+        if files.keys().any(|name| is_assembly_for_cgo(name)) && !uses_cgo(plan, package, files)? {
+            files.retain(|name, _| !is_assembly_for_cgo(name));
+        }
+    }
     Ok(packages)
+}
+
+/// Assembly for the C compiler. Go builds it in packages that use cgo alone; elsewhere it is for TinyGo, whose targets name it.
+fn is_assembly_for_cgo(name: &str) -> bool {
+    name.ends_with(".S") || name.ends_with(".sx")
+}
+
+/// Whether one of the files of a package has `import "C"`.
+fn uses_cgo(plan: &Plan, package: &str, files: &BTreeMap<String, Side>) -> Result<bool, Error> {
+    for (name, side) in files.iter().filter(|(name, _)| name.ends_with(".go")) {
+        if imports_c(join(plan.root(*side), &concat(&src(package), name)))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a file of Go source has `import "C"`, alone or among others. Go leaves it out of a build without cgo.
+fn imports_c(path: PathBuf) -> Result<bool, Error> {
+    let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+    let is_c = |line: &str| line.trim().trim_start_matches("import").trim_start() == r#""C""#;
+    Ok(String::from_utf8_lossy(&text).lines().any(is_c))
 }
 
 /// Not a test, nor of a directory that Go passes over, nor of a command.

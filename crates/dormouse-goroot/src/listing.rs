@@ -223,7 +223,7 @@ pub(crate) fn files_through_links(root: &Path, dir: &str) -> Result<Vec<String>,
 }
 
 /// Whether it is a link to nothing, or to itself.
-fn leads_nowhere(path: &Path) -> bool {
+pub(crate) fn leads_nowhere(path: &Path) -> bool {
     let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
     path.is_symlink() && fs::metadata(path).is_err_and(|error| !denied(error))
 }

@@ -85,7 +85,7 @@ impl Overrides {
     /// It is malformed, or has a directory twice.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let mut lines: Vec<Override> = Vec::new();
-        for (number, text) in (1..).zip(text.lines().map(str::trim)) {
+        for (number, text) in (1..).zip(without_mark(text).lines().map(str::trim)) {
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
@@ -131,6 +131,11 @@ impl Override {
         let since = |minor| format!(", which it needs from Go 1.{minor} on: it is made for an older Go than this one");
         newest.map(since).unwrap_or_default()
     }
+}
+
+/// Without the mark that editors on Windows put at the start of a text.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn line(number: usize, text: &str) -> Result<Override, String> {

@@ -74,7 +74,8 @@ impl Plan {
 
     /// The same merge without a tree of its own: what `go build -overlay` takes, which then sees upstream's tree changed. All
     /// paths are absolute, as go takes others from where it is started. Reads the directories that are linked whole: go takes
-    /// files only, so a link in them stands for what it leads to.
+    /// files only, so a link in them stands for what it leads to. If a link leads to upstream's tree, each path is said by the
+    /// link and without it.
     ///
     /// # Errors
     /// A directory that cannot be read, and a tree at a path that is not UTF-8.
@@ -84,7 +85,11 @@ impl Plan {
         let here = |path: &str| join(&upstream, path);
         // A link to a file is an irregular file to go.
         let there = |path: &str| match join(&overlay, path) {
-            link if link.is_symlink() => fs::canonicalize(&link).map_err(|source| Error::Read { path: link, source }),
+            link if link.is_symlink() => {
+                let real = fs::canonicalize(&link).map_err(|source| Error::Read { path: link, source })?;
+                check_utf8(&real)?;
+                Ok(real)
+            }
             file => Ok(file),
         };
         // Where a file is, or nothing to have it not there.
@@ -113,7 +118,17 @@ impl Plan {
                 _ => {}
             }
         }
-        let json = BTreeMap::from([("Replace", without_conflicts(replace))]);
+        let mut replace = without_conflicts(replace);
+        // go calls its own tree by a path without links, unless the environment's GOROOT names it otherwise.
+        if cfg!(unix) && !upstream.as_os_str().is_empty() {
+            let real = fs::canonicalize(&upstream).map_err(|source| Error::Read { path: upstream.clone(), source })?;
+            check_utf8(&real)?;
+            let again =
+                |(path, to): (&PathBuf, &PathBuf)| Some((real.join(path.strip_prefix(&upstream).ok()?), to.clone()));
+            let again: Vec<_> = replace.iter().filter_map(again).collect();
+            replace.extend(again);
+        }
+        let json = BTreeMap::from([("Replace", replace)]);
         Ok(serde_json::to_string_pretty(&json).expect("paths are UTF-8"))
     }
 }

@@ -220,8 +220,21 @@ impl Targets {
 
 impl Spec {
     fn read(path: &Path) -> Result<Self, String> {
+        let kind = fs::metadata(path).map_err(|error| error.to_string())?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            // Reading it may take forever.
+            return Err("it is no regular file".to_owned());
+        }
         let text = fs::read(path).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&text).map_err(|error| error.to_string())
+        Self::parse(&text).map_err(|error| error.to_string())
+    }
+
+    /// As Go reads JSON, it is the first value; a name may be in capitals, the last of several counts, and null says nothing.
+    fn parse(text: &[u8]) -> serde_json::Result<Self> {
+        let mut text = serde_json::Deserializer::from_slice(text);
+        let fields = serde_json::Map::deserialize(&mut text)?;
+        let said = fields.into_iter().filter(|(_, value)| !value.is_null());
+        serde_json::from_value(said.map(|(name, value)| (name.to_lowercase(), value)).collect())
     }
 
     /// Overrides with what `other` says. TinyGo refuses a value that is in a list twice.

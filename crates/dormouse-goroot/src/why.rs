@@ -29,10 +29,14 @@ impl Plan {
     /// # Ok::<(), dormouse_goroot::Error>(())
     /// ```
     pub fn why(&self, path: &str) -> Result<String, String> {
-        let path = path.trim_matches('/');
-        match self.decisions.get(path) {
-            Some(decisions) => Ok(self.why_decided(path, decisions)),
-            None => self.why_not_decided(path),
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        if parts.is_empty() || parts.contains(&"..") {
+            return Err(format!("`{path}` is no path from the root of the trees, as src/net is"));
+        }
+        let path = parts.join("/");
+        match self.decisions.get(&path) {
+            Some(decisions) => Ok(self.why_decided(&path, decisions)),
+            None => self.why_not_decided(&path),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Kind};
 use crate::Error;
+use crate::overrides::without_mark;
 
 /// What is allowed. A line is a kind and a path, in which `*` stands for anything but a slash and a slash at the end for
 /// everything below; `#` starts a comment.
@@ -40,7 +41,7 @@ impl Allowed {
     /// It is malformed.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let mut lines = Vec::new();
-        for (number, text) in (1..).zip(text.lines()) {
+        for (number, text) in (1..).zip(without_mark(text).lines()) {
             let words: Vec<&str> = text.split('#').next().unwrap_or_default().split_whitespace().collect();
             let mistake = |what: String| Err(Error::Table { path: path.to_owned(), line: number, what });
             match words[..] {
@@ -78,15 +79,32 @@ impl Allowed {
     }
 }
 
+/// Part by part, as a star stands for no slash. A slash at the end is for everything below, and for the directory itself.
 fn matches(pattern: &str, path: &str) -> bool {
-    match pattern.split_once('*') {
-        // A slash at the end is for everything below, and for the directory itself.
-        None => pattern == path || pattern.ends_with('/') && path.starts_with(pattern),
-        Some((before, after)) => path.strip_prefix(before).is_some_and(|rest| {
-            let end = rest.find('/').unwrap_or(rest.len());
-            (0..=end).filter(|at| rest.is_char_boundary(*at)).any(|at| matches(after, &rest[at..]))
-        }),
+    let (pattern, below) = pattern.strip_suffix('/').map_or((pattern, false), |dir| (dir, true));
+    let (mut patterns, mut names) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (patterns.next(), names.next()) {
+            (Some(pattern), Some(name)) if part_matches(pattern, name) => {}
+            (None, rest) => return rest.is_some() == below,
+            _ => return false,
+        }
     }
+}
+
+/// Each piece between stars is where it is found first: a later place would leave less for those that follow.
+fn part_matches(pattern: &str, name: &str) -> bool {
+    let mut pieces: Vec<&str> = pattern.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    let Some((first, middle)) = pieces.split_first() else { return name == last };
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    for piece in middle {
+        match rest.split_once(piece) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -108,8 +126,15 @@ mod tests {
             ("src/*/", "src/os/exec/a.go", true),
             ("*", "src", true),
             ("*", "src/os", false),
+            ("src/*/", "src/os", false),
+            ("src/", "src", false),
+            ("src/a*a", "src/a", false),
+            ("src/a**a", "src/aa", true),
+            ("src/*_b*.go", "src/a_a_b_c.go", true),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
+        // This takes no longer for many stars.
+        assert!(!matches(&"*a".repeat(60), &format!("{}b", "a".repeat(200))));
     }
 }

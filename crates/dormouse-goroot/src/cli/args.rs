@@ -145,6 +145,9 @@ pub(super) struct To {
     /// The other release
     #[arg(long, value_name = "1.N", value_parser = parse_release)]
     pub(super) to_go: Option<u32>,
+    /// The tags of the other tool chain, in place of --tool-tags
+    #[arg(long, value_name = "TAG,…", value_delimiter = ',')]
+    pub(super) to_tool_tags: Option<Vec<String>>,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,7 @@
 //! From what the command takes to plans and reports.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::Refused;
@@ -34,11 +35,16 @@ impl Inputs {
         if choices != Choices::default() {
             target = target.with_choices(&choices);
         }
-        target.tags.extend(self.tags.iter().cloned());
-        target.tool_tags.extend(self.tool_tags.iter().cloned());
+        target.tags.extend(words(&self.tags));
+        target.tool_tags.extend(words(&self.tool_tags));
         target.cgo = self.cgo || target.cgo && !self.no_cgo;
         Ok(target)
     }
+}
+
+/// Tags, between which may be spaces as well as commas: TinyGo takes both.
+fn words(tags: &[String]) -> impl Iterator<Item = String> {
+    tags.iter().flat_map(|tags| tags.split_whitespace()).map(str::to_owned)
 }
 
 /// Why there is no such target, in a sentence, and what there is instead.
@@ -86,11 +92,8 @@ impl CheckArgs {
             }
             None => None,
         };
-        let expected = Expected {
-            targets: targets.all(),
-            extra_files: targets.extra_files(),
-            tags: self.tags.iter().cloned().collect(),
-        };
+        let expected =
+            Expected { targets: targets.all(), extra_files: targets.extra_files(), tags: words(&self.tags).collect() };
         let mut report = Report::new(&overlay, upstream.as_ref(), &table, &expected);
         let relative = |path: &Path| path.strip_prefix(&self.overlay).unwrap_or(path).display().to_string();
         report.add_broken_targets(targets.broken().into_iter().map(|(path, what)| (relative(&path), what)));
@@ -116,12 +119,18 @@ impl DiffArgs {
         if let Some(target) = &other.to_target {
             to.target.clone_from(target);
         }
+        if let Some(tags) = &other.to_tool_tags {
+            to.tool_tags.clone_from(tags);
+        }
         Ok(Diff::new(&self.inputs.plan()?, &to.plan()?)?)
     }
 }
 
 impl TargetsArgs {
     pub(super) fn list(&self) -> Result<String, Refused> {
+        if !self.overlay.is_dir() {
+            return Err(Refused::Usage(format!("{} is no overlay: it is no directory", self.overlay.display())));
+        }
         let targets = Targets::read(&self.overlay, NEWEST)?;
         let all = targets.all();
         if self.json {
@@ -146,10 +155,11 @@ const OWN_TABLE: &str = "goroot.overrides";
 
 fn table(path: Option<&Path>, overlay: &Path) -> Result<Overrides, Error> {
     let own = overlay.join(OWN_TABLE);
-    match path {
-        Some(path) => Overrides::read(path),
-        None if own.exists() => Overrides::read(&own),
-        None => Ok(Overrides::tinygo_of(overlay)),
+    let missing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    match (path, own.symlink_metadata()) {
+        (Some(path), _) => Overrides::read(path),
+        (None, Err(error)) if missing(&error) => Ok(Overrides::tinygo_of(overlay)),
+        (None, _) => Overrides::read(&own),
     }
 }
 

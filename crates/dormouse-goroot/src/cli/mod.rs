@@ -40,7 +40,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write, err: 
         },
     };
     match cli.command.run() {
-        Ok(Said { text, code }) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(Said { text, code }) => match out.write_all(&text).and_then(|()| out.flush()) {
             Ok(()) => code,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
             Err(error) => complain(err, FAILED, &format!("write the answer: {error}")),
@@ -65,7 +65,8 @@ fn sentence(message: &str) -> String {
 
 /// What a command has to say, and its exit code.
 struct Said {
-    text: String,
+    /// A path is said as it is, which may not be UTF-8.
+    text: Vec<u8>,
     code: u8,
 }
 
@@ -84,7 +85,7 @@ impl From<Error> for Refused {
 
 impl Command {
     fn run(&self) -> Result<Said, Refused> {
-        let said = |text| Ok(Said { text, code: 0 });
+        let said = |text: String| Ok(Said { text: text.into_bytes(), code: 0 });
         match self {
             Self::Plan(PlanArgs { inputs, form }) => {
                 let plan = inputs.plan()?;
@@ -104,7 +105,8 @@ impl Command {
                 // As GOROOT it is to be the same wherever go is started.
                 let cache =
                     std::path::absolute(cache).map_err(|source| Error::Write { path: cache.clone(), source })?;
-                said(format!("{}\n", inputs.plan()?.apply(&cache, link)?.path.display()))
+                let path = inputs.plan()?.apply(&cache, link)?.path;
+                Ok(Said { text: [path.as_os_str().as_encoded_bytes(), b"\n"].concat(), code: 0 })
             }
             Self::Check(args) => {
                 let report = args.report()?;
@@ -122,7 +124,7 @@ impl Command {
                     Some(Severity::Note | Severity::Warning) => WARNED,
                     Some(Severity::Error) => FOUND_ERRORS,
                 };
-                Ok(Said { text, code })
+                Ok(Said { text: text.into_bytes(), code })
             }
             Self::Diff(args) => {
                 let diff = args.diff()?;

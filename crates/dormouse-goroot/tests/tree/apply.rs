@@ -119,10 +119,59 @@ fn a_tree_that_is_there_is_taken() {
 }
 
 #[test]
+fn a_tree_of_which_parts_are_gone_is_made_again() {
+    let place = Place::new("apply-gone");
+    let apply = |link| place.plan("wasip1").apply(&place.cache(), link).unwrap();
+    for link in [Link::Symbolic, Link::Copy] {
+        let first = apply(link);
+        let whole = content(&first.path);
+        fs::remove_file(first.path.join("src/net/net.go")).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole.clone()));
+        fs::remove_dir_all(first.path.join("src/net")).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole.clone()));
+        fs::remove_dir_all(&first.path).unwrap();
+        fs::create_dir(&first.path).unwrap();
+        assert_eq!((apply(link), content(&first.path)), (first.clone(), whole));
+        assert!(!apply(link).new);
+    }
+    assert_eq!(place.in_cache(), 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_process_that_was_ended_left_behind_is_deleted_after_a_day() {
+    let place = Place::new("apply-left");
+    let [old, new] = [".goroot-old", ".goroot-new"].map(|name| place.cache().join(name));
+    for dir in [&old, &new] {
+        fs::create_dir_all(dir.join("goroot/src")).unwrap();
+    }
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
+    fs::File::open(&old).unwrap().set_modified(before).unwrap();
+    assert!(place.plan("wasip1").apply(&place.cache(), Link::Symbolic).unwrap().new);
+    assert!(!old.exists() && new.exists());
+}
+
+#[test]
 fn a_tree_of_other_trees_has_another_name() {
     let (one, other) = (Place::new("apply-one"), Place::new("apply-other"));
     let paths = [&one, &other].map(|place| place.plan("wasip1").apply(&one.cache(), Link::Symbolic).unwrap().path);
     assert_ne!(paths[0], paths[1]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn trees_whose_paths_are_not_utf_8_have_names_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new("apply-utf8");
+    let apply = |name: &[u8]| {
+        let overlay = place.root.join(std::ffi::OsStr::from_bytes(name));
+        std::os::unix::fs::symlink("overlay", &overlay).unwrap();
+        let plan = Plan::read(&place.root.join("upstream"), &overlay, &table(TABLE), &tinygo("wasip2")).unwrap();
+        plan.apply(&place.cache(), Link::Symbolic).unwrap()
+    };
+    let (one, other) = (apply(b"\xff"), apply(b"\xfe"));
+    assert!(one.new && other.new && one.path != other.path);
 }
 
 #[test]
@@ -232,6 +281,23 @@ fn for_go_build_the_same_merge_is_a_list_of_replacements() {
     assert_eq!(replace("wasip1"), owned(&runtime));
     let net = [("/upstream/src/net/net.go", ""), ("/upstream/src/net/net_wasip2.go", "/overlay/src/net/net_wasip2.go")];
     assert_eq!(replace("wasip2"), owned(&[&net[..], &runtime].concat()));
+}
+
+#[test]
+#[cfg(unix)]
+fn for_go_build_a_tree_behind_a_link_is_called_by_both_names() {
+    let place = Place::new("apply-overlay-link");
+    let root = fs::canonicalize(&place.root).unwrap();
+    let link = root.join("go");
+    std::os::unix::fs::symlink("upstream", &link).unwrap();
+    let plan = Plan::read(&link, &root.join("overlay"), &table(TABLE), &tinygo("wasip2")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&plan.go_overlay().unwrap()).unwrap();
+    for name in ["go", "upstream"] {
+        let new = root.join(name).join("src/net/net_wasip2.go");
+        assert!(json["Replace"][new.to_str().unwrap()].as_str().unwrap().ends_with("overlay/src/net/net_wasip2.go"));
+        assert_eq!(json["Replace"][root.join(name).join("src/net/net.go").to_str().unwrap()], "");
+    }
+    assert_eq!(json["Replace"].as_object().unwrap().len(), 6);
 }
 
 #[test]

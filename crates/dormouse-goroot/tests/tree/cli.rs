@@ -51,6 +51,14 @@ fn a_plan_is_a_tree_or_json_or_an_answer() {
 
     let (_, text, _) = run(&format!("plan {trees} --target wasip1 --why src/net"));
     assert!(text.contains("so none claims the directory and the files are upstream's."), "{text}");
+    for path in ["./src/net", "src//net/", "/src/./net"] {
+        assert_eq!(run(&format!("plan {trees} --target wasip1 --why {path}")).1, text, "{path}");
+    }
+    for path in ["src/net/../net", "..", "/"] {
+        let (code, _, complaint) = run(&format!("plan {trees} --target wasip1 --why {path}"));
+        assert_eq!(code, 1);
+        assert!(complaint.contains(&format!("`{path}` is no path from the root of the trees")), "{complaint}");
+    }
     let (_, text, _) = run(&format!("plan {trees} --target wasip2 --go-overlay"));
     assert!(text.contains(r#""Replace""#), "{text}");
 }
@@ -63,6 +71,22 @@ fn a_tree_is_made_where_the_command_says() {
     assert_eq!((code, complaints.as_str()), (0, ""));
     assert!(fs::read_to_string(format!("{}/src/net/net_wasip2.go", path.trim())).unwrap().contains("wasip2"));
     assert_eq!(run(&apply), (0, path, String::new()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_path_of_a_tree_is_said_as_it_is() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    let (root, trees) = trees("cli-apply-utf8");
+    let cache = root.join(OsStr::from_bytes(b"c\xff"));
+    let apply = format!("apply {trees} --target wasip2 --cache");
+    let args = apply.split(' ').map(OsString::from).chain([cache.into()]);
+    let mut out = Vec::new();
+    assert_eq!(cli::run(args, &mut out, &mut Vec::new()), 0);
+    assert!(Path::new(OsStr::from_bytes(out.trim_ascii_end())).join("src/net").is_dir());
 }
 
 #[test]
@@ -104,6 +128,7 @@ fn what_goes_wrong_is_one_sentence_with_its_place() {
         ("walk", "unrecognized subcommand 'walk'"),
         ("plan", "required arguments were not provided"),
         (&format!("plan {trees} --target wasip1 --json --tree"), "cannot be used with"),
+        ("targets --overlay nowhere", "nowhere is no overlay: it is no directory"),
         ("check --overlay nowhere", "nowhere is no overlay: it has no directory src"),
         (&format!("plan {trees} --target wasip1 --go 2"), "a release of Go is written 1.N"),
         (&format!("plan {trees} --target wasip1 --go 1.4294967295"), "a release of Go is written 1.N"),
@@ -179,6 +204,32 @@ fn two_builds_are_compared() {
     let (_, text, _) = run(&format!("{diff} --to-goroot {} --to-go 1.24", root.join("new").display()));
     assert!(!text.contains("net/http"), "{text}");
     assert_eq!(run(&diff).0, 2, "nothing is different");
+    fs::write(root.join("go/src/only/v2.go"), "//go:build goexperiment.v2\n\npackage only").unwrap();
+    let (_, text, complaints) = run(&format!("{diff} --tool-tags old --to-tool-tags goexperiment.v2"));
+    assert!(text.ends_with("\n~ only\n  + v2.go (upstream)\n"), "{text}{complaints}");
+}
+
+#[test]
+fn assembly_for_the_c_compiler_counts_in_packages_with_cgo_alone() {
+    let (root, trees) = trees("cli-diff-assembly");
+    for (path, text) in [
+        ("task/task.go", "package task"),
+        ("task/task_arm.S", ""),
+        ("task/task_arm.s", ""),
+        ("gate/gate.go", "package gate\n\nimport \"C\"\n"),
+        ("gate/gate_arm.S", ""),
+    ] {
+        let path = root.join("go/src").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (_, text, complaints) = run(&format!("diff {trees} --target wasip1 --to-target wasip2"));
+    assert!(text.contains("~ gate\n  + gate_arm.S (upstream)\n"), "{text}{complaints}");
+    assert!(text.contains("~ task\n  + task_arm.s (upstream)\n"), "{text}");
+    assert!(!text.contains("task_arm.S"), "{text}");
+    // Without cgo nothing is left of the other package.
+    let (_, text, complaints) = run(&format!("diff {trees} --target wasip1 --to-target wasip2 --no-cgo"));
+    assert!(text.contains("~ task\n") && !text.contains("gate"), "{text}{complaints}");
 }
 
 #[test]
@@ -208,6 +259,9 @@ fn a_file_that_may_have_no_end_is_not_read() {
     let (code, _, complaint) = run(&format!("plan {trees} --target wasip1"));
     assert_eq!(code, 1);
     assert!(complaint.ends_with("tiny/src/net/device.go: it is no regular file\n"), "{complaint}");
+    std::os::unix::fs::symlink("/dev/null", root.join("tiny/targets/device.json")).unwrap();
+    let (_, text, _) = run(&format!("targets --overlay {}", root.join("tiny").display()));
+    assert!(text.ends_with("tiny/targets/device.json: it is no regular file\n"), "{text}");
 }
 
 #[test]
@@ -215,6 +269,7 @@ fn a_file_that_may_have_no_end_is_not_read() {
 fn a_name_that_is_not_utf_8_is_a_mistake() {
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::Path;
 
     let (root, trees) = trees("cli-utf8");
     let odd = root.join(OsStr::from_bytes(b"tiny\xff"));
@@ -231,6 +286,15 @@ fn a_name_that_is_not_utf_8_is_a_mistake() {
         let err = String::from_utf8(err).unwrap();
         assert!(err.contains("the path is not UTF-8") && out.is_empty(), "{err}");
     }
+
+    // What a link leads to may have such a name as well.
+    fs::write(root.join(OsStr::from_bytes(b"\xff.go")), "package net").unwrap();
+    let link = root.join("tiny/src/net/link.go");
+    std::os::unix::fs::symlink(Path::new("../../..").join(OsStr::from_bytes(b"\xff.go")), &link).unwrap();
+    let (code, _, complaint) = run(&format!("plan {trees} --target wasip2 --go-overlay"));
+    assert_eq!(code, 1);
+    assert!(complaint.contains("the path is not UTF-8"), "{complaint}");
+    fs::remove_file(link).unwrap();
 
     fs::write(root.join("tiny/src/net").join(OsStr::from_bytes(b"\xff.go")), "package net").unwrap();
     let (code, _, complaint) = run(&format!("plan {trees} --target wasip2"));

@@ -190,6 +190,28 @@ fn what_go_may_embed_goes_along_where_the_directory_is_claimed_and_is_no_link() 
 }
 
 #[test]
+fn a_copy_leaves_out_a_link_that_leads_nowhere() {
+    let files = [("go/src/a/a.go", "package a"), ("tiny/src/b/b.go", "package b"), ("go/src/b/b.go", "package b")];
+    let trees = Trees::new("links-nowhere", &files);
+    trees.link("go/src/a/.#a.go", "someone@somewhere.1234");
+    trees.link("tiny/src/b/.#b.go", "someone@somewhere.1234");
+    trees.link("tiny/src/b/self", "self");
+    for link in [Link::Hard, Link::Copy] {
+        let plan = trees.plan("/ merge\nb/ merge").unwrap();
+        let tree = plan.apply(&trees.root.join("cache"), link).unwrap().path;
+        for (dir, file) in [("src/a", "a.go"), ("src/b", "b.go")] {
+            let entries = fs::read_dir(tree.join(dir)).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(entries.collect::<Vec<_>>(), [file]);
+        }
+    }
+    // It is made again when the link leads somewhere.
+    let apply = || trees.plan("/ merge\nb/ merge").unwrap().apply(&trees.root.join("cache"), Link::Copy).unwrap();
+    assert!(!apply().new);
+    fs::write(trees.root.join("go/src/a/someone@somewhere.1234"), "").unwrap();
+    assert!(apply().path.join("src/a/.#a.go").exists());
+}
+
+#[test]
 fn a_copy_is_made_again_when_something_behind_a_link_has_changed() {
     let trees = Trees::new(
         "links-copied",

@@ -66,6 +66,20 @@ fn a_broken_target_is_a_mistake_for_itself_alone() {
 }
 
 #[test]
+fn a_target_is_read_as_go_reads_json() {
+    let (root, trees) = trees("cli-json");
+    let odd = r#"{"Inherits": null, "goos": "linux", "GOARCH": "arm", "gc": "none", "gc": "leaking"} {"#;
+    fs::write(root.join("tiny/targets/odd.json"), odd).unwrap();
+    let (code, text, complaints) = run(&format!("plan {trees} --target odd --json"));
+    assert_eq!((code, complaints.as_str()), (0, ""));
+    assert!(text.contains("\"gc.leaking\"") && !text.contains("\"gc.none\""), "{text}");
+    fs::write(root.join("tiny/targets/odd.json"), r#"{"goos": 5}"#).unwrap();
+    let (code, _, complaints) = run(&format!("plan {trees} --target odd"));
+    assert_eq!(code, 1);
+    assert!(complaints.ends_with("odd.json: invalid type: integer `5`, expected a string\n"), "{complaints}");
+}
+
+#[test]
 fn a_target_has_the_tags_that_tinygo_gives_it() {
     let (root, trees) = trees("cli-tags");
     let custom = root.join("custom.json");
@@ -86,6 +100,13 @@ fn a_target_has_the_tags_that_tinygo_gives_it() {
     assert_eq!(tags(&custom), format!("board mine gc.none scheduler.tasks {all} serial.none tinygo.unicore"));
     let chosen = "--target board --gc leaking --scheduler threads --serial usb --tags a,gc.none";
     assert_eq!(tags(chosen), format!("board {all} gc.leaking scheduler.threads serial.usb a gc.none"));
+    let mut out = Vec::new();
+    let spaced = format!("plan {trees} --json --target board --tags");
+    let args = spaced.split(' ').chain(["b  c,d, "]).map(Into::into);
+    assert_eq!(dormouse_goroot::cli::run(args, &mut out, &mut Vec::new()), 0);
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let tags_of = json["target"]["tags"].as_array().unwrap();
+    assert_eq!(tags_of[tags_of.len() - 3..], ["b", "c", "d"]);
     // A pair is what TinyGo builds for it; for WebAssembly the target of that name.
     assert_eq!(tags("--target linux/amd64"), format!("linux amd64 gc.boehm scheduler.threads {all} serial.none"));
     let windows = format!("windows arm64 gc.boehm scheduler.tasks {all} serial.none tinygo.unicore");
@@ -123,4 +144,22 @@ fn an_overlay_may_bring_its_table() {
     let table = root.join("table");
     let (_, text, _) = run(&format!("plan {trees} --target wasip1 --why src/net --overrides {}", table.display()));
     assert!(text.starts_with("src/net is merged for wasip1"), "{text}");
+    // As an editor on Windows writes it.
+    fs::write(root.join("tiny/goroot.overrides"), "\u{feff}/ merge\r\nnet/ overlay\r\n").unwrap();
+    let (code, _, complaints) = run(&format!("plan {trees} --target wasip1"));
+    assert_eq!((code, complaints.as_str()), (0, ""));
+    let allowed = root.join("allowed");
+    fs::write(&allowed, "\u{feff}never-used src/net/net_board.go\r\n").unwrap();
+    let tiny = root.join("tiny");
+    let (code, text, complaints) = run(&format!("check --overlay {} --allow {}", tiny.display(), allowed.display()));
+    assert!(code == 3 && text.contains("there is no finding never-used src/net/net_board.go"), "{text}{complaints}");
+    // One that cannot be read is not as if there were none.
+    #[cfg(unix)]
+    {
+        fs::remove_file(root.join("tiny/goroot.overrides")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("tiny/goroot.overrides")).unwrap();
+        let (code, _, complaints) = run(&format!("plan {trees} --target wasip1"));
+        assert_eq!(code, 1);
+        assert!(complaints.contains("/tiny/goroot.overrides: No such file"), "{complaints}");
+    }
 }
