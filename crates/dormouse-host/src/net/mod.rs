@@ -112,7 +112,10 @@ impl Net {
 
     /// Binds a UDP socket, and gives the address that it is bound to.
     pub(crate) fn bind_udp(&self, socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> {
-        udp::bind(socket, addr, self.share.is_some())
+        match &self.share {
+            Some(share) => share.bind_udp(socket, addr),
+            None => udp::bind(socket, addr),
+        }
     }
 
     fn open(&self, checked: Result<(), Refusal>) -> Result<(), NoSocket> {

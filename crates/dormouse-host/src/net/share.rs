@@ -22,9 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
+use rustix::net::sockopt;
 
 use super::socket::Socket;
-use super::tcp;
+use super::{tcp, udp};
 
 /// What a listener is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ impl Listeners {
             on_listen: Box::new(on_listen),
             listens: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            listeners: Mutex::default(),
+            datagrams: Mutex::default(),
         };
         Share { listeners: self.clone(), counts: Mutex::default(), state: Arc::new(state) }
     }
@@ -106,6 +109,9 @@ pub(crate) struct RunState {
     on_listen: Box<dyn Fn() + Send + Sync>,
     listens: AtomicBool,
     failed: AtomicBool,
+    /// What it has with others. A second socket for any of that is refused, as if nothing were shared.
+    listeners: Mutex<Vec<Name>>,
+    datagrams: Mutex<Vec<SocketAddr>>,
 }
 
 impl RunState {
@@ -115,17 +121,43 @@ impl RunState {
     }
 }
 
-/// A socket has a listener of these until it is closed.
+/// What a socket has with those of other runs, until it is closed.
 pub(crate) struct Held {
-    listeners: Listeners,
-    name: Name,
     of: Arc<RunState>,
+    what: What,
+}
+
+enum What {
+    Listener(Listeners, Name),
+    Datagrams(SocketAddr),
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.listeners.release(self.name, self.of.failed.load(Ordering::SeqCst));
+        match &self.what {
+            What::Listener(listeners, name) => {
+                take_out(&mut lock(&self.of.listeners), name);
+                listeners.release(*name, self.of.failed.load(Ordering::SeqCst));
+            }
+            What::Datagrams(addr) => take_out(&mut lock(&self.of.datagrams), addr),
+        }
     }
+}
+
+fn take_out<T: PartialEq>(list: &mut Vec<T>, one: &T) {
+    if let Some(at) = list.iter().position(|other| other == one) {
+        list.swap_remove(at);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the system refuses the second of two sockets that are bound to these.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (any || one.ip() == other.ip())
 }
 
 impl Share {
@@ -172,9 +204,25 @@ impl Share {
         Ok(())
     }
 
+    /// Binds a UDP socket, and gives the address that it is bound to. Sockets of other runs may have that, too.
+    pub(super) fn bind_udp(&self, socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> {
+        if addr.port() == 0 {
+            return udp::bind(socket, addr);
+        }
+        let mut datagrams = lock(&self.state.datagrams);
+        if datagrams.iter().any(|bound| overlap(*bound, addr)) {
+            return Err(Errno::ADDRINUSE.into());
+        }
+        sockopt::set_socket_reuseport(socket, true)?;
+        let at = udp::bind(socket, addr)?;
+        datagrams.push(addr);
+        socket.set_held(Held { of: self.state(), what: What::Datagrams(addr) });
+        Ok(at)
+    }
+
     /// Puts the listener in the place of what the socket was.
     fn take(&self, socket: &Socket, shared: &mut Shared) -> io::Result<()> {
-        if !socket.become_(shared.fd.as_fd())? {
+        if lock(&self.state.listeners).contains(&shared.name) || !socket.become_(shared.fd.as_fd())? {
             return Err(Errno::ADDRINUSE.into());
         }
         shared.holders += 1;
@@ -183,9 +231,105 @@ impl Share {
     }
 
     fn hold(&self, socket: &Socket, name: Name) {
-        socket.set_held(Held { listeners: self.listeners.clone(), name, of: self.state() });
+        lock(&self.state.listeners).push(name);
+        socket.set_held(Held { of: self.state(), what: What::Listener(self.listeners.clone(), name) });
         if !self.state.listens.swap(true, Ordering::SeqCst) {
             (self.state.on_listen)();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::net::meter::Meter;
+    use crate::net::tcp::Family;
+
+    fn socket(fd: io::Result<OwnedFd>) -> Socket {
+        Socket::new(fd.unwrap(), &Arc::default(), &Meter::new())
+    }
+
+    fn tcp_socket() -> Socket {
+        socket(tcp::create(Family::V4))
+    }
+
+    fn run(listeners: &Listeners) -> Share {
+        listeners.of_a_run(|| {})
+    }
+
+    /// A listener of the run, or why not.
+    fn listen(run: &Share, addr: SocketAddr) -> io::Result<Socket> {
+        let socket = tcp_socket();
+        run.bind(&socket, addr)?;
+        run.listen(&socket, 8)?;
+        Ok(socket)
+    }
+
+    fn in_use<T>(result: io::Result<T>) {
+        assert_eq!(result.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+    }
+
+    const ANY: &str = "127.0.0.1:0";
+
+    #[test]
+    fn runs_have_a_listener_together_and_each_has_it_once() {
+        let listeners = Listeners::default();
+        let runs = [run(&listeners), run(&listeners)];
+        let first = runs.each_ref().map(|run| listen(run, ANY.parse().unwrap()).unwrap());
+        let second = runs.each_ref().map(|run| listen(run, ANY.parse().unwrap()).unwrap());
+        let at = |socket: &Socket| tcp::local_addr(socket).unwrap();
+        assert_eq!((at(&first[0]), at(&second[0])), (at(&first[1]), at(&second[1])));
+        assert_ne!(at(&first[0]), at(&second[0]));
+
+        // By its number each has it already. Once it is closed it can be had again.
+        let by_number = at(&first[0]);
+        in_use(listen(&runs[0], by_number));
+        let [one, other] = first;
+        drop(one);
+        let again = listen(&runs[0], by_number).unwrap();
+        assert_eq!(at(&again), by_number);
+        drop((again, other));
+        assert!(TcpStream::connect(by_number).is_err(), "nothing listens there any more");
+        assert!(TcpStream::connect(at(&second[0])).is_ok());
+    }
+
+    #[test]
+    fn the_listener_of_a_run_that_fails_waits_for_the_next() {
+        let listeners = Listeners::default();
+        listeners.keep(true);
+        let failing = run(&listeners);
+        let socket = listen(&failing, ANY.parse().unwrap()).unwrap();
+        let addr = tcp::local_addr(&socket).unwrap();
+        failing.state().fails();
+        drop((socket, failing));
+        let waiting = TcpStream::connect(addr).unwrap();
+        let next = run(&listeners);
+        let socket = listen(&next, ANY.parse().unwrap()).unwrap();
+        assert_eq!(tcp::local_addr(&socket).unwrap(), addr);
+        // One that is closed by its program is closed.
+        drop((socket, waiting));
+        assert!(TcpStream::connect(addr).is_err());
+    }
+
+    #[test]
+    fn a_port_for_datagrams_is_bound_by_each_run_once() {
+        let listeners = Listeners::default();
+        let runs = [run(&listeners), run(&listeners)];
+        let udp_socket = || socket(udp::create(Family::V4));
+        let first = udp_socket();
+        let addr = runs[0].bind_udp(&first, ANY.parse().unwrap()).unwrap();
+        // With any port it is its own, and has no option.
+        in_use(runs[1].bind_udp(&udp_socket(), addr));
+        drop(first);
+        let bound = [udp_socket(), udp_socket()];
+        for (run, socket) in runs.iter().zip(&bound) {
+            assert_eq!(run.bind_udp(socket, addr).unwrap(), addr);
+            in_use(run.bind_udp(&udp_socket(), addr));
+            in_use(run.bind_udp(&udp_socket(), SocketAddr::new("0.0.0.0".parse().unwrap(), addr.port())));
+        }
+        drop(bound);
+        assert!(runs[0].bind_udp(&udp_socket(), addr).is_ok());
     }
 }

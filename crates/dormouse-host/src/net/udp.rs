@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SocketType, sockopt};
+use rustix::net::{self, RecvFlags, SocketType};
 
 use super::socket::{Side, Socket};
 use super::tcp::{self, Family, NO_SIGNAL};
@@ -18,12 +18,8 @@ pub(crate) fn create(family: Family) -> io::Result<OwnedFd> {
     tcp::open(family, SocketType::DGRAM)
 }
 
-/// Binds a socket, and gives the address that it is bound to. If `shared`, others may be bound to it as well, and each peer's datagrams
-/// go to one of them.
-pub(super) fn bind(socket: &Socket, addr: SocketAddr, shared: bool) -> io::Result<SocketAddr> {
-    if shared && addr.port() != 0 {
-        sockopt::set_socket_reuseport(socket, true)?;
-    }
+/// Binds a socket, and gives the address that it is bound to.
+pub(super) fn bind(socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> {
     net::bind(socket, &addr)?;
     tcp::local_addr(socket)
 }
