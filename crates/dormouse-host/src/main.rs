@@ -133,22 +133,30 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
     });
     let service = service.instances(args.instances).restart(args.restart).stop_timeout(args.stop_timeout);
     let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
-    let service = service.on_event(|event| match event {
-        Event::Serves => systemd::ready(),
-        event => {
-            if let Event::Reloaded { .. } | Event::NotReloaded { .. } = event {
+    let (control, idle) = (service.control(), args.idle_exit);
+    let service = service.on_event({
+        let (control, meter) = (control.clone(), meter.clone());
+        move |event| match event {
+            Event::Serves => {
                 systemd::ready();
+                // Not before: a client that waits for the first accept is no connection yet.
+                let watched = idle.map_or(Ok(()), |after| idle::watch(after, control.clone(), meter.clone()));
+                if let Err(error) = watched {
+                    complain(format!("--idle-exit does nothing, since there is no thread for it: {error}"));
+                }
             }
-            complain(event);
+            event => {
+                if let Event::Reloaded { .. } | Event::NotReloaded { .. } = event {
+                    systemd::ready();
+                }
+                complain(event);
+            }
         }
     });
-    let control = service.control();
-    let beside = systemd::watchdog(&control)
-        .and_then(|()| args.idle_exit.map_or(Ok(()), |after| idle::watch(after, control.clone(), meter.clone())))
-        .and_then(|()| match metrics {
-            Some(listener) => Metrics::new(control.clone(), meter, trace).serve(listener),
-            None => Ok(()),
-        });
+    let beside = systemd::watchdog(&control).and_then(|()| match metrics {
+        Some(listener) => Metrics::new(control.clone(), meter, trace).serve(listener),
+        None => Ok(()),
+    });
     if let Err(error) = beside {
         complain(format!("cannot start what watches the instances: {error}"));
         return FAILED;
