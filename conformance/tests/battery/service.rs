@@ -271,7 +271,7 @@ fn a_service_is_started_by_a_manager() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let at = format!("LISTEN_AT={addr}");
-        let runner = dormouse_run(&["--idle-exit", "3s", "--env", &at], &wasi.battery());
+        let runner = dormouse_run(&["--idle-exit", "2s", "--env", &at], &wasi.battery());
         let mut command = Command::new("sh");
         command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$@\" 3<&0 0</dev/null"]);
         command.arg(runner.get_program()).args(runner.get_args()).arg("one_of_several");
@@ -285,7 +285,7 @@ fn a_service_is_started_by_a_manager() {
             told.push(heard());
         }
         drop(client);
-        subject.ends_well();
         while !heard().contains("STOPPING=1") {}
+        subject.ends_well();
     }
 }

@@ -6,6 +6,8 @@
 use std::env;
 use std::io;
 use std::net::TcpListener;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -29,23 +31,38 @@ pub(crate) fn listeners() -> io::Result<Vec<(String, TcpListener)>> {
     Ok(listeners)
 }
 
-/// Tells systemd something. If it does not hear it, there is nothing to do about it.
-fn tell(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(states);
+/// Tells systemd something, in order, from a thread of its own: its socket may be full, and nothing here waits for that. If it does not hear
+/// it, there is nothing to do about it.
+fn tell(states: Vec<NotifyState<'static>>) {
+    static TOLD: OnceLock<Sender<Vec<NotifyState<'static>>>> = OnceLock::new();
+    if env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let told = TOLD.get_or_init(|| {
+        let (sender, told) = channel::<Vec<NotifyState<'static>>>();
+        // Without a thread nothing is told.
+        let _ = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
+            for states in told {
+                let _ = sd_notify::notify(&states);
+            }
+        });
+        sender
+    });
+    let _ = told.send(states);
 }
 
 pub(crate) fn ready() {
-    tell(&[NotifyState::Ready]);
+    tell(vec![NotifyState::Ready]);
 }
 
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    tell(vec![NotifyState::Stopping]);
 }
 
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(_) => tell(&[NotifyState::Reloading]),
+        Ok(now) => tell(vec![NotifyState::Reloading, now]),
+        Err(_) => tell(vec![NotifyState::Reloading]),
     }
 }
 
@@ -58,7 +75,7 @@ pub(crate) fn watchdog(control: &Control) -> io::Result<()> {
         loop {
             // While they stop, their time is that of --stop-timeout.
             if control.status().stops || control.turns(half / 2) {
-                tell(&[NotifyState::Watchdog]);
+                tell(vec![NotifyState::Watchdog]);
             }
             thread::sleep(half / 2);
         }
