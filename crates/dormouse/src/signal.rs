@@ -60,8 +60,9 @@ pub async fn terminate() -> io::Result<()> {
 }
 
 thread_local! {
-    /// What is waited on for each of [`Asked`], while something waits: the host is asked once for any number of tasks.
-    static WAITED: RefCell<[Weak<Handle>; 3]> = const { RefCell::new([Weak::new(), Weak::new(), Weak::new()]) };
+    /// What [`stop_requested`] waits on, while something waits: the host is asked once for any number of tasks. A signal that is awaited by
+    /// itself has a pipe for each task, since one takes out what is in it.
+    static WAITED: RefCell<Weak<Handle>> = const { RefCell::new(Weak::new()) };
 }
 
 async fn asked(by: Asked) -> io::Result<()> {
@@ -72,12 +73,14 @@ async fn asked(by: Asked) -> io::Result<()> {
 }
 
 fn handle(by: Asked) -> io::Result<Option<Rc<Handle>>> {
-    let waited = WAITED.with_borrow(|waited| waited[by as usize].upgrade());
+    let waited = (by == Asked::Any).then(|| WAITED.with_borrow(Weak::upgrade)).flatten();
     if let Some(handle) = waited.filter(|handle| handle.is_of_this_reactor()) {
         return Ok(Some(handle));
     }
     let Some(source) = Source::stop(by)? else { return Ok(None) };
     let handle = Rc::new(Handle::new(source)?);
-    WAITED.with_borrow_mut(|waited| waited[by as usize] = Rc::downgrade(&handle));
+    if by == Asked::Any {
+        WAITED.set(Rc::downgrade(&handle));
+    }
     Ok(Some(handle))
 }
