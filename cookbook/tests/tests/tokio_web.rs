@@ -72,7 +72,7 @@ fn axum_serves_json_from_its_state_and_compresses_it() {
 #[test]
 fn asked_to_end_it_answers_what_has_begun() {
     for backend in GUESTS {
-        let mut server = web(backend, &[]);
+        let server = web(backend, &[]);
         let mut upload = connect(&server);
         upload.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\nhalf").expect("it reads");
         let hello = output(Command::new("curl").args(["-sS", &format!("http://{}/", server.addr)]));
