@@ -33,7 +33,7 @@ use crate::net::Net;
 use crate::net::limits::Most;
 use crate::net::meter::Meter;
 use crate::net::policy::Policy;
-use crate::net::share::Share;
+use crate::net::share::{Held, Share};
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::program::{Code, Linked, Program};
@@ -70,7 +70,7 @@ pub struct Run<'a> {
     args: Vec<String>,
     env: Vec<(String, String)>,
     dirs: Vec<(PathBuf, String, FsPerms)>,
-    listeners: Vec<(String, TcpListener)>,
+    listeners: Vec<(String, TcpListener, Option<Held>)>,
     streams: Vec<TcpStream>,
     policy: Policy,
     bounds: Bounds,
@@ -146,7 +146,13 @@ impl<'a> Run<'a> {
     /// environment says how many there are, and `LISTEN_FDNAMES` what they are called, with colons between; systemd has it so.
     /// A component opens its listeners itself.
     pub fn listener(mut self, name: impl Into<String>, listener: TcpListener) -> Self {
-        self.listeners.push((name.into(), listener));
+        self.listeners.push((name.into(), listener, None));
+        self
+    }
+
+    /// The same of one that other runs have, too.
+    pub(crate) fn listener_held(mut self, name: String, listener: TcpListener, held: Held) -> Self {
+        self.listeners.push((name, listener, Some(held)));
         self
     }
 
@@ -322,8 +328,9 @@ impl<'a> Run<'a> {
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
-                // Its listeners are the embedder's.
-                exit(ended, &stop, timeout, &store.data().limits)
+                let end = exit(ended, &stop, timeout, &store.data().limits);
+                fails(&end);
+                end
             }
         };
         stop.shared.ended.store(true, Ordering::SeqCst);
@@ -363,7 +370,7 @@ impl<'a> Run<'a> {
         let interrupt = self.interrupt.clone();
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
-            let names: Vec<&str> = listeners.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<&str> = listeners.iter().map(|(name, ..)| name.as_str()).collect();
             let names = names.join(":");
             self.tell("LISTEN_FDS", listeners.len().to_string());
             self.tell("LISTEN_FDNAMES", names);
@@ -372,8 +379,8 @@ impl<'a> Run<'a> {
         let mut p1 = Wasip1::new(wasi.build_p1());
         p1.set_net(net);
         p1.set_interrupt(&interrupt);
-        for (_, listener) in listeners {
-            p1.listener(listener).map_err(|error| setup("a listener", &error))?;
+        for (_, listener, held) in listeners {
+            p1.listener_held(listener, held).map_err(|error| setup("a listener", &error))?;
         }
         for stream in streams {
             p1.stream(stream).map_err(|error| setup("a connection", &error))?;

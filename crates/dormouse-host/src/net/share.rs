@@ -53,12 +53,13 @@ struct Shared {
 }
 
 impl Listeners {
-    /// Adds one that somebody else has opened, which is there for as long as this is.
-    pub(crate) fn add(&self, listener: TcpListener) -> io::Result<()> {
+    /// Adds one that somebody else has opened, and tells its address. It stays until the last run that has it closes it, or until nothing is
+    /// kept any more.
+    pub(crate) fn add(&self, listener: TcpListener) -> io::Result<SocketAddr> {
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
-        self.lock().push(Shared { name: Name { addr: at, nth: 0 }, at, fd: listener.into(), holders: 1 });
-        Ok(())
+        self.lock().push(Shared { name: Name { addr: at, nth: 0 }, at, fd: listener.into(), holders: 0 });
+        Ok(at)
     }
 
     /// Whether the listeners of a run that fails are kept until another run takes them.
@@ -204,6 +205,17 @@ impl Share {
         Ok(())
     }
 
+    /// A listener that somebody else has opened, for a program that finds it and does not bind it.
+    pub(crate) fn opened(&self, at: SocketAddr) -> io::Result<(TcpListener, Held)> {
+        let mut shared = self.listeners.lock();
+        let Some(shared) = shared.iter_mut().find(|shared| shared.at == at) else {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, format!("the listener on {at} has been closed")));
+        };
+        let listener = shared.fd.try_clone()?;
+        shared.holders += 1;
+        Ok((listener.into(), self.held(shared.name)))
+    }
+
     /// Binds a UDP socket, and gives the address that it is bound to. Sockets of other runs may have that, too.
     pub(super) fn bind_udp(&self, socket: &Socket, addr: SocketAddr) -> io::Result<SocketAddr> {
         if addr.port() == 0 {
@@ -230,9 +242,13 @@ impl Share {
         Ok(())
     }
 
-    fn hold(&self, socket: &Socket, name: Name) {
+    fn held(&self, name: Name) -> Held {
         lock(&self.state.listeners).push(name);
-        socket.set_held(Held { of: self.state(), what: What::Listener(self.listeners.clone(), name) });
+        Held { of: self.state(), what: What::Listener(self.listeners.clone(), name) }
+    }
+
+    fn hold(&self, socket: &Socket, name: Name) {
+        socket.set_held(self.held(name));
         if !self.state.listens.swap(true, Ordering::SeqCst) {
             (self.state.on_listen)();
         }

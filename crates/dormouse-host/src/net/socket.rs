@@ -187,7 +187,7 @@ impl Socket {
     }
 
     /// It is a listener of several runs from now on.
-    pub(super) fn set_held(&self, held: Held) {
+    pub(crate) fn set_held(&self, held: Held) {
         let _ = self.held.set(held);
     }
 

@@ -59,6 +59,7 @@ use crate::count::{Counter, Trace};
 use crate::interrupt::{Interrupt, LastInstant};
 use crate::limits::Limits;
 use crate::net::Net;
+use crate::net::share::Held;
 use errno::Errno;
 use table::Table;
 
@@ -105,6 +106,15 @@ impl Wasip1 {
     /// If it cannot be made non-blocking.
     pub fn listener(&mut self, listener: TcpListener) -> io::Result<u32> {
         self.table.preopen_listener(listener)
+    }
+
+    /// The same of one that other programs have, too.
+    pub(crate) fn listener_held(&mut self, listener: TcpListener, held: Option<Held>) -> io::Result<u32> {
+        let fd = self.table.preopen_listener(listener)?;
+        if let (Some(held), Ok(socket)) = (held, self.table.socket(fd)) {
+            socket.set_held(held);
+        }
+        Ok(fd)
     }
 
     /// Opens a connection for the program, before it starts; as [`listener`](Self::listener).

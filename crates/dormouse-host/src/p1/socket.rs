@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::net::meter::Meter;
+use crate::net::share::Held;
 use crate::net::socket::{self, Hub};
 use crate::net::tcp;
 
@@ -43,6 +44,11 @@ impl Socket {
 
     fn new(fd: OwnedFd, hub: &Arc<Hub>, meter: &Meter, nonblocking: bool) -> Socket {
         Socket { inner: socket::Socket::new(fd, hub, meter), failed: None, nonblocking }
+    }
+
+    /// It is a listener that other programs have, too.
+    pub(super) fn set_held(&self, held: Held) {
+        self.inner.set_held(held);
     }
 
     pub(super) fn listens(&self) -> bool {

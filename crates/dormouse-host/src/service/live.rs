@@ -1,7 +1,7 @@
 //! Live. One instance, on its thread.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Kind {
     pub(super) configure: Arc<Configure>,
     pub(super) shared: Listeners,
     /// A module's, which finds them as descriptors.
-    pub(super) listeners: Arc<Vec<(String, TcpListener)>>,
+    pub(super) listeners: Arc<Vec<(String, SocketAddr)>>,
     pub(super) messages: Sender<Message>,
     /// How many there are.
     pub(super) instances: NonZeroUsize,
@@ -95,17 +95,18 @@ fn run(
     let share = kind.shared.of_a_run(move || {
         let _ = messages.send(Message::Listens { id });
     });
-    let mut run = (kind.configure)(Run::new(&kind.program), instance).of_a_service(
+    let mut opened = Vec::new();
+    for (name, addr) in kind.listeners.iter() {
+        let listener = share.opened(*addr);
+        let (listener, held) = listener.map_err(|error| Error::Setup { what: "a listener", why: error.to_string() })?;
+        opened.push((name.clone(), listener, held));
+    }
+    let run = (kind.configure)(Run::new(&kind.program), instance).of_a_service(
         share,
         interrupt,
         stop,
         pulse,
         (instance.number, kind.instances),
     );
-    for (name, listener) in kind.listeners.iter() {
-        let listener =
-            listener.try_clone().map_err(|error| Error::Setup { what: "a listener", why: error.to_string() })?;
-        run = run.listener(name, listener);
-    }
-    run.start()
+    opened.into_iter().fold(run, |run, (name, listener, held)| run.listener_held(name, listener, held)).start()
 }

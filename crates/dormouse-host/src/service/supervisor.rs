@@ -9,7 +9,7 @@
 //!                   draining ── asked to stop; ended after the timeout ──▶ gone
 //! ```
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -514,14 +514,10 @@ impl Supervisor {
     }
 }
 
-/// The listeners that somebody else has opened: a component gets them by their address, and a module as descriptors.
-fn of_each(program: &Program, shared: &Listeners, listeners: Vec<(String, TcpListener)>) -> Vec<(String, TcpListener)> {
-    if program.is_wasip1() {
-        return listeners;
-    }
-    for (_, listener) in listeners {
-        // It is bound already, so this only fails if the descriptor is no socket.
-        let _ = shared.add(listener);
-    }
-    Vec::new()
+/// The listeners that somebody else has opened: a component gets them when it binds to their address, and a module as descriptors.
+fn of_each(program: &Program, shared: &Listeners, listeners: Vec<(String, TcpListener)>) -> Vec<(String, SocketAddr)> {
+    // It is bound already, so this only fails if the descriptor is no socket.
+    let listeners = listeners.into_iter().filter_map(|(name, listener)| Some((name, shared.add(listener).ok()?)));
+    let listeners = listeners.collect();
+    if program.is_wasip1() { listeners } else { Vec::new() }
 }
