@@ -130,12 +130,24 @@ impl Peer {
 enum Verdict {
     /// GOAWAY, with this code, and then the end.
     Connection(u32),
+    /// One of the two with this code, where the section leaves it to the server.
+    Either(u32),
     /// RST_STREAM of this stream, with this code. The connection goes on.
     Stream(u32, u32),
     HungUp,
 }
 
-use Verdict::{Connection, Stream};
+impl Verdict {
+    /// Whether it is the other, or one of the two that the other stands for.
+    fn is(&self, expected: &Verdict) -> bool {
+        match (expected, self) {
+            (Either(code), Connection(told) | Stream(_, told)) => code == told,
+            _ => self == expected,
+        }
+    }
+}
+
+use Verdict::{Connection, Either, Stream};
 
 /// What is wrong, by the section of RFC 9113 that says so; what is sent; what has to come.
 fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
@@ -192,7 +204,9 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
             then(open(1), frame(WINDOW_UPDATE, 0, 1, &[0x7f, 255, 255, 255])),
             Stream(1, FLOW_CONTROL_ERROR),
         ),
-        // The window of a stream, and of a connection, is a megabyte. What is sent back has no room here, so no more is read.
+        // The window of a stream, and of a connection, is a megabyte. What is sent back has no room here, so no more than the first
+        // frame is read. h2 looks at the connection's window first, but it may have enlarged that one by the frame that was read: it
+        // asks whether to do so at each turn, and for a stream's only when something is read (0.4.20, `proto/streams/recv.rs`).
         (
             "6.9.1 more than the window",
             [
@@ -201,7 +215,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
                 frame(DATA, 0, 1, &[0; 16384]).repeat(66),
             ]
             .concat(),
-            Connection(FLOW_CONTROL_ERROR),
+            Either(FLOW_CONTROL_ERROR),
         ),
         (
             "6.10 CONTINUATION of nothing",
@@ -262,7 +276,7 @@ fn what_is_wrong_is_told_with_its_code() {
             peer.send(&bytes);
             let verdict = peer.verdict();
             let expected = if PROTOCOL_ERROR_TO_H2.contains(&what) { Connection(PROTOCOL_ERROR) } else { expected };
-            if verdict != expected {
+            if !verdict.is(&expected) {
                 wrong.push(format!("{backend:?}: {what}: {verdict:?} and not {expected:?}"));
             } else if matches!(expected, Stream(..)) {
                 // Of the one stream alone.
