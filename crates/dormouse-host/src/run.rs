@@ -250,6 +250,7 @@ impl<'a> Run<'a> {
         pulse: Pulse,
         (number, of): (usize, NonZeroUsize),
     ) -> Self {
+        self.meter = share.counts(self.meter);
         (self.share, self.interrupt, self.stop, self.pulse) = (Some(share), interrupt, stop, pulse);
         if of > NonZeroUsize::MIN {
             self.bounds.instances = Some(of);

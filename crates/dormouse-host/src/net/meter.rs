@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Counts the connections of a run and the bytes that they carry. Clones share the numbers, so one thread runs the program and
 /// another reads.
 #[derive(Clone, Default)]
 pub struct Meter {
     tally: Arc<Tally>,
+    /// The connections of one run of several, which have the tally together.
+    load: Option<Arc<AtomicUsize>>,
 }
 
 #[derive(Default)]
@@ -43,6 +45,11 @@ impl Meter {
         }
     }
 
+    /// The same numbers, for one run of several whose connections are also counted in `load`.
+    pub(super) fn of_a_run(self, load: Arc<AtomicUsize>) -> Meter {
+        Meter { load: Some(load), ..self }
+    }
+
     /// The program has connected to a peer.
     pub(crate) fn opened(&self) {
         self.tally.opened.fetch_add(1, Ordering::Relaxed);
@@ -61,10 +68,16 @@ impl Meter {
     /// A connection is there, until [`disconnected`](Self::disconnected).
     pub(crate) fn connected(&self) {
         self.tally.connections.fetch_add(1, Ordering::Relaxed);
+        if let Some(load) = &self.load {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn disconnected(&self) {
         self.tally.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(load) = &self.load {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Memories and tables have grown by so many bytes.

@@ -5,6 +5,7 @@
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //!                                                   share.rs    listeners of several runs
+//!                                                   turn.rs     which of these runs accepts
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -15,6 +16,7 @@ pub(crate) mod policy;
 pub(crate) mod share;
 pub(crate) mod socket;
 pub(crate) mod tcp;
+mod turn;
 pub(crate) mod udp;
 
 use std::collections::BTreeSet;

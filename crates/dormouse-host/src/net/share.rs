@@ -13,6 +13,8 @@
 //!
 //! A listener is known by the address that was asked for. If that has port 0, the system's choice of the first run is that of all, and the
 //! second listener of that address in one run is the second in each.
+//!
+//! Which of the runs accepts is in [`turn`](super::turn).
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
+use super::meter::Meter;
 use super::socket::Socket;
+use super::turn::{Load, Turn};
 use super::{tcp, udp};
 
 /// What a listener is known by.
@@ -48,8 +52,8 @@ struct Shared {
     /// What it is bound to.
     at: SocketAddr,
     fd: OwnedFd,
-    /// How many sockets have it, or are about to.
-    holders: usize,
+    /// The runs that have it, by their connections.
+    holders: Vec<Load>,
 }
 
 impl Listeners {
@@ -58,7 +62,7 @@ impl Listeners {
     pub(crate) fn add(&self, listener: TcpListener) -> io::Result<SocketAddr> {
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
-        self.lock().push(Shared { name: Name { addr: at, nth: 0 }, at, fd: listener.into(), holders: 0 });
+        self.lock().push(Shared { name: Name { addr: at, nth: 0 }, at, fd: listener.into(), holders: Vec::new() });
         Ok(at)
     }
 
@@ -66,7 +70,7 @@ impl Listeners {
     pub(crate) fn keep(&self, keep: bool) {
         self.keep.store(keep, Ordering::SeqCst);
         if !keep {
-            self.lock().retain(|shared| shared.holders > 0);
+            self.lock().retain(|shared| !shared.holders.is_empty());
         }
     }
 
@@ -78,6 +82,7 @@ impl Listeners {
             failed: AtomicBool::new(false),
             listeners: Mutex::default(),
             datagrams: Mutex::default(),
+            load: Load::default(),
         };
         Share { listeners: self.clone(), counts: Mutex::default(), state: Arc::new(state) }
     }
@@ -86,14 +91,26 @@ impl Listeners {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(&self, name: Name, failed: bool) {
+    fn release(&self, name: Name, load: &Load, failed: bool) {
         let mut all = self.lock();
         if let Some(shared) = all.iter_mut().find(|shared| shared.name == name) {
-            shared.holders -= 1;
+            shared.holders.retain(|holder| !Arc::ptr_eq(holder, load));
         }
         if !(failed && self.keep.load(Ordering::SeqCst)) {
-            all.retain(|shared| shared.name != name || shared.holders > 0);
+            all.retain(|shared| shared.name != name || !shared.holders.is_empty());
         }
+    }
+
+    /// The fewest connections that a run of this listener has.
+    fn least(&self, name: Name) -> usize {
+        let all = self.lock();
+        let shared = all.iter().find(|shared| shared.name == name);
+        shared
+            .into_iter()
+            .flat_map(|shared| &shared.holders)
+            .map(|load| load.load(Ordering::Relaxed))
+            .min()
+            .unwrap_or(0)
     }
 }
 
@@ -113,6 +130,7 @@ pub(crate) struct RunState {
     /// What it has with others. A second socket for any of that is refused, as if nothing were shared.
     listeners: Mutex<Vec<Name>>,
     datagrams: Mutex<Vec<SocketAddr>>,
+    load: Load,
 }
 
 impl RunState {
@@ -129,16 +147,26 @@ pub(crate) struct Held {
 }
 
 enum What {
-    Listener(Listeners, Name),
+    Listener(Listeners, Name, Arc<Turn>),
     Datagrams(SocketAddr),
+}
+
+impl Held {
+    /// When this run accepts, of a listener.
+    pub(super) fn turn(&self) -> Option<&Arc<Turn>> {
+        match &self.what {
+            What::Listener(.., turn) => Some(turn),
+            What::Datagrams(_) => None,
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         match &self.what {
-            What::Listener(listeners, name) => {
+            What::Listener(listeners, name, _) => {
                 take_out(&mut lock(&self.of.listeners), name);
-                listeners.release(*name, self.of.failed.load(Ordering::SeqCst));
+                listeners.release(*name, &self.of.load, self.of.failed.load(Ordering::SeqCst));
             }
             What::Datagrams(addr) => take_out(&mut lock(&self.of.datagrams), addr),
         }
@@ -164,6 +192,11 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 impl Share {
     pub(crate) fn state(&self) -> Arc<RunState> {
         Arc::clone(&self.state)
+    }
+
+    /// Has the connections that `meter` counts in a run of its own told to the others.
+    pub(crate) fn counts(&self, meter: Meter) -> Meter {
+        meter.of_a_run(Arc::clone(&self.state.load))
     }
 
     /// Binds a socket, or makes it the listener of this address that there is.
@@ -200,7 +233,7 @@ impl Share {
         }
         tcp::listen_alone(socket, backlog)?;
         let fd = rustix::io::fcntl_dupfd_cloexec(socket, 0)?;
-        shared.push(Shared { name, at, fd, holders: 1 });
+        shared.push(Shared { name, at, fd, holders: vec![Arc::clone(&self.state.load)] });
         self.hold(socket, name);
         Ok(())
     }
@@ -212,7 +245,7 @@ impl Share {
             return Err(io::Error::new(io::ErrorKind::NotConnected, format!("the listener on {at} has been closed")));
         };
         let listener = shared.fd.try_clone()?;
-        shared.holders += 1;
+        shared.holders.push(Arc::clone(&self.state.load));
         Ok((listener.into(), self.held(shared.name)))
     }
 
@@ -237,14 +270,16 @@ impl Share {
         if lock(&self.state.listeners).contains(&shared.name) || !socket.become_(shared.fd.as_fd())? {
             return Err(Errno::ADDRINUSE.into());
         }
-        shared.holders += 1;
+        shared.holders.push(Arc::clone(&self.state.load));
         self.hold(socket, shared.name);
         Ok(())
     }
 
     fn held(&self, name: Name) -> Held {
         lock(&self.state.listeners).push(name);
-        Held { of: self.state(), what: What::Listener(self.listeners.clone(), name) }
+        let listeners = self.listeners.clone();
+        let turn = Turn::new(Arc::clone(&self.state.load), move || listeners.least(name));
+        Held { of: self.state(), what: What::Listener(self.listeners.clone(), name, Arc::new(turn)) }
     }
 
     fn hold(&self, socket: &Socket, name: Name) {

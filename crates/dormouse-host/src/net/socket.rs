@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,6 +32,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::meter::Meter;
 use super::share::Held;
+use super::turn::{MOMENT, Turn};
 
 /// What a program waits for on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +196,36 @@ impl Socket {
         self.held.get().is_some()
     }
 
+    fn turn(&self) -> Option<&Arc<Turn>> {
+        self.held.get()?.turn()
+    }
+
+    /// Whether a listener with something to accept lets other runs go first. Then it is not ready, and is marked a moment later.
+    pub(crate) fn gives_way(&self) -> bool {
+        let Some(turn) = self.turn().filter(|turn| !turn.is_ours()) else { return false };
+        self.state(Side::Read).store(ARMED, Ordering::Release);
+        turn.give_way(&self.wakers[Side::Read as usize]);
+        true
+    }
+
+    /// The same for one that waits here. `moment` is kept between the calls.
+    pub(crate) fn poll_turn(&self, moment: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(turn) = self.turn().filter(|turn| !turn.is_ours()) {
+            ready!(moment.get_or_insert_with(|| Box::pin(sleep(MOMENT))).as_mut().poll(cx));
+            turn.waited();
+        }
+        *moment = None;
+        Poll::Ready(())
+    }
+
+    /// A connection was accepted.
+    pub(super) fn has_accepted(&self) {
+        self.meter.accepted();
+        if let Some(turn) = self.turn() {
+            turn.accepted();
+        }
+    }
+
     /// Makes it what `other` is, under the number that it has. False if tokio knows it already as what it was.
     pub(super) fn become_(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
         if self.registered.get().is_some() {
@@ -353,6 +384,9 @@ impl Socket {
     fn forget(&self, side: Side, known: Option<AsyncFdReadyGuard<'_, RawFd>>) {
         if let Some(mut known) = known {
             known.clear_ready();
+        }
+        if let Some(turn) = self.turn() {
+            turn.forget();
         }
         self.state(side).store(DRAINED, Ordering::Release);
     }

@@ -122,7 +122,7 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<OwnedFd> {
         // Should it fail, that is all.
         let _ = set_nodelay(&accepted);
     }
-    listener.meter().accepted();
+    listener.has_accepted();
     Ok(accepted)
 }
 

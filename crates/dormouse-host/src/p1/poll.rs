@@ -104,7 +104,7 @@ impl Full {
 
 /// Whether a side is ready, of a program that may have more sockets or, if `full`, may not.
 fn is_ready(socket: &Socket, side: Side, full: Option<&Full>) -> io::Result<bool> {
-    let ready = socket.is_ready(side)?;
+    let ready = socket.is_ready(side)? && !socket.gives_way();
     match full.filter(|_| ready && socket.listens()) {
         None => Ok(ready),
         Some(full) => {

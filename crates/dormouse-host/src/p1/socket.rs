@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustix::io::Errno;
+
 use crate::net::meter::Meter;
 use crate::net::share::Held;
 use crate::net::socket::{self, Hub};
@@ -51,6 +53,11 @@ impl Socket {
         self.inner.set_held(held);
     }
 
+    /// Whether a listener with something to accept lets other runs go first, and is not ready.
+    pub(super) fn gives_way(&self) -> bool {
+        self.inner.gives_way()
+    }
+
     pub(super) fn listens(&self) -> bool {
         self.inner.listens()
     }
@@ -77,7 +84,10 @@ impl Socket {
     // ---- operations; none of them blocks ----
 
     pub(super) fn accept(&self) -> io::Result<OwnedFd> {
-        tcp::accept(&self.inner)
+        match self.nonblocking && self.inner.gives_way() {
+            true => Err(Errno::WOULDBLOCK.into()),
+            false => tcp::accept(&self.inner),
+        }
     }
 
     pub(super) fn receive(&mut self, buf: &mut [u8], peek: bool) -> io::Result<usize> {

@@ -215,6 +215,9 @@ impl Tcp {
 
     /// A connection; `counted` as with [`create`](Self::create).
     pub(super) fn accept(&self, counted: Counted, hub: &Arc<Hub>, net: &Net) -> Result<Tcp, ErrorCode> {
+        if self.socket.gives_way() {
+            return Err(ErrorCode::WouldBlock);
+        }
         let fd = tcp::accept(&self.socket)?;
         let tcp = Tcp::new(fd, self.family, State::Connected, counted, hub, net);
         tcp.socket.set_connected();
@@ -284,7 +287,7 @@ impl Tcp {
                 if waits {
                     net.tell_full();
                 }
-                ready && !waits
+                ready && !waits && !self.socket.gives_way()
             }
             (Part::Socket, _) => true,
             (Part::Input, _) => self.read_closed || side(Side::Read),

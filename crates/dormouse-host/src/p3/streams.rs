@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Sleep;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, Resource, Source, StreamConsumer, StreamProducer, StreamResult};
 use wasmtime_wasi::p3::bindings::sockets::types::TcpSocket;
@@ -201,11 +202,13 @@ pub(super) struct Incoming {
     net: Arc<Net>,
     /// Waits for room among the sockets that the program may have.
     room: Option<Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>,
+    /// Waits until other runs have had the time to accept.
+    moment: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
     pub(super) fn new(listener: Arc<Socket>, family: Family, net: Arc<Net>) -> Incoming {
-        Incoming { listener, family, net, room: None }
+        Incoming { listener, family, net, room: None, moment: None }
     }
 
     /// Room for a connection. While there is none, those that have come stay in the backlog.
@@ -229,6 +232,7 @@ impl Incoming {
             if let Err(error) = ready!(self.listener.poll_unless_drained(Side::Read, cx)) {
                 return Poll::Ready(Tcp::failed(error::of(error), self.family));
             }
+            ready!(self.listener.poll_turn(&mut self.moment, cx));
             let counted = ready!(self.poll_room(cx));
             let accepted = tcp::accept(&self.listener);
             return Poll::Ready(match accepted {
