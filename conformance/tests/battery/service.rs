@@ -229,6 +229,29 @@ impl Metrics {
     }
 }
 
+/// What one may accept, carry and compute in a second is bounded, and all is done in the end.
+#[test]
+fn an_instance_has_its_rates() {
+    for wasi in Wasi::ALL {
+        let options = ["--accept-rate", "20", "--metrics", "127.0.0.1:0"];
+        let (subject, addr) = service(wasi, &options, &wasi.battery());
+        let metrics = Metrics::of(&subject);
+        let mut clients: Vec<Client> = (0..12).map(|_| Client::new(addr)).collect();
+        clients.iter_mut().for_each(Client::echoes);
+        assert!(metrics.value("delayed_total") > 0, "{wasi:?}");
+        drop((subject, clients));
+
+        // A tenth of it is saved up.
+        let (subject, addr) =
+            service(wasi, &["--byte-rate", "2KiB", "--cpu-share", "50%", "--metrics", "127.0.0.1:0"], &wasi.battery());
+        let metrics = Metrics::of(&subject);
+        let mut client = Client::new(addr);
+        (0..40).for_each(|_| client.echoes());
+        assert!(metrics.value("delayed_total") > 0, "{wasi:?}");
+        assert_eq!(metrics.get("/healthz").0, "200", "{wasi:?}");
+    }
+}
+
 #[test]
 fn a_service_is_seen_from_outside() {
     for wasi in Wasi::ALL {

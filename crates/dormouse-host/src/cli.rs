@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,6 +105,18 @@ pub(crate) struct RunArgs {
     /// it opens. Their number is in DORMOUSE_INSTANCE of a program built with Dormouse
     #[arg(long, value_name = "N|cores", default_value = "1", value_parser = parse_instances)]
     pub(crate) instances: NonZeroUsize,
+
+    /// Bound what an instance may use of a processor: 50% is half of one
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    cpu_share: Option<NonZeroU32>,
+
+    /// Bound the bytes that an instance may receive and send in a second, in bytes or with KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_byte_rate)]
+    byte_rate: Option<NonZeroU64>,
+
+    /// Bound the connections that an instance may accept in a second; others wait
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
+    pub(crate) accept_rate: Option<NonZeroU32>,
 
     /// Serve metrics over HTTP on ADDR: /metrics for Prometheus, and /healthz, which is 200 while each instance lets the host have its turn
     #[arg(long, value_name = "ADDR", value_parser = parse_metrics)]
@@ -259,6 +271,12 @@ impl RunArgs {
         if let Some(after) = self.timeout {
             run = run.timeout(after);
         }
+        if let Some(percent) = self.cpu_share {
+            run = run.cpu_share(percent);
+        }
+        if let Some(bytes) = self.byte_rate {
+            run = run.byte_rate(bytes);
+        }
         match self.max_memory {
             Some(bytes) => run.max_memory(bytes),
             None => run,
@@ -375,6 +393,22 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 fn parse_metrics(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address: write 127.0.0.1:9090, or [::1]:9090"))
+}
+
+/// Of nothing there is no rate: it would be for ever.
+fn parse_rate(text: &str) -> Result<NonZeroU32, String> {
+    let number = parse_count(text).ok().and_then(|number| u32::try_from(number).ok()).and_then(NonZeroU32::new);
+    number.ok_or_else(|| format!("`{text}` is no number a second; write one like 100"))
+}
+
+fn parse_percent(text: &str) -> Result<NonZeroU32, String> {
+    let percent = text.strip_suffix('%').and_then(|number| parse_rate(number).ok());
+    percent.ok_or_else(|| format!("`{text}` is no share of a processor; write 50% for half of one"))
+}
+
+fn parse_byte_rate(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = u64::try_from(parse_size(text)?).ok().and_then(NonZeroU64::new);
+    bytes.ok_or_else(|| "with no byte a second nothing is ever moved; write a size like 1MiB".to_owned())
 }
 
 fn parse_instances(text: &str) -> Result<NonZeroUsize, String> {
@@ -508,6 +542,17 @@ mod tests {
         {
             assert!(parse_size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_are_not_0() {
+        assert_eq!(parse_percent("50%").map(NonZeroU32::get), Ok(50));
+        assert_eq!(parse_rate("100").map(NonZeroU32::get), Ok(100));
+        assert_eq!(parse_byte_rate("1MiB").map(NonZeroU64::get), Ok(1 << 20));
+        for text in ["", "0", "-1", "50", "0%", "0.5", "5000000000%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+        assert!(parse_rate("0").is_err() && parse_byte_rate("0").is_err() && parse_byte_rate("1MB").is_err());
     }
 
     #[test]

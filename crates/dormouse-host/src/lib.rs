@@ -39,6 +39,7 @@ mod net;
 pub mod p1;
 mod p2;
 mod p3;
+mod pace;
 mod program;
 mod pulse;
 mod run;

@@ -132,6 +132,7 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
         }
     });
     let service = service.instances(args.instances).restart(args.restart).stop_timeout(args.stop_timeout);
+    let service = args.accept_rate.into_iter().fold(service, Service::accept_rate);
     let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
     let (control, idle) = (service.control(), args.idle_exit);
     let service = service.on_event({

@@ -135,6 +135,7 @@ impl Metrics {
             "Sockets and addresses that were refused by the policy or a limit.",
             traffic.refused,
         );
+        tell("delayed_total", "counter", "Pauses of an instance because of a rate.", traffic.delayed);
         tell("received_bytes_total", "counter", "Bytes that were received.", traffic.received);
         tell("sent_bytes_total", "counter", "Bytes that the system has taken to send.", traffic.sent);
         tell("memory_bytes", "gauge", "Memories and tables of the instances.", traffic.memory);

@@ -1,8 +1,9 @@
 //! Program. A component or a wasip1 module, compiled and linked, or the sentence why it cannot be.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{self, Component, ComponentExportIndex};
@@ -13,6 +14,7 @@ use crate::cache::Cache;
 use crate::count::Calls;
 use crate::error::Error;
 use crate::facts;
+use crate::pace::Ticker;
 use crate::source::{Footer, Source};
 use crate::{p1, p2, p3};
 
@@ -31,6 +33,8 @@ pub struct Program {
     bytes: Option<Arc<[u8]>>,
     /// Made of the bytes when it is first counted.
     counted: Arc<Mutex<Option<Counted>>>,
+    /// Interrupts those of its runs that have a pace to keep.
+    ticker: Arc<Mutex<Weak<Ticker>>>,
 }
 
 /// The program as one that tells of its calls.
@@ -83,7 +87,16 @@ impl Program {
         wasi03: bool,
         bytes: Option<Arc<[u8]>>,
     ) -> Program {
-        Program { name, engine, code, cost_of_instances, wasi03, bytes, counted: Arc::default() }
+        Program {
+            name,
+            engine,
+            code,
+            cost_of_instances,
+            wasi03,
+            bytes,
+            counted: Arc::default(),
+            ticker: Arc::default(),
+        }
     }
 
     /// The compiled program as bytes for a file, which [`Source::deserialize`] takes without compiling anything.
@@ -127,6 +140,17 @@ impl Program {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Interrupts all runs of this program again and again, while somebody has it.
+    pub(crate) fn ticker(&self) -> io::Result<Arc<Ticker>> {
+        let mut ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ticks) = ticker.upgrade() {
+            return Ok(ticks);
+        }
+        let ticks = Arc::new(Ticker::start(self.engine.clone())?);
+        *ticker = Arc::downgrade(&ticks);
+        Ok(ticks)
     }
 
     pub(crate) fn cost_of_instances(&self) -> usize {

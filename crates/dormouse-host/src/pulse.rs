@@ -1,13 +1,17 @@
 //! Pulse. Whether an instance turns: whether its program comes back to the host, to wait or to call something that waits.
 //!
 //! A task of the instance's own reactor answers. It runs when the program lets it, so one that computes for long, or is in a call that blocks the
-//! thread, does not answer.
+//! thread, does not answer. Where the engine interrupts the program, for its pace, that does not count.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// After which time one that was interrupted is looked at again.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// Clones are the same.
 #[derive(Clone, Default)]
@@ -18,6 +22,8 @@ pub(crate) struct Pulse {
 #[derive(Default)]
 struct State {
     asked: Notify,
+    /// The program has not come back by itself this time.
+    interrupted: AtomicBool,
     question: AtomicU64,
     /// The last question that was answered.
     answer: Mutex<u64>,
@@ -35,10 +41,18 @@ impl Pulse {
     pub(crate) async fn answers(self) {
         loop {
             self.state.asked.notified().await;
+            while self.state.interrupted.load(Ordering::SeqCst) {
+                sleep(AGAIN).await;
+            }
             *self.state.answer.lock().unwrap_or_else(PoisonError::into_inner) =
                 self.state.question.load(Ordering::SeqCst);
             self.state.answered.notify_all();
         }
+    }
+
+    /// The program is polled, or has been interrupted since.
+    pub(crate) fn set_interrupted(&self, interrupted: bool) {
+        self.state.interrupted.store(interrupted, Ordering::SeqCst);
     }
 
     pub(crate) fn ask(&self) -> Question {

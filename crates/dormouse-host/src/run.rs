@@ -7,7 +7,7 @@ use std::future::{self, Future};
 use std::io;
 use std::mem::take;
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, InstancePre, Store};
+use wasmtime::{Engine, InstancePre, Store, UpdateDeadline};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
@@ -36,6 +36,7 @@ use crate::net::policy::Policy;
 use crate::net::share::{Held, Share};
 use crate::p1::{self, Wasip1};
 use crate::p2;
+use crate::pace::{Pace, Rates};
 use crate::program::{Code, Linked, Program};
 use crate::pulse::Pulse;
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
@@ -75,6 +76,7 @@ pub struct Run<'a> {
     policy: Policy,
     bounds: Bounds,
     timeout: Option<Duration>,
+    rates: Rates,
     stdin: Input,
     stdout: Output,
     stderr: Output,
@@ -99,6 +101,7 @@ impl<'a> Run<'a> {
             policy: Policy::default(),
             bounds: Bounds::default(),
             timeout: None,
+            rates: Rates::default(),
             stdin: Input::default(),
             stdout: Output::default(),
             stderr: Output::default(),
@@ -190,6 +193,20 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Bounds what the program may use of a processor, in percent of one: at 25 it computes for a quarter of the time. A tenth of a second may be saved
+    /// up. The bound is kept by pauses, so connections that are open wait, too.
+    pub fn cpu_share(mut self, percent: NonZeroU32) -> Self {
+        self.rates.cpu = Some(percent.get());
+        self
+    }
+
+    /// Bounds the bytes that the program may receive and send in a second, together, over all its sockets. A tenth of a second may be saved up. The
+    /// bound is kept by pauses, so what is moved at once can be more, and is made up for afterwards.
+    pub fn byte_rate(mut self, bytes: NonZeroU64) -> Self {
+        self.rates.bytes = Some(bytes.get());
+        self
+    }
+
     /// Says which addresses may be used. A refusal is said once on the run's standard error.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -272,7 +289,7 @@ impl<'a> Run<'a> {
     ///
     /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::TimedOut`] if it took
     /// longer than [`timeout`](Run::timeout), [`Error::Dir`] or [`Error::Setup`] if it could not begin.
-    pub fn start(self) -> Result<Exit, Error> {
+    pub fn start(mut self) -> Result<Exit, Error> {
         // Compiles it the first time, so the time does not begin before.
         let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -285,6 +302,9 @@ impl<'a> Run<'a> {
         let timer = self.timeout.map(|after| Timer::start(after, self.stop.clone())).transpose();
         let _timer = timer.map_err(|error| setup("the timeout", &error))?;
         let timeout = self.timeout.unwrap_or_default();
+        let ticker = self.rates.are_given().then(|| self.program.ticker()).transpose();
+        let _ticker = ticker.map_err(|error| setup("what interrupts it", &error))?;
+        let pace = self.pace();
         let state = self.share.as_ref().map(Share::state);
         let fails = |end: &Result<Exit, Error>| {
             if let (Some(state), Err(_)) = (&state, end) {
@@ -308,7 +328,7 @@ impl<'a> Run<'a> {
                 }
                 let mut store = self.component_store(counter)?;
                 let guest = run_component(linked, &mut store);
-                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(at_pace(pace, guest))));
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
                     runtime.block_on(stop.or(async { tokio::time::timeout(LINGER, flusher.idle()).await }));
@@ -327,7 +347,7 @@ impl<'a> Run<'a> {
             Code::Module(linked) => {
                 let mut store = self.module_store(counter)?;
                 let guest = run_module(linked, &mut store);
-                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
+                let ended = runtime.block_on(stop.or(tokio::task::unconstrained(at_pace(pace, guest))));
                 store.data().p1.measure_sockets();
                 let end = exit(ended, &stop, timeout, &store.data().limits);
                 fails(&end);
@@ -341,11 +361,26 @@ impl<'a> Run<'a> {
         end
     }
 
+    /// What keeps it from using more than it may.
+    fn pace(&mut self) -> Option<Pace> {
+        if !self.rates.are_given() {
+            return None;
+        }
+        let load = self.meter.load().unwrap_or_default();
+        self.meter = self.meter.clone().of_a_run(Arc::clone(&load));
+        Some(Pace::new(self.rates, load, self.meter.clone(), self.pulse.clone()))
+    }
+
+    /// What is told when the program is interrupted again and again, if it is.
+    fn pulse_of_ticks(&self) -> Option<Pulse> {
+        self.rates.are_given().then(|| self.pulse.clone())
+    }
+
     /// The store of a component: everything it is given.
     fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
         let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances(), &self.meter), bounds.handles());
-        let interrupt = self.interrupt.clone();
+        let (interrupt, pulse) = (self.interrupt.clone(), self.pulse_of_ticks());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
@@ -359,7 +394,7 @@ impl<'a> Run<'a> {
         }
         store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| state);
-        interruptible(&mut store);
+        interruptible(&mut store, pulse);
         Ok(store)
     }
 
@@ -368,7 +403,7 @@ impl<'a> Run<'a> {
         let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
         let limits = Limits::new(bounds, program.cost_of_instances(), &self.meter);
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
-        let interrupt = self.interrupt.clone();
+        let (interrupt, pulse) = (self.interrupt.clone(), self.pulse_of_ticks());
         let own_stdin = matches!(self.stdin, Input::Inherit);
         if !listeners.is_empty() {
             let names: Vec<&str> = listeners.iter().map(|(name, ..)| name.as_str()).collect();
@@ -393,7 +428,7 @@ impl<'a> Run<'a> {
         let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| state);
-        interruptible(&mut store);
+        interruptible(&mut store, pulse);
         Ok(store)
     }
 
@@ -462,9 +497,22 @@ fn setup(what: &'static str, error: &io::Error) -> Error {
 
 /// A stop ends the program while it computes, too: the engine's epoch moves on, and at the next loop or call the program
 /// yields to [`Stop::or`].
-fn interruptible<T: Send>(store: &mut Store<T>) {
+fn interruptible<T: Send>(store: &mut Store<T>, pulse: Option<Pulse>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    match pulse {
+        None => store.epoch_deadline_async_yield_and_update(1),
+        Some(pulse) => store.epoch_deadline_callback(move |_| {
+            pulse.set_interrupted(true);
+            Ok(UpdateDeadline::Yield(1))
+        }),
+    };
+}
+
+async fn at_pace<F: Future>(pace: Option<Pace>, guest: F) -> F::Output {
+    match pace {
+        None => guest.await,
+        Some(pace) => pace.keep(guest).await,
+    }
 }
 
 /// How a program ends: what its main returned, or with an error that carries its exit code.

@@ -2,13 +2,13 @@
 
 mod support;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use dormouse_host::{Control, Ended, Error, Event, Exit, Program, Restart, Service};
+use dormouse_host::{Control, Ended, Error, Event, Exit, Meter, Program, Restart, Service};
 use support::assemble;
 
 fn program(body: &str) -> Arc<Program> {
@@ -92,6 +92,24 @@ fn one_that_waits_is_ended_when_it_hears_nothing() {
     assert_eq!(ended.cut_off, 8);
     assert!(control.status().stops && control.status().running == 0);
     assert!(!control.turns(Duration::ZERO));
+}
+
+/// One that computes has its share and pauses in between, and can be ended.
+#[test]
+fn one_that_computes_has_no_more_than_its_share() {
+    let meter = Meter::new();
+    let service = Service::new(program("(loop (br 0))"), {
+        let meter = meter.clone();
+        move |run, _| run.meter(meter.clone()).cpu_share(NonZeroU32::new(10).unwrap())
+    });
+    let (control, running) = start(service);
+    while meter.traffic().delayed < 3 {
+        thread::yield_now();
+    }
+    assert!(!control.turns(Duration::from_millis(50)), "it does not come back to its host by itself");
+    control.kill();
+    let ended = running.join().unwrap();
+    assert!(matches!(ended.instances[..], [Err(Error::Stopped)]), "{ended:?}");
 }
 
 /// A stop and a kill may come at any time, also before it has begun.

@@ -9,8 +9,41 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[derive(Clone, Default)]
 pub struct Meter {
     tally: Arc<Tally>,
-    /// The connections of one run of several, which have the tally together.
-    load: Option<Arc<AtomicUsize>>,
+    /// The same of one run of several, which have the tally together.
+    load: Option<Arc<Load>>,
+}
+
+/// What one run has, and has done.
+#[derive(Default)]
+pub(crate) struct Load {
+    connections: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+impl Load {
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were received and sent.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with(connections: usize) -> Load {
+        Load { connections: connections.into(), ..Load::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_connections(&self, connections: usize) {
+        self.connections.store(connections, Ordering::Relaxed);
+    }
+
+    fn carried(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -18,6 +51,7 @@ struct Tally {
     opened: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
+    delayed: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
     connections: AtomicU64,
@@ -33,11 +67,12 @@ impl Meter {
     /// The numbers so far. May be called at any time, from any thread.
     pub fn traffic(&self) -> Traffic {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let Tally { opened, accepted, refused, received, sent, connections, memory } = &*self.tally;
+        let Tally { opened, accepted, refused, delayed, received, sent, connections, memory } = &*self.tally;
         Traffic {
             opened: read(opened),
             accepted: read(accepted),
             refused: read(refused),
+            delayed: read(delayed),
             received: read(received),
             sent: read(sent),
             connections: read(connections),
@@ -45,9 +80,14 @@ impl Meter {
         }
     }
 
-    /// The same numbers, for one run of several whose connections are also counted in `load`.
-    pub(super) fn of_a_run(self, load: Arc<AtomicUsize>) -> Meter {
+    /// The same numbers, for one run of several, which is also counted in `load`.
+    pub(crate) fn of_a_run(self, load: Arc<Load>) -> Meter {
         Meter { load: Some(load), ..self }
+    }
+
+    /// What counts the one run alone, if something does.
+    pub(crate) fn load(&self) -> Option<Arc<Load>> {
+        self.load.clone()
     }
 
     /// The program has connected to a peer.
@@ -65,18 +105,23 @@ impl Meter {
         self.tally.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The program has to wait, since it has used what it may of something.
+    pub(crate) fn delayed(&self) {
+        self.tally.delayed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A connection is there, until [`disconnected`](Self::disconnected).
     pub(crate) fn connected(&self) {
         self.tally.connections.fetch_add(1, Ordering::Relaxed);
         if let Some(load) = &self.load {
-            load.fetch_add(1, Ordering::Relaxed);
+            load.connections.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn disconnected(&self) {
         self.tally.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(load) = &self.load {
-            load.fetch_sub(1, Ordering::Relaxed);
+            load.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -92,10 +137,16 @@ impl Meter {
 
     pub(crate) fn received(&self, bytes: usize) {
         self.tally.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(load) = &self.load {
+            load.carried(bytes);
+        }
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
         self.tally.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(load) = &self.load {
+            load.carried(bytes);
+        }
     }
 }
 
@@ -115,6 +166,9 @@ pub struct Traffic {
     pub accepted: u64,
     /// Sockets and addresses that the program asked for and did not get, because of the policy or a limit.
     pub refused: u64,
+    /// How often a run has had to pause, or to leave a connection in the backlog, because of a rate: [`Run::cpu_share`](crate::Run::cpu_share),
+    /// [`Run::byte_rate`](crate::Run::byte_rate), [`Service::accept_rate`](crate::Service::accept_rate).
+    pub delayed: u64,
     /// Bytes that the program has received.
     pub received: u64,
     /// Bytes that the system has taken to send.

@@ -26,9 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use super::meter::Meter;
+use super::meter::{Load, Meter};
 use super::socket::Socket;
-use super::turn::{Load, Turn};
+use super::turn::{Accepts, Turn};
 use super::{tcp, udp};
 
 /// What a listener is known by.
@@ -53,7 +53,7 @@ struct Shared {
     at: SocketAddr,
     fd: OwnedFd,
     /// The runs that have it, by their connections.
-    holders: Vec<Load>,
+    holders: Vec<Arc<Load>>,
 }
 
 impl Listeners {
@@ -74,15 +74,16 @@ impl Listeners {
         }
     }
 
-    /// For one run. `on_listen` is called when it has its first listener.
-    pub(crate) fn of_a_run(&self, on_listen: impl Fn() + Send + Sync + 'static) -> Share {
+    /// For one run, which accepts so many connections a second. `on_listen` is called when it has its first listener.
+    pub(crate) fn of_a_run(&self, accept_rate: Option<u32>, on_listen: impl Fn() + Send + Sync + 'static) -> Share {
         let state = RunState {
             on_listen: Box::new(on_listen),
             listens: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             listeners: Mutex::default(),
             datagrams: Mutex::default(),
-            load: Load::default(),
+            load: Arc::default(),
+            accepts: Arc::new(accept_rate.map_or_else(Accepts::default, Accepts::at_rate)),
         };
         Share { listeners: self.clone(), counts: Mutex::default(), state: Arc::new(state) }
     }
@@ -91,7 +92,7 @@ impl Listeners {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(&self, name: Name, load: &Load, failed: bool) {
+    fn release(&self, name: Name, load: &Arc<Load>, failed: bool) {
         let mut all = self.lock();
         if let Some(shared) = all.iter_mut().find(|shared| shared.name == name) {
             shared.holders.retain(|holder| !Arc::ptr_eq(holder, load));
@@ -105,12 +106,7 @@ impl Listeners {
     fn least(&self, name: Name) -> usize {
         let all = self.lock();
         let shared = all.iter().find(|shared| shared.name == name);
-        shared
-            .into_iter()
-            .flat_map(|shared| &shared.holders)
-            .map(|load| load.load(Ordering::Relaxed))
-            .min()
-            .unwrap_or(0)
+        shared.into_iter().flat_map(|shared| &shared.holders).map(|load| load.connections()).min().unwrap_or(0)
     }
 }
 
@@ -130,7 +126,8 @@ pub(crate) struct RunState {
     /// What it has with others. A second socket for any of that is refused, as if nothing were shared.
     listeners: Mutex<Vec<Name>>,
     datagrams: Mutex<Vec<SocketAddr>>,
-    load: Load,
+    load: Arc<Load>,
+    accepts: Arc<Accepts>,
 }
 
 impl RunState {
@@ -278,7 +275,8 @@ impl Share {
     fn held(&self, name: Name) -> Held {
         lock(&self.state.listeners).push(name);
         let listeners = self.listeners.clone();
-        let turn = Turn::new(Arc::clone(&self.state.load), move || listeners.least(name));
+        let RunState { load, accepts, .. } = &*self.state;
+        let turn = Turn::new(Arc::clone(load), Arc::clone(accepts), move || listeners.least(name));
         Held { of: self.state(), what: What::Listener(self.listeners.clone(), name, Arc::new(turn)) }
     }
 
@@ -307,7 +305,7 @@ mod tests {
     }
 
     fn run(listeners: &Listeners) -> Share {
-        listeners.of_a_run(|| {})
+        listeners.of_a_run(None, || {})
     }
 
     /// A listener of the run, or why not.

@@ -32,7 +32,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::meter::Meter;
 use super::share::Held;
-use super::turn::{MOMENT, Turn};
+use super::turn::Turn;
 
 /// What a program waits for on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,19 +200,25 @@ impl Socket {
         self.held.get()?.turn()
     }
 
-    /// Whether a listener with something to accept lets other runs go first. Then it is not ready, and is marked a moment later.
+    /// Whether a listener with something to accept waits, since other runs go first. Then it is not ready, and is marked a moment later.
     pub(crate) fn gives_way(&self) -> bool {
-        let Some(turn) = self.turn().filter(|turn| !turn.is_ours()) else { return false };
+        let Some((turn, pause)) = self.turn().and_then(|turn| Some((turn, turn.pause()?))) else { return false };
         self.state(Side::Read).store(ARMED, Ordering::Release);
-        turn.give_way(&self.wakers[Side::Read as usize]);
+        turn.wait(pause, &self.meter, &self.wakers[Side::Read as usize]);
         true
     }
 
     /// The same for one that waits here. `moment` is kept between the calls.
     pub(crate) fn poll_turn(&self, moment: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(turn) = self.turn().filter(|turn| !turn.is_ours()) {
-            ready!(moment.get_or_insert_with(|| Box::pin(sleep(MOMENT))).as_mut().poll(cx));
+        let Some(turn) = self.turn() else { return Poll::Ready(()) };
+        while let Some(pause) = turn.pause() {
+            let wait = moment.get_or_insert_with(|| {
+                turn.count(pause, &self.meter);
+                Box::pin(sleep(pause))
+            });
+            ready!(wait.as_mut().poll(cx));
             turn.waited();
+            *moment = None;
         }
         *moment = None;
         Poll::Ready(())

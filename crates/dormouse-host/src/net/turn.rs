@@ -3,28 +3,48 @@
 //! All of them are woken by a connection, and the fastest takes it; of many that come at once it would take most. So one that has more
 //! connections than another lets a moment pass before it accepts: that one has been woken, too. If it has not accepted by then it does
 //! something else, and those that wait are not to wait for it.
+//!
+//! A run that has accepted as many as it may in a second waits, too.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
+use super::meter::{Load, Meter};
+use crate::pace::Bucket;
+
 /// By how many connections it may be ahead of the run that has the fewest.
 const AHEAD: usize = 2;
 /// How long it lets others go first. tokio's clock has no shorter time.
-pub(super) const MOMENT: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_millis(1);
 /// How many it accepts when it has let others go first, and connections are still there.
 const AFTER_WAIT: usize = 8;
 
-/// How many connections a run has.
-pub(super) type Load = Arc<AtomicUsize>;
+/// How many connections a run may accept, whichever of its listeners they come to.
+#[derive(Default)]
+pub(super) struct Accepts {
+    bucket: Option<Mutex<Bucket>>,
+}
+
+impl Accepts {
+    /// So many a second.
+    pub(super) fn at_rate(rate: u32) -> Accepts {
+        Accepts { bucket: Some(Mutex::new(Bucket::new(rate.into(), Instant::now()))) }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
+        self.bucket.as_ref().map(|bucket| ask(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
 
 /// The turns of one listener in one run.
 pub(super) struct Turn {
-    own: Load,
+    own: Arc<Load>,
+    accepts: Arc<Accepts>,
     /// The fewest that a run of this listener has.
     least: Box<dyn Fn() -> usize + Send + Sync>,
     /// How many it may accept, whatever others have.
@@ -33,26 +53,36 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(own: Load, least: impl Fn() -> usize + Send + Sync + 'static) -> Turn {
-        Turn { own, least: Box::new(least), permits: AtomicUsize::new(0), waits: AtomicBool::new(false) }
+    pub(super) fn new(
+        own: Arc<Load>,
+        accepts: Arc<Accepts>,
+        least: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Turn {
+        let (permits, waits) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Turn { own, accepts, least: Box::new(least), permits, waits }
     }
 
-    /// Whether it may accept. It stays so until it has accepted, or until there is nothing to accept.
-    pub(super) fn is_ours(&self) -> bool {
+    /// How long it has to wait before it may accept, or `None`: then it may until it has accepted, or until there is nothing to accept.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let now = Instant::now();
+        if let Some(pause) = self.accepts.with(|bucket| bucket.lacks(1.0, now)).flatten() {
+            return Some(pause);
+        }
         if self.permits.load(Ordering::Relaxed) > 0 {
-            return true;
+            return None;
         }
-        let is_ours = self.own.load(Ordering::Relaxed) < (self.least)() + AHEAD;
-        if is_ours {
-            self.permits.store(1, Ordering::Relaxed);
+        if self.own.connections() >= (self.least)() + AHEAD {
+            return Some(MOMENT);
         }
-        is_ours
+        self.permits.store(1, Ordering::Relaxed);
+        None
     }
 
     /// It has accepted one.
     pub(super) fn accepted(&self) {
         let less = |permits: usize| permits.checked_sub(1);
         let _ = self.permits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.accepts.with(|bucket| bucket.take(1.0));
     }
 
     /// There is nothing to accept.
@@ -65,14 +95,22 @@ impl Turn {
         self.permits.store(AFTER_WAIT, Ordering::Relaxed);
     }
 
-    /// Lets others go first, and wakes `waker` then. Outside of tokio there is nothing that could wake it, and it does not wait.
-    pub(super) fn give_way(self: &Arc<Self>, waker: &Waker) {
+    /// A pause begins: it is counted if it is for the rate.
+    pub(super) fn count(&self, pause: Duration, meter: &Meter) {
+        if pause != MOMENT {
+            meter.delayed();
+        }
+    }
+
+    /// Wakes `waker` after the pause. Outside of tokio there is nothing that could wake it, and it does not wait.
+    pub(super) fn wait(self: &Arc<Self>, pause: Duration, meter: &Meter, waker: &Waker) {
         if self.waits.swap(true, Ordering::Relaxed) {
             return;
         }
+        self.count(pause, meter);
         let (turn, waker) = (Arc::clone(self), waker.clone());
         let moment = async move {
-            sleep(MOMENT).await;
+            sleep(pause).await;
             turn.waits.store(false, Ordering::Relaxed);
             turn.waited();
             waker.wake();
@@ -92,48 +130,70 @@ mod tests {
     use super::*;
 
     /// A run with so many connections, and another one with so many.
-    fn turn(own: usize, other: usize) -> (Turn, Load) {
-        let (own, other) = (Load::new(own.into()), Load::new(other.into()));
+    fn turn(own: usize, other: usize, accepts: Accepts) -> (Arc<Turn>, Arc<Load>) {
+        let (own, other) = (Arc::new(Load::with(own)), Arc::new(Load::with(other)));
         let loads = [Arc::clone(&own), Arc::clone(&other)];
-        let least = move || loads.iter().map(|load| load.load(Ordering::Relaxed)).min().unwrap_or(0);
-        (Turn::new(own, least), other)
+        let least = move || loads.iter().map(|load| load.connections()).min().unwrap_or(0);
+        (Arc::new(Turn::new(own, accepts.into(), least)), other)
+    }
+
+    fn is_ours(turn: &Turn) -> bool {
+        turn.pause().is_none()
     }
 
     #[test]
     fn who_is_ahead_lets_others_go_first() {
-        assert!(turn(0, 0).0.is_ours() && turn(1, 0).0.is_ours() && turn(3, 9).0.is_ours());
-        let (turn, other) = turn(2, 0);
-        assert!(!turn.is_ours());
-        other.store(1, Ordering::Relaxed);
-        assert!(turn.is_ours());
+        for (own, other) in [(0, 0), (1, 0), (3, 9)] {
+            assert!(is_ours(&turn(own, other, Accepts::default()).0));
+        }
+        let (turn, other) = turn(2, 0, Accepts::default());
+        assert!(!is_ours(&turn));
+        other.set_connections(1);
+        assert!(is_ours(&turn));
         // What it has been told stays true until it has accepted.
-        other.store(0, Ordering::Relaxed);
-        assert!(turn.is_ours());
+        other.set_connections(0);
+        assert!(is_ours(&turn));
         turn.accepted();
-        assert!(!turn.is_ours());
+        assert!(!is_ours(&turn));
+    }
+
+    /// Until it may accept; tells how often it had to wait.
+    fn waits(turn: &Arc<Turn>, meter: &Meter) -> usize {
+        let mut waited = 0;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(poll_fn(|cx| {
+            let Some(pause) = turn.pause() else { return Poll::Ready(()) };
+            waited += 1;
+            turn.wait(pause, meter, cx.waker());
+            Poll::Pending
+        }));
+        waited
     }
 
     #[test]
     fn who_has_waited_accepts_some_while_there_are_some() {
-        let (turn, _other) = turn(100, 0);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (turn, mut asked) = (Arc::new(turn), 0);
-        runtime.block_on(poll_fn(|cx| {
-            asked += 1;
-            if turn.is_ours() {
-                return Poll::Ready(());
-            }
-            turn.give_way(cx.waker());
-            Poll::Pending
-        }));
-        assert_eq!(asked, 2);
+        let ((turn, _other), meter) = (turn(100, 0, Accepts::default()), Meter::new());
+        assert_eq!(waits(&turn, &meter), 1);
         for _ in 0..AFTER_WAIT {
-            assert!(turn.is_ours());
+            assert!(is_ours(&turn));
             turn.accepted();
         }
-        assert!(!turn.is_ours());
+        assert!(!is_ours(&turn));
         turn.waited();
         turn.forget();
-        assert!(!turn.is_ours());
+        assert!(!is_ours(&turn));
+        assert_eq!(meter.traffic().delayed, 0);
+    }
+
+    #[test]
+    fn a_run_accepts_no_faster_than_it_may() {
+        let ((turn, _other), meter) = (turn(0, 0, Accepts::at_rate(1000)), Meter::new());
+        let begun = Instant::now();
+        // A tenth of a second is saved up.
+        for _ in 0..150 {
+            waits(&turn, &meter);
+            turn.accepted();
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(49), "{:?}", begun.elapsed());
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Kind {
     pub(super) messages: Sender<Message>,
     /// How many there are.
     pub(super) instances: NonZeroUsize,
+    /// How many connections each may accept in a second.
+    pub(super) accept_rate: Option<u32>,
 }
 
 /// One that has been started. Each start has an identity of its own.
@@ -92,7 +94,7 @@ fn run(
     (interrupt, stop, pulse): (Interrupt, Stop, Pulse),
 ) -> Result<Exit, Error> {
     let messages = kind.messages.clone();
-    let share = kind.shared.of_a_run(move || {
+    let share = kind.shared.of_a_run(kind.accept_rate, move || {
         let _ = messages.send(Message::Listens { id });
     });
     let mut opened = Vec::new();

@@ -11,7 +11,7 @@ mod supervisor;
 
 use std::fmt;
 use std::net::TcpListener;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -99,6 +99,7 @@ pub struct Service {
     program: Arc<Program>,
     configure: Arc<Configure>,
     instances: NonZeroUsize,
+    accept_rate: Option<NonZeroU32>,
     restart: Restart,
     stop_timeout: Duration,
     listeners: Vec<(String, TcpListener)>,
@@ -130,6 +131,7 @@ impl Service {
             program,
             configure: Arc::new(configure),
             instances: NonZeroUsize::MIN,
+            accept_rate: None,
             restart: Restart::NEVER,
             stop_timeout: Duration::from_secs(10),
             listeners: Vec::new(),
@@ -142,6 +144,13 @@ impl Service {
     /// How many instances there are.
     pub fn instances(mut self, instances: NonZeroUsize) -> Self {
         self.instances = instances;
+        self
+    }
+
+    /// How many connections an instance may accept in a second. Those that it may not accept yet stay in the backlog, where another instance finds
+    /// them; an instance that has accepted fewer may accept some at once.
+    pub fn accept_rate(mut self, connections: NonZeroU32) -> Self {
+        self.accept_rate = Some(connections);
         self
     }
 

@@ -10,6 +10,7 @@
 //! ```
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -201,14 +202,32 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn new(service: Service) -> Supervisor {
-        let Service { program, configure, instances, restart, stop_timeout, listeners, on_event, control, messages } =
-            service;
+        let Service {
+            program,
+            configure,
+            instances,
+            accept_rate,
+            restart,
+            stop_timeout,
+            listeners,
+            on_event,
+            control,
+            messages,
+        } = service;
+        let accept_rate = accept_rate.map(NonZeroU32::get);
         let shared = Listeners::default();
         shared.keep(restart != Restart::NEVER);
         let listeners = of_each(&program, &shared, listeners);
         let messages_to = control.messages.clone();
-        let kind =
-            Kind { program, configure, shared, listeners: Arc::new(listeners), messages: messages_to, instances };
+        let kind = Kind {
+            program,
+            configure,
+            shared,
+            listeners: Arc::new(listeners),
+            messages: messages_to,
+            instances,
+            accept_rate,
+        };
         control.shared().wanted = instances.get();
         let slot = || Slot { id: 0, restarts: 0, due: None, end: None };
         Supervisor {
