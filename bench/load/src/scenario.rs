@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::client::Seen;
-use crate::server::{self, COUNTED, COUNTED_TIMER, MOST_CALLS, NATIVE, OURS, Places, Running, Server};
+use crate::process::Place;
+use crate::server::{
+    self, COMPUTE, COUNTED, COUNTED_TIMER, DORMOUSE, MOST_CALLS, NATIVE, OURS, Places, Running, Server,
+};
 use crate::{Result, process};
 
 /// How much is measured.
@@ -72,8 +75,14 @@ enum What {
     Work(&'static str, usize),
     /// The calls of the host for an echo, in each mode with each load.
     Calls(Vec<(&'static str, &'static str, Vec<String>)>),
+    /// One instance against several, of ours under our runner: loads that are served, and what so many idle instances take.
+    Instances(Vec<(&'static str, &'static str, Vec<String>)>, usize),
     Sizes,
 }
+
+/// The loads that instances are given, and how many there are.
+pub const ECHOES: &str = "echo";
+pub const SEVERAL: usize = 2;
 
 /// The loads of which calls are counted, with and without a timer that is pending.
 pub const QUIET: &str = "1 quiet";
@@ -131,6 +140,13 @@ fn scenarios(small: bool) -> Vec<Scenario> {
                 ("50 busy, timer", COUNTED_TIMER, echo(50, 0, 64)),
             ]),
         },
+        Scenario {
+            name: "instances",
+            what: What::Instances(
+                vec![(ECHOES, "echo", echo(50, 0, 64)), (COMPUTE, COMPUTE, echo(16, 0, 64))],
+                of(1000, 10),
+            ),
+        },
         Scenario { name: "profile", what: What::Profile("echo", echo(50, 0, 64)) },
         Scenario { name: "sizes", what: What::Sizes },
     ]
@@ -159,6 +175,7 @@ pub fn run(places: &Places, plan: &Plan, report: Option<&Path>) -> Result {
             What::Profile(mode, load) => profile(places, plan, &servers, mode, load, &mut lines),
             What::Work(mode, count) => work(places, plan, &servers, mode, *count, &mut lines),
             What::Calls(loads) => calls(places, plan, &servers, loads, &mut lines),
+            What::Instances(loads, idle) => instances(places, plan, &servers, loads, *idle, &mut lines)?,
             What::Sizes => sizes(places, &servers, &mut lines),
         }
         show(&lines);
@@ -235,8 +252,13 @@ impl Pair<'_> {
 
 fn start<'a>(places: &Places, server: &'a Server, mode: &str, name: &'static str, load: &[String]) -> Result<Pair<'a>> {
     // A server of one connection and its client take turns: to wake the other processor would cost more than the echo.
-    let near = load == ["echo", "1", "0", "64"];
-    let running = places.start(server, &[mode], near)?;
+    let place = match load == ["echo", "1", "0", "64"] {
+        true => Place::Last,
+        // Several instances want several processors, and such a load takes next to nothing of one.
+        false if mode == COMPUTE => Place::Anywhere,
+        false => Place::Others,
+    };
+    let running = places.start(server, &[mode], place)?;
     let client = Running::client(running.addr, load)?;
     match client.line()? {
         line if line == "ready" => Ok(Pair { server, load: name, running, client }),
@@ -261,6 +283,11 @@ fn in_turns(
             }
         }
     }
+    slices(plan, pairs, lines);
+    Ok(())
+}
+
+fn slices(plan: &Plan, mut pairs: Vec<Pair<'_>>, lines: &mut Vec<Line>) {
     // The first slice is to warm up.
     for round in 0..=plan.rounds {
         pairs.retain_mut(|pair| {
@@ -273,7 +300,49 @@ fn in_turns(
             goes_on
         });
     }
+}
+
+fn instances(
+    places: &Places,
+    plan: &Plan,
+    servers: &[Server],
+    loads: &[(&'static str, &'static str, Vec<String>)],
+    idle: usize,
+    lines: &mut Vec<Line>,
+) -> Result {
+    let ours: Vec<Server> =
+        servers.iter().filter(|server| server.peer == OURS && server.host == DORMOUSE).cloned().collect();
+    let of = |server: &Server, instances| {
+        let mut server = server.clone();
+        server.instances = instances;
+        server
+    };
+    for (name, mode, load) in loads {
+        let both: Vec<(Server, &str)> =
+            ours.iter().flat_map(|server| [(server.clone(), *name), (of(server, SEVERAL), several(name))]).collect();
+        let mut pairs = Vec::new();
+        for (server, name) in &both {
+            match start(places, server, mode, name, load) {
+                Ok(pair) => pairs.push(pair),
+                Err(why) => lines.push(line(server, name, 0, Err(why))),
+            }
+        }
+        slices(plan, pairs, lines);
+    }
+    for server in &ours {
+        let resident = |count| -> Result<f64> {
+            let running = places.start(&of(server, count), &["echo"], Place::Others)?;
+            Ok(process::resident(running.id()) as f64)
+        };
+        let figures = || Ok(vec![("instances", idle as f64), ("one", resident(1)?), ("all", resident(idle)?)]);
+        lines.push(line(server, "idle", 1, figures()));
+    }
     Ok(())
+}
+
+/// The name of a load that several instances have.
+pub fn several(load: &str) -> &'static str {
+    if load == ECHOES { "echo, 2 instances" } else { "compute, 2 instances" }
 }
 
 /// How long the slice in which clients stall is, in seconds: to find out how much they may send takes the load some of them.

@@ -23,6 +23,8 @@ pub struct Server {
     /// What its files are called, before `-echo` and `-more`.
     base: &'static str,
     can: Can,
+    /// How many of it run behind one address.
+    pub instances: usize,
 }
 
 /// What a peer has besides the echo: modes of the program `-more`.
@@ -38,6 +40,8 @@ const LOOP: Can = &[];
 pub const COUNTED: &str = "counted";
 /// The same, with a timer pending.
 pub const COUNTED_TIMER: &str = "counted timer";
+/// What several instances can do at the same time.
+pub const COMPUTE: &str = "compute";
 /// How many calls of the host an echo of ours may be, on one quiet connection and on each of 50 busy ones.
 pub const MOST_CALLS: [(&str, f64, f64); 3] = [("p1", 3.0, 2.1), ("p2", 4.0, 4.1), ("p3", 5.0, 4.2)];
 
@@ -78,6 +82,7 @@ impl Server {
     pub fn can(&self, mode: &str) -> bool {
         match mode {
             "echo" => true,
+            COMPUTE => self.peer == OURS && self.host == DORMOUSE,
             COUNTED => self.host == DORMOUSE,
             COUNTED_TIMER => self.host == DORMOUSE && self.can.contains(&"timer"),
             mode => self.can.contains(&mode),
@@ -91,7 +96,7 @@ impl Places {
         let mut all = Vec::new();
         for (wasi, peer, base, can) in PROGRAMS {
             for host in [WASMTIME, DORMOUSE, NATIVE] {
-                let server = Server { wasi, peer, host, base, can };
+                let server = Server { wasi, peer, host, base, can, instances: 1 };
                 let fits = match host {
                     NATIVE => wasi == NATIVE,
                     // The stock command has no sockets for wasip1.
@@ -139,6 +144,9 @@ impl Places {
                     "p1" => command.args(["--listen", &free()?.to_string()]),
                     _ => command.arg("--allow-net"),
                 };
+                if server.instances > 1 {
+                    command.args(["--instances", &server.instances.to_string()]);
+                }
                 if matches!(args, [COUNTED | COUNTED_TIMER]) {
                     command.arg("--count-calls");
                 }
@@ -156,13 +164,16 @@ impl Places {
         Ok(command)
     }
 
-    /// Starts a program that listens; on the load's processor if it is to be `near`. Together on one the two are fast by turns of some
-    /// milliseconds, and a server never waits: so otherwise they are apart, whatever else the machine does.
-    pub fn start(&self, server: &Server, args: &[&str], near: bool) -> Result<Running> {
-        process::stay(if near { Place::Last } else { Place::Others });
+    /// Starts a program that listens, there. Together with the load on one processor the two are fast by turns of some milliseconds, and a
+    /// server never waits: so for most they are apart, whatever else the machine does.
+    pub fn start(&self, server: &Server, args: &[&str], place: Place) -> Result<Running> {
+        process::stay(place);
         let mut running = self.start_work(server, args)?;
         process::stay(Place::Anywhere);
-        let line = running.line()?;
+        let mut line = String::new();
+        for _ in 0..server.instances {
+            line = running.line()?;
+        }
         let word = line.rsplit(' ').next().unwrap_or_default();
         running.addr = match word.parse() {
             Ok(addr) => addr,

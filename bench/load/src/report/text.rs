@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{CEILING, IDLE, Report, group, label, megabytes, micros, whole};
+use super::{CEILING, IDLE, Report, group, kilobytes, label, megabytes, micros, whole};
 use crate::process::{GUEST, PARTS};
-use crate::scenario::{NOT_READING, READING};
-use crate::server::OURS;
+use crate::scenario::{ECHOES, NOT_READING, READING, several};
+use crate::server::{COMPUTE, OURS};
 
 impl Report {
     pub(super) fn head(&self) -> String {
@@ -76,6 +76,37 @@ impl Report {
         section("Timers and tasks", "tasks", "", &[]);
         section("Memory", "memory", &self.memory(), &[]);
         section("Sizes", "sizes", "", &[]);
+        self.instances(text);
+    }
+
+    /// Several instances behind one address.
+    fn instances(&self, text: &mut String) {
+        text.push_str(
+            "## Instances\n\n`--instances 2` against one. *Computes* is a server that computes for some hundred microseconds before it answers each of 16 \
+             connections, on both processors, of which the load takes next to nothing; echoes are served on one processor, beside the load on the \
+             other. What 64 processors would do is calculated, and not measured: 64 times one instance's echoes for a second of processor time. \
+             The last column is what one more idle instance has resident.\n\n\
+             | | computes: rate of two by one | echo: CPU of two by one | echoes/s on 64 processors, calculated | an instance |\n|---|---|---|---|---|\n",
+        );
+        for server in self.servers() {
+            let Some(cpu) = self.median("instances", server, ECHOES, "cpu") else { continue };
+            let pair = |load| ((server, several(load)), (server, load));
+            let ((two, one), (echo_two, echo_one)) = (pair(COMPUTE), pair(ECHOES));
+            let spread = |of: Option<(f64, f64, f64)>| {
+                of.map(|(median, low, high)| format!("{median:.2} ({low:.2}–{high:.2})")).unwrap_or_default()
+            };
+            let of = |figure| self.median("instances", server, "idle", figure);
+            let each = || Some((of("all")? - of("one")?) / (of("instances")? - 1.0));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} |",
+                group(server),
+                spread(self.ratios("instances", two, one, "rate")),
+                spread(self.ratios("instances", echo_two, echo_one, "cpu")),
+                whole(64.0 * 1e6 / cpu),
+                each().map(kilobytes).unwrap_or_default(),
+            );
+        }
     }
 
     /// What the processor's time for an echo is made of.

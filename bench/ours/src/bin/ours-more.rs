@@ -1,5 +1,5 @@
 //! What else is measured: `timer` is the echo with a timer that does not fire, `sink` reads and tells how much, `page` answers
-//! with what it was sent or with a large page, `timers N` sleeps in N tasks, `spawn N` spawns and joins N.
+//! with what it was sent or with a large page, `compute` computes before it answers, `timers N` sleeps in N tasks, `spawn N` spawns and joins N.
 
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ async fn main() -> io::Result<()> {
         }
         Some("sink") => serve(sink).await,
         Some("page") => serve(page).await,
+        Some("compute") => serve(compute).await,
         Some("timers") => work(timers(count)).await,
         Some("spawn") => work(spawn(count)).await,
-        _ => Err(io::Error::other("usage: timer | sink | page | timers N | spawn N")),
+        _ => Err(io::Error::other("usage: timer | sink | page | compute | timers N | spawn N")),
     }
 }
 
@@ -61,6 +62,18 @@ async fn page(mut conn: TcpStream) -> io::Result<()> {
         for _ in 0..100_000_000 / block.len() {
             conn.write_all(&block).await?;
         }
+    }
+    Ok(())
+}
+
+/// Answers each 64 bytes with the same, when it has computed for some hundred microseconds.
+async fn compute(mut conn: TcpStream) -> io::Result<()> {
+    let mut request = [0; 64];
+    while conn.read_exact(&mut request).await.is_ok() {
+        let sum =
+            (0..200_000_u64).fold(u64::from(request[0]), |sum, n| (sum ^ n).wrapping_mul(6_364_136_223_846_793_005));
+        std::hint::black_box(sum);
+        conn.write_all(&request).await?;
     }
     Ok(())
 }
