@@ -133,6 +133,8 @@ fn an_instance_that_fails_is_started_again_and_stops_no_other() {
             }
         }
         said(&subject, "instance 1 starts again in 100ms");
+        let lost = clients.iter().filter(|client| client.instance == "1").count();
+        said(&subject, &format!("connections that have ended with instance 1: {lost}"));
         assert!(subject.stderr().contains("a client wants it to fail"), "{}", subject.stderr());
         drop(clients);
         let again = Client::of_each(addr, &["0", "1"]);

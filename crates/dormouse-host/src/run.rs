@@ -307,7 +307,9 @@ impl<'a> Run<'a> {
         let pace = self.pace();
         let state = self.share.as_ref().map(Share::state);
         let fails = |end: &Result<Exit, Error>| {
-            if let (Some(state), Err(_)) = (&state, end) {
+            if let Some(state) = &state
+                && !matches!(end, Ok(Exit { code: 0 }))
+            {
                 state.fails();
             }
         };

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -80,6 +80,7 @@ impl Listeners {
             on_listen: Box::new(on_listen),
             listens: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            lost: AtomicUsize::new(0),
             listeners: Mutex::default(),
             datagrams: Mutex::default(),
             load: Arc::default(),
@@ -123,6 +124,8 @@ pub(crate) struct RunState {
     on_listen: Box<dyn Fn() + Send + Sync>,
     listens: AtomicBool,
     failed: AtomicBool,
+    /// How many connections it had when it failed.
+    lost: AtomicUsize,
     /// What it has with others. A second socket for any of that is refused, as if nothing were shared.
     listeners: Mutex<Vec<Name>>,
     datagrams: Mutex<Vec<SocketAddr>>,
@@ -134,6 +137,12 @@ impl RunState {
     /// What it drops from now on it drops because it has failed.
     pub(crate) fn fails(&self) {
         self.failed.store(true, Ordering::SeqCst);
+        self.lost.store(self.load.connections(), Ordering::SeqCst);
+    }
+
+    /// How many connections have ended with it, if it has failed.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.load(Ordering::SeqCst)
     }
 }
 

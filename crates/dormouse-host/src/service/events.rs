@@ -17,6 +17,8 @@ pub enum Event {
         instance: Instance,
         /// How.
         why: String,
+        /// How many connections it had, which have ended with it.
+        lost: usize,
     },
     /// It is started again.
     Restarts {
@@ -60,7 +62,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Serves => f.write_str("all instances serve"),
-            Event::Failed { instance, why } => write!(f, "{instance}: {why}"),
+            Event::Failed { instance, why, lost: 0 } => write!(f, "{instance}: {why}"),
+            Event::Failed { instance, why, lost } => {
+                write!(f, "{instance}: {why}\nconnections that have ended with {instance}: {lost}")
+            }
             Event::Restarts { instance, after } => write!(f, "{instance} starts again in {after:?}"),
             Event::GivenUp { instance, restarts } => {
                 write!(f, "{instance} has failed {restarts} times after a restart, and stays down")

@@ -57,10 +57,11 @@ impl Live {
             let (kind, given) = (kind.clone(), (interrupt.clone(), stop.clone(), pulse.clone()));
             move || {
                 let messages = kind.messages.clone();
-                let end = catch_unwind(AssertUnwindSafe(|| run(kind, id, instance, given)));
+                let mut lost = 0;
+                let end = catch_unwind(AssertUnwindSafe(|| run(kind, id, instance, given, &mut lost)));
                 let why = || Error::Setup { what: "the instance", why: "its thread has panicked".to_owned() };
                 // Without a supervisor there is nobody to tell.
-                let _ = messages.send(Message::Ended { id, end: end.unwrap_or_else(|_| Err(why())) });
+                let _ = messages.send(Message::Ended { id, end: end.unwrap_or_else(|_| Err(why())), lost });
             }
         })?;
         let (is_asked, is_cut, is_up, begun) = (false, false, false, Instant::now());
@@ -92,11 +93,13 @@ fn run(
     id: u64,
     instance: Instance,
     (interrupt, stop, pulse): (Interrupt, Stop, Pulse),
+    lost: &mut usize,
 ) -> Result<Exit, Error> {
     let messages = kind.messages.clone();
     let share = kind.shared.of_a_run(kind.accept_rate, move || {
         let _ = messages.send(Message::Listens { id });
     });
+    let state = share.state();
     let mut opened = Vec::new();
     for (name, addr) in kind.listeners.iter() {
         let listener = share.opened(*addr);
@@ -110,5 +113,8 @@ fn run(
         pulse,
         (instance.number, kind.instances),
     );
-    opened.into_iter().fold(run, |run, (name, listener, held)| run.listener_held(name, listener, held)).start()
+    let end =
+        opened.into_iter().fold(run, |run, (name, listener, held)| run.listener_held(name, listener, held)).start();
+    *lost = state.lost();
+    end
 }

@@ -39,6 +39,8 @@ pub(super) enum Message {
     Ended {
         id: u64,
         end: Result<Exit, Error>,
+        /// How many connections have ended with it, if it has failed.
+        lost: usize,
     },
     Reload(Arc<Program>),
     /// The request is among what is shared.
@@ -264,7 +266,7 @@ impl Supervisor {
             };
             match message {
                 Some(Message::Listens { id }) => self.is_up(id),
-                Some(Message::Ended { id, end }) => self.ended(id, end),
+                Some(Message::Ended { id, end, lost }) => self.ended(id, end, lost),
                 Some(Message::Reload(program)) => self.reload(program),
                 Some(Message::Stops) => self.stops(),
                 None => {}
@@ -295,7 +297,7 @@ impl Supervisor {
         self.slots[number].due = None;
         match self.launch(&kind, instance) {
             Ok(id) => self.slots[number].id = id,
-            Err(error) => self.failed(number, instance, Err(error)),
+            Err(error) => self.failed(number, instance, Err(error), 0),
         }
     }
 
@@ -314,7 +316,7 @@ impl Supervisor {
 
     // ---- ending ----
 
-    fn ended(&mut self, id: u64, end: Result<Exit, Error>) {
+    fn ended(&mut self, id: u64, end: Result<Exit, Error>, lost: usize) {
         let mut shared = self.control.shared();
         let Some(at) = shared.live.iter().position(|live| live.id == id) else { return };
         let mut live = shared.live.swap_remove(at);
@@ -323,7 +325,7 @@ impl Supervisor {
         self.cut_off += usize::from(live.is_cut && matches!(end, Err(Error::Stopped)));
         if self.draining.iter().any(|(old, _)| *old == id) {
             self.draining.retain(|(old, _)| *old != id);
-            self.tell_failure(live.instance, &end);
+            self.tell_failure(live.instance, &end, lost);
             return;
         }
         if let Some(fresh) = &mut self.fresh
@@ -345,16 +347,16 @@ impl Supervisor {
         }
         match live.is_asked {
             true => {
-                self.tell_failure(live.instance, &end);
+                self.tell_failure(live.instance, &end, lost);
                 self.slots[number].end = Some(end);
             }
-            false => self.failed(number, live.instance, end),
+            false => self.failed(number, live.instance, end, lost),
         }
     }
 
     /// An instance has ended, and nothing has asked it to.
-    fn failed(&mut self, number: usize, instance: Instance, end: Result<Exit, Error>) {
-        let has_failed = self.tell_failure(instance, &end);
+    fn failed(&mut self, number: usize, instance: Instance, end: Result<Exit, Error>, lost: usize) {
+        let has_failed = self.tell_failure(instance, &end, lost);
         self.slots[number].end = Some(end);
         if !has_failed {
             return;
@@ -374,14 +376,14 @@ impl Supervisor {
     }
 
     /// Tells how one has ended, unless that was well or because it was ended. The error of a service that is one run is for its embedder to tell.
-    fn tell_failure(&mut self, instance: Instance, end: &Result<Exit, Error>) -> bool {
+    fn tell_failure(&mut self, instance: Instance, end: &Result<Exit, Error>, lost: usize) -> bool {
         let why = match end {
             Ok(Exit { code: 0 }) | Err(Error::Stopped) => return false,
             Ok(Exit { code }) => format!("has ended with exit code {code}"),
             Err(error) => error.to_string(),
         };
         if self.slots.len() > 1 || self.restart != Restart::NEVER {
-            self.tell(Event::Failed { instance, why });
+            self.tell(Event::Failed { instance, why, lost });
         }
         true
     }
