@@ -16,11 +16,35 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The bytes are not WebAssembly, or WebAssembly that does not validate.
+    /// The bytes are not WebAssembly.
     NotWasm {
         /// Name of the program, or the path of the file that it was loaded from.
         name: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A program that is WebAssembly, but does not validate, or has what is not offered.
+    Invalid {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+        /// What the compiler said.
+        why: String,
+    },
+    /// A core module without `_start` that exports `_initialize`.
+    Reactor {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// A component that answers requests of HTTP, and has no main.
+    Proxy {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// The function of [`Run::invoke`](crate::Run::invoke) was not called, or its results cannot be shown.
+    Invoke {
+        /// Name of the program.
+        name: String,
+        /// What is wrong.
         why: String,
     },
     /// A core module that exports no function `_start`.
@@ -80,6 +104,13 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A name to listen on that has no address.
+    Name {
+        /// The name and port asked for.
+        name: String,
+        /// What the system's resolver said.
+        source: std::io::Error,
+    },
     /// Sockets were opened for a component, which opens its own.
     NotForComponents {
         /// Name of the program, or the path of the file that it was loaded from.
@@ -107,6 +138,9 @@ impl Error {
     /// The same error of a program that was loaded from a file: its path tells more than its name.
     pub(crate) fn of_file(mut self, path: &Path) -> Error {
         if let Error::NotWasm { name, .. }
+        | Error::Invalid { name, .. }
+        | Error::Reactor { name }
+        | Error::Proxy { name }
         | Error::NoStart { name, .. }
         | Error::NoRunExport { name }
         | Error::Compiled { name }
@@ -129,6 +163,40 @@ impl fmt::Display for Error {
     }
 }
 
+/// What to do about what is not served.
+mod hints {
+    /// A program that makes requests of HTTP by the host's means.
+    pub(super) fn http(name: &str, import: &str) -> String {
+        format!(
+            "{name} imports {import}: HTTP by the host's means, which `dormouse run` does not serve; \
+             run it with `wasmtime run -S http {name}`, or build it with a client that uses sockets"
+        )
+    }
+
+    /// A program that answers requests of HTTP and has no main.
+    pub(super) fn proxy(name: &str) -> String {
+        format!(
+            "{name} has no main: it answers HTTP requests that its host takes, which `dormouse run` does not; \
+             serve it with `wasmtime serve {name}`"
+        )
+    }
+
+    /// A proposal that is not offered, by the compiler's words.
+    pub(super) fn invalid(why: &str) -> &'static str {
+        match why {
+            why if why.contains("legacy") && why.contains("exceptions") => {
+                "; these are the exceptions of an older proposal: build it with -mllvm -wasm-use-legacy-eh=false, or translate it \
+                 with `wasm-opt --translate-to-exnref`"
+            }
+            why if why.contains("threads") || why.contains("shared memor") || why.contains("shared memory") => {
+                "; a program has one thread here: build it for a target without -threads, and run several instances with --instances"
+            }
+            why if why.contains("stack switching") => "; build it without stack switching",
+            _ => "",
+        }
+    }
+}
+
 /// The sentence with the names as they are.
 struct Sentence<'a>(&'a Error);
 
@@ -146,21 +214,35 @@ impl fmt::Display for Sentence<'_> {
             Error::NotWasm { name, why } => {
                 write!(f, "{name} is not a WebAssembly program: {why}; build it for wasm32-wasip2 or wasm32-wasip1")
             }
+            Error::Invalid { name, why } => {
+                let hint = hints::invalid(why);
+                write!(f, "{name} is WebAssembly that cannot be run here: {why}{hint}")
+            }
+            Error::Reactor { name } => write!(
+                f,
+                "{name} is a reactor: it has no main, but functions that others call; \
+                 call one with --invoke NAME, or build it as a program with a main function"
+            ),
+            Error::Proxy { name } => f.write_str(&hints::proxy(name)),
+            Error::Invoke { name, why } => write!(f, "cannot do what --invoke says with {name}: {why}"),
             Error::NoStart { name, wasip1: true } => write!(
                 f,
                 "{name} is a wasip1 module without a _start export; \
-                 build it as a program with a main function, not as a library or a reactor"
+                 build it as a program with a main function, or call one of its functions with --invoke NAME"
             ),
             Error::NoStart { name, wasip1: false } => write!(
                 f,
-                "{name} is a core WebAssembly module that does not use WASI; \
-                 the runner serves commands: build the program for wasm32-wasip2 or wasm32-wasip1"
+                "{name} is a core WebAssembly module that does not use WASI and has no _start; \
+                 call one of its functions with --invoke NAME, or build a program for wasm32-wasip2 or wasm32-wasip1"
             ),
             Error::NoRunExport { name } => write!(
                 f,
                 "{name} is a component without a wasi:cli/run@0.2 or @0.3 export; \
-                 build it as a program with a main function, not as a library or a reactor"
+                 build it as a program with a main function, or call one of its functions with --invoke NAME"
             ),
+            Error::UnknownImport { name, import, .. } if import.starts_with("wasi:http/") => {
+                f.write_str(&hints::http(name, import))
+            }
             Error::UnknownImport { name, import, why } => {
                 write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
             }
@@ -204,6 +286,11 @@ impl fmt::Display for Sentence<'_> {
                 };
                 write!(f, "cannot listen on {addr}: {}; {hint}", plain(&source.to_string()))
             }
+            Error::Name { name, source } => write!(
+                f,
+                "cannot listen on {name}: {}; give an address, or a name that this machine has one for",
+                plain(&source.to_string())
+            ),
             Error::NotForComponents { name } => {
                 write!(f, "{name} is a component, which opens its listeners itself; allow it the address instead")
             }
@@ -218,7 +305,7 @@ impl fmt::Display for Sentence<'_> {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Read { source, .. } | Error::Listen { source, .. } => Some(source),
+            Error::Read { source, .. } | Error::Listen { source, .. } | Error::Name { source, .. } => Some(source),
             _ => None,
         }
     }
