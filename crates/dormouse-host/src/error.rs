@@ -116,6 +116,11 @@ pub enum Error {
         /// Name of the program, or the path of the file that it was loaded from.
         name: String,
     },
+    /// Sockets were opened for a module that imports `wasi_unstable`, which has none here.
+    WithoutSockets {
+        /// Name of the program.
+        name: String,
+    },
     /// The engine, the runtime or the instance could not be set up.
     Setup {
         /// What was being set up.
@@ -191,6 +196,7 @@ mod hints {
             why if why.contains("threads") || why.contains("shared memor") || why.contains("shared memory") => {
                 "; a program has one thread here: build it for a target without -threads, and run several instances with --instances"
             }
+            why if why.contains("unexpected end") => "; a part of the file is missing",
             why if why.contains("stack switching") => "; build it without stack switching",
             _ => "",
         }
@@ -294,6 +300,10 @@ impl fmt::Display for Sentence<'_> {
             Error::NotForComponents { name } => {
                 write!(f, "{name} is a component, which opens its listeners itself; allow it the address instead")
             }
+            Error::WithoutSockets { name } => write!(
+                f,
+                "{name} imports wasi_unstable, which has no sockets here; build it for wasm32-wasip1, or leave --listen out"
+            ),
             Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
             Error::Trap(text) => f.write_str(text),
             Error::Stopped => f.write_str("the program was stopped"),

@@ -1,6 +1,7 @@
 //! Program. A component or a wasip1 module, compiled and linked, or the sentence why it cannot be.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use crate::count::Calls;
 use crate::error::Error;
 use crate::facts;
 use crate::source::{Footer, Source};
-use crate::{p1, p2, p3};
+use crate::{p1, p2, p3, trap};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
 /// 0.2 or 0.3, or a module of WASI 0.1.
@@ -83,10 +84,17 @@ pub(crate) struct Settings {
     pub(crate) reactor: bool,
 }
 
+impl Settings {
+    /// Bytes of its stack.
+    pub(crate) fn stack(self) -> usize {
+        self.max_stack.unwrap_or(DEFAULT_STACK)
+    }
+}
+
 /// Stack that is left to host calls: wasmtime's 2 MiB for both, less its 512 KiB for the program.
 const HOST_STACK: usize = (2 << 20) - DEFAULT_STACK;
 /// What wasmtime gives a program.
-pub(crate) const DEFAULT_STACK: usize = 512 << 10;
+const DEFAULT_STACK: usize = 512 << 10;
 
 impl Program {
     /// Compiles the component or module in the file `path`. The file name becomes the program's name, its argument 0.
@@ -208,6 +216,7 @@ pub(crate) fn engine(settings: Settings, cache: Option<&Cache>) -> Result<Engine
     config.epoch_interruption(true);
     // File and line in the backtrace of a trap, where the program has them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(trap::MOST_FRAMES));
     config.consume_fuel(settings.fuel);
     if let Some(bytes) = settings.max_stack {
         config.max_wasm_stack(bytes).async_stack_size(bytes.saturating_add(HOST_STACK));

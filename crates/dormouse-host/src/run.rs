@@ -317,7 +317,7 @@ impl<'a> Run<'a> {
             }
         };
         let stop = self.stop.clone();
-        let name = self.program.name().to_owned();
+        let program = self.program;
         let several = self.bounds.instances.is_some();
         let stdout = sink(take(&mut self.stdout), io::stdout(), several).map_err(|e| setup("standard output", &e))?;
         let invoked = self.invoke.take().map(|name| Invocation { name, args: self.args[1..].to_vec() });
@@ -349,16 +349,20 @@ impl<'a> Run<'a> {
                     }
                 }
                 store.data_mut().measure_resources();
-                let end = exit(ended, &stop, timeout, &store.data().limits, &name);
+                let end = exit(ended, &stop, timeout, &store.data().limits, program);
                 fails(&end);
                 end
             }
             Code::Module(linked) => {
+                let opened = !(self.listeners.is_empty() && self.streams.is_empty());
+                if opened && p1::is_without_sockets(linked.module()) {
+                    return Err(Error::WithoutSockets { name: program.name().to_owned() });
+                }
                 let mut store = self.module_store(counter, &stdout)?;
                 let guest = run_module(linked, &mut store, invoked.as_ref(), &stdout);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
-                let end = exit(ended, &stop, timeout, &store.data().limits, &name);
+                let end = exit(ended, &stop, timeout, &store.data().limits, program);
                 fails(&end);
                 end
             }
@@ -577,7 +581,7 @@ async fn run_module(
 }
 
 /// `None`: it was stopped, by the timeout or by something else.
-fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, name: &str) -> Result<Exit, Error> {
+fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, program: &Program) -> Result<Exit, Error> {
     match ended {
         None if stop.shared.timed_out.load(Ordering::SeqCst) => Err(Error::TimedOut { after }),
         None => Err(Error::Stopped),
@@ -586,8 +590,8 @@ fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, nam
         Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(code)) => Ok(Exit { code: *code }),
             None => match error.downcast_ref::<NotInvoked>() {
-                Some(NotInvoked(why)) => Err(Error::Invoke { name: name.to_owned(), why: why.clone() }),
-                None => Err(Error::Trap(trap::render(&error, limits))),
+                Some(NotInvoked(why)) => Err(Error::Invoke { name: program.name().to_owned(), why: why.clone() }),
+                None => Err(Error::Trap(trap::render(&error, limits, program.settings().stack()))),
             },
         },
     }
