@@ -46,6 +46,7 @@ mod run;
 mod service;
 mod source;
 mod stdio;
+mod stop;
 mod trap;
 
 pub use cache::Cache;

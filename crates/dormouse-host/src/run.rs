@@ -3,23 +3,17 @@
 //! The reactor is a tokio runtime on the guest's own thread, so that a wake-up does not cross threads.
 
 use std::fmt;
-use std::future::{self, Future};
 use std::io;
 use std::mem::take;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, InstancePre, Store};
+use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
@@ -40,6 +34,8 @@ use crate::p2;
 use crate::program::{Code, Linked, Program, one_line};
 use crate::pulse::Pulse;
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
+pub use crate::stop::Stop;
+use crate::stop::Timer;
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
@@ -367,7 +363,7 @@ impl<'a> Run<'a> {
                 end
             }
         };
-        stop.shared.ended.store(true, Ordering::SeqCst);
+        stop.has_ended();
         // Writes to files that are still under way in tokio's threads are finished; a read that waits for a fifo
         // does not hold us up.
         runtime.shutdown_timeout(Duration::from_secs(2));
@@ -583,7 +579,7 @@ async fn run_module(
 /// `None`: it was stopped, by the timeout or by something else.
 fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, program: &Program) -> Result<Exit, Error> {
     match ended {
-        None if stop.shared.timed_out.load(Ordering::SeqCst) => Err(Error::TimedOut { after }),
+        None if stop.timed_out() => Err(Error::TimedOut { after }),
         None => Err(Error::Stopped),
         Some(Ok(Ok(()))) => Ok(Exit { code: 0 }),
         Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
@@ -594,119 +590,5 @@ fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, pro
                 None => Err(Error::Trap(trap::render(&error, limits, program.settings().stack()))),
             },
         },
-    }
-}
-
-/// Ends a run from another thread.
-///
-/// It takes effect at once if the program waits in a host call, and at its next loop or call if it computes. What the host
-/// does for it meanwhile, as a read of a file, is not interrupted.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    shared: Arc<Stopped>,
-}
-
-#[derive(Default)]
-struct Stopped {
-    asked: AtomicBool,
-    timed_out: AtomicBool,
-    ended: AtomicBool,
-    wake: Notify,
-    engine: Option<Engine>,
-}
-
-impl fmt::Debug for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopped").field("asked", &self.asked).finish_non_exhaustive()
-    }
-}
-
-impl Stop {
-    /// How often, and how long apart, a program that computes is told again. Once is enough, but for a program that another run's
-    /// stop has made yield just now: it sets its deadline by the epoch that it finds, which may be this one.
-    const TOLD_AGAIN: u32 = 5;
-    const APART: Duration = Duration::from_millis(20);
-
-    /// For a run on this engine.
-    pub(crate) fn of(engine: &Engine) -> Stop {
-        Stop { shared: Arc::new(Stopped { engine: Some(engine.clone()), ..Stopped::default() }) }
-    }
-
-    /// Ends the run: [`Run::start`] returns [`Error::Stopped`]. Before the start it keeps the run from beginning.
-    pub fn stop(&self) {
-        let again = self.tell();
-        if again && !self.shared.ended.load(Ordering::SeqCst) {
-            let stop = self.clone();
-            // If there is no thread to be had, once has to be enough.
-            let _ = thread::Builder::new().name("stop".to_owned()).spawn(move || stop.tell_again());
-        }
-    }
-
-    /// Returns true the first time.
-    fn tell(&self) -> bool {
-        let first = !self.shared.asked.swap(true, Ordering::SeqCst);
-        self.shared.wake.notify_one();
-        if let Some(engine) = &self.shared.engine {
-            engine.increment_epoch();
-        }
-        first
-    }
-
-    fn tell_again(&self) {
-        for _ in 0..Self::TOLD_AGAIN {
-            thread::sleep(Self::APART);
-            if self.shared.ended.load(Ordering::SeqCst) {
-                return;
-            }
-            self.tell();
-        }
-    }
-
-    /// What `guest` returns, or `None` if it was stopped.
-    async fn or<F: Future>(&self, guest: F) -> Option<F::Output> {
-        let mut woken = pin!(self.shared.wake.notified());
-        let mut guest = pin!(guest);
-        future::poll_fn(|cx| {
-            let woken = woken.as_mut().poll(cx).is_ready();
-            if woken || self.shared.asked.load(Ordering::SeqCst) {
-                return Poll::Ready(None);
-            }
-            guest.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-}
-
-/// A thread that stops the run when its time has passed. A thread, as the reactor gets no turn while the program computes.
-struct Timer {
-    stop: Stop,
-    thread: Thread,
-}
-
-impl Timer {
-    fn start(after: Duration, stop: Stop) -> io::Result<Timer> {
-        let due = Instant::now().checked_add(after);
-        let waits = stop.clone();
-        let thread = thread::Builder::new().name("timeout".to_owned()).spawn(move || {
-            while !waits.shared.ended.load(Ordering::SeqCst) {
-                match due.map(|due| due.saturating_duration_since(Instant::now())) {
-                    None => thread::park(),
-                    Some(Duration::ZERO) => {
-                        waits.shared.timed_out.store(!waits.shared.asked.load(Ordering::SeqCst), Ordering::SeqCst);
-                        waits.tell();
-                        return waits.tell_again();
-                    }
-                    Some(left) => thread::park_timeout(left),
-                }
-            }
-        })?;
-        Ok(Timer { stop, thread: thread.thread().clone() })
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.stop.shared.ended.store(true, Ordering::SeqCst);
-        self.thread.unpark();
     }
 }

@@ -6,13 +6,15 @@
 //!   *:80                        every address
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use ipnet::IpNet;
+
+use super::names::{Known, Name};
 
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `127.0.0.1:*` for any port, `*:8080` for any address, `localhost:8080`
 /// for those that the name has when the run starts.
@@ -43,7 +45,7 @@ impl ListenAddr {
     pub fn resolved(&self) -> io::Result<Vec<ListenAddr>> {
         let Host::Name(name) = &self.host else { return Ok(vec![self.clone()]) };
         let found: BTreeSet<IpAddr> =
-            (name.0.as_str(), 0).to_socket_addrs()?.map(|addr| addr.ip().to_canonical()).collect();
+            (name.as_str(), 0).to_socket_addrs()?.map(|addr| addr.ip().to_canonical()).collect();
         Ok(found.into_iter().map(|ip| ListenAddr { host: Host::Net(ip.into()), port: self.port }).collect())
     }
 
@@ -56,7 +58,7 @@ impl ListenAddr {
     pub fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         match (&self.host, self.port) {
             (Host::Net(net), Port::Only(port)) => Ok(vec![SocketAddr::new(net.addr(), port)]),
-            (Host::Name(name), Port::Only(port)) => Ok((name.0.as_str(), port).to_socket_addrs()?.collect()),
+            (Host::Name(name), Port::Only(port)) => Ok((name.as_str(), port).to_socket_addrs()?.collect()),
             (Host::Any, _) | (_, Port::Any) => Ok(Vec::new()),
         }
     }
@@ -118,7 +120,7 @@ impl ConnectAddr {
         allows && self.port.allows(addr.port())
     }
 
-    /// Whether it permits the lookup of a name, which is as [`canonical`] has it.
+    /// Whether it permits the lookup of a name, which is as [`canonical`](super::names::canonical) has it.
     pub(super) fn names(&self, name: &str) -> bool {
         matches!(&self.host, Host::Name(of) if of.is(name))
     }
@@ -198,7 +200,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Any => f.write_str("*"),
-            Host::Name(name) => f.write_str(&name.0),
+            Host::Name(name) => write!(f, "{name}"),
             Host::Net(net) => {
                 let range = net.prefix_len() != net.max_prefix_len();
                 match (net.addr(), range) {
@@ -209,71 +211,6 @@ impl fmt::Display for Host {
                 }
             }
         }
-    }
-}
-
-/// A name as [`canonical`] has it, or `*.` and such a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Name(String);
-
-impl Name {
-    fn parse(text: &str) -> Result<Name, String> {
-        let (below, name) = text.strip_prefix("*.").map_or(("", text), |name| ("*.", name));
-        let canonical = canonical(name).filter(|name| {
-            name.split('.').all(|label| {
-                let ends = |c: char| c == '-';
-                !label.is_empty() && label.len() <= 63 && !label.starts_with(ends) && !label.ends_with(ends)
-            }) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        });
-        let why = || format!("`{text}` is neither an IP address nor a name, like db.internal or *.example.com");
-        canonical.map(|name| Name(format!("{below}{name}"))).ok_or_else(why)
-    }
-
-    fn is_below(&self) -> bool {
-        self.0.starts_with("*.")
-    }
-
-    /// Whether it is that name, or covers it.
-    fn is(&self, name: &str) -> bool {
-        match self.0.strip_prefix('*') {
-            // `.example.com`, and something before it.
-            Some(end) => name.len() > end.len() && name.ends_with(end),
-            None => self.0 == name,
-        }
-    }
-}
-
-/// A name as names are compared: in small letters, by the letters of DNS, and without the dot at its end. `None` if it is an address, or
-/// no name.
-pub(super) fn canonical(name: &str) -> Option<String> {
-    match url::Host::parse(name.strip_suffix('.').unwrap_or(name)) {
-        Ok(url::Host::Domain(name)) if !name.ends_with('.') => Some(name),
-        _ => None,
-    }
-}
-
-/// Which addresses a program's lookups have given it, by the names that it has asked for.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    names: BTreeMap<IpAddr, BTreeSet<String>>,
-    count: usize,
-}
-
-impl Known {
-    /// Pairs of an address and a name that are kept. Beyond that nothing is learned: a name whose addresses change with each lookup ends here.
-    const MOST: usize = 10_000;
-
-    /// `name` is as [`canonical`] has it.
-    pub(super) fn learn(&mut self, name: &str, ip: IpAddr) {
-        if self.count >= Self::MOST {
-            return;
-        }
-        let names = self.names.entry(ip.to_canonical()).or_default();
-        self.count += usize::from(names.insert(name.to_owned()));
-    }
-
-    fn names_of(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
-        self.names.get(&ip.to_canonical()).into_iter().flatten().map(String::as_str)
     }
 }
 
@@ -471,22 +408,5 @@ mod tests {
         assert!(below.names("a.example.com") && below.names("a.b.example.com"));
         assert!(!below.names("example.com") && !below.names("anexample.com") && !below.names(".example.com.evil"));
         assert!(!"*:443".parse::<ConnectAddr>().unwrap().names("example.com"));
-    }
-
-    #[test]
-    fn an_address_is_no_name_to_look_up() {
-        assert_eq!(canonical("Example.COM."), Some("example.com".to_owned()));
-        for text in ["127.0.0.1", "0x7f.1", "[::1]", "", ".", "a..", "a b"] {
-            assert_eq!(canonical(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_learned_is_bounded() {
-        let mut known = Known::default();
-        for n in 0..20_000_u32 {
-            known.learn("a", IpAddr::V4(n.into()));
-        }
-        assert_eq!(known.names.len(), Known::MOST);
     }
 }

@@ -4,7 +4,8 @@
 //!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
-//!   addr.rs     how addresses and names are written share.rs    listeners of several runs
+//!   addr.rs     how addresses are written           share.rs    listeners of several runs
+//!   names.rs    names, and what lookups gave
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -12,6 +13,7 @@
 pub(crate) mod addr;
 pub(crate) mod limits;
 pub(crate) mod meter;
+mod names;
 pub(crate) mod policy;
 pub(crate) mod share;
 pub(crate) mod socket;
@@ -26,9 +28,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::stdio::Sink;
-use addr::Known;
 use limits::{Most, Sockets};
 use meter::Meter;
+use names::Known;
 use policy::{Policy, Refusal};
 use share::Share;
 use socket::{Hub, Socket};

@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use super::addr::{ConnectAddr, Known, ListenAddr, canonical};
+use super::addr::{ConnectAddr, ListenAddr};
+use super::names::{Known, canonical};
 use crate::error::escaped;
 
 /// Which addresses a program may use. The default denies them all.
