@@ -16,6 +16,7 @@ pub(crate) use run::{RunArgs, listen};
 /// Serves WASI programs, sockets included. `dormouse APP.wasm` is `dormouse run APP.wasm`.
 #[derive(Debug, Parser)]
 #[command(name = "dormouse", version, after_help = EXAMPLES)]
+#[command(override_usage = "dormouse [OPTIONS OF run] APP.wasm [ARGS]...\n       dormouse <COMMAND>")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -110,6 +110,8 @@ fn what_is_no_command_and_no_file_is_a_sentence() {
         (&["."], 1, "cannot read .: is a directory"),
         (&["--allow-lisen", "x", "app.wasm"], 2, "unexpected argument '--allow-lisen'"),
         (&["--allow-net"], 2, "<APP.wasm>"),
+        (&["--dir", "data:/data", "app.wasm"], 2, "HOST::GUEST has two colons"),
+        (&["--allow-connect", "https://example.com", "app.wasm"], 2, "like example.com:443"),
         (&["--max-stack", "1", "app.wasm"], 2, "from 4KiB to 1GiB"),
         (&["--fuel", "lots", "app.wasm"], 2, "not a number"),
         (&["-W", "max-memory-size=1", "app.wasm"], 2, "max-wasm-stack=SIZE"),

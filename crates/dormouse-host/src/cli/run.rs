@@ -32,7 +32,7 @@ const HELP_UDP: &str = "Let it bind UDP sockets to ADDR, and send to and receive
 /// The program gets standard input, output and error, its arguments, and nothing else that is not given here: no
 /// network, no directory, no environment variable but LISTEN_FDS and LISTEN_FDNAMES, which the runner sets with --listen.
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, override_usage = "dormouse run [OPTIONS] APP.wasm [ARGS]...")]
 pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR[=NAME]", value_parser = values::listen, help = HELP_OPEN)]
     pub(super) listen: Vec<Listen>,

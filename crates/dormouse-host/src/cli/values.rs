@@ -90,7 +90,11 @@ pub(super) fn dir(text: &str) -> Result<Dir, String> {
     match std::fs::metadata(&host) {
         Ok(found) if found.is_dir() => Ok(Dir { host, guest: guest.to_owned(), read_only }),
         Ok(_) => Err(format!("{} is not a directory", host.display())),
-        Err(_) => Err(format!("there is no directory {} that can be opened", host.display())),
+        Err(_) => {
+            let one_colon = !text.contains("::") && names.contains(':');
+            let hint = if one_colon { "; HOST::GUEST has two colons" } else { "" };
+            Err(format!("there is no directory {} that can be opened{hint}", host.display()))
+        }
     }
 }
 

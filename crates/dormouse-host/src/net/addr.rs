@@ -103,7 +103,8 @@ impl fmt::Display for ListenAddr {
 /// `[fd00::/8]:443` for a range, `*:443` for every address.
 ///
 /// A name, `db.internal:5432`, stands for the addresses that the program's own lookups of that name have given it so far, and permits these
-/// lookups. `*.example.com:443` is every name that ends in `.example.com`.
+/// lookups. `*.example.com:443` is every name that ends in `.example.com`. Which addresses a name has is decided by its owner, who may choose one
+/// in your own network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectAddr {
     host: Host,
@@ -237,6 +238,9 @@ impl fmt::Display for Port {
 
 /// Splits `HOST:PORT` or `[HOST]:PORT`; the brackets are gone from what is returned, which tells whether there were some.
 fn split(text: &str) -> Result<(&str, bool, Port), AddrError> {
+    if text.contains("://") {
+        return Err(AddrError::new(text, "it is a URL; write its host and port, like example.com:443"));
+    }
     if text.contains('=') {
         return Err(AddrError::new(text, "a name is for a listener that the runner opens: --listen ADDR=NAME"));
     }
@@ -356,6 +360,7 @@ mod tests {
             ("[10.0.0.0/8]:80", "without brackets"),
             ("[::ffff:10.0.0.0/104]:80", "write 10.0.0.0"),
             ("10.0.0.1:0", "port 0"),
+            ("https://example.com", "write its host and port, like example.com:443"),
             ("a.*.b:80", "neither an IP address nor a name"),
             ("**:80", "neither an IP address nor a name"),
             ("*.:80", "neither an IP address nor a name"),

@@ -2,7 +2,7 @@
 
 mod frames;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, WasmBacktrace};
 
 use crate::error::escaped;
 use crate::limits::Limits;
@@ -21,6 +21,7 @@ pub(crate) fn render(error: &wasmtime::Error, limits: &Limits, stack: usize) -> 
         Cause::OwnStack => {
             "stack overflow: the stack that the program has in its memory has run over its end".to_owned()
         }
+        Cause::Exception => "the program threw an exception that nothing in it caught".to_owned(),
         Cause::Other => format!("the program trapped: {}", escaped(&reason)),
     };
     text.extend(frames.map(|frames| frames.render()));
@@ -37,6 +38,7 @@ enum Cause {
     Abort,
     Stack,
     OwnStack,
+    Exception,
     Other,
 }
 
@@ -51,6 +53,7 @@ impl Cause {
             Some(Trap::MemoryOutOfBounds) if is(Frames::recurses) && fault(error).is_some_and(is_below_0) => {
                 Cause::OwnStack
             }
+            None if error.is::<ThrownException>() => Cause::Exception,
             _ => Cause::Other,
         }
     }
@@ -62,7 +65,7 @@ impl Cause {
                 "look for a recursion without end, or for large values in a deep one, or link it with a larger stack: \
                  -C link-arg=-zstack-size=8388608 for rustc, -Wl,-z,stack-size=8388608 for clang"
             }
-            Cause::Panic | Cause::Abort | Cause::Other => return None,
+            Cause::Panic | Cause::Abort | Cause::Exception | Cause::Other => return None,
         };
         Some(hint.to_owned())
     }
