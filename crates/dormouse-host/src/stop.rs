@@ -48,7 +48,7 @@ impl Stop {
         Stop { shared: Arc::new(Stopped { engine: Some(engine.clone()), ..Stopped::default() }) }
     }
 
-    /// Ends the run: [`Run::start`] returns [`Error::Stopped`]. Before the start it keeps the run from beginning.
+    /// Ends the run: [`Run::start`](crate::Run::start) returns [`Error::Stopped`](crate::Error::Stopped). Before the start it keeps the run from beginning.
     pub fn stop(&self) {
         let again = self.tell();
         if again && !self.shared.ended.load(Ordering::SeqCst) {
