@@ -85,6 +85,11 @@ pub enum Error {
         /// Name of the program.
         name: String,
     },
+    /// A program is to use up fuel, of which only code is there that uses none.
+    WithoutFuel {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
     /// The cache cannot be used, or keeps nothing.
     Cache {
         /// Which directory or file, and what the system said.
@@ -149,6 +154,7 @@ impl Error {
         | Error::NoStart { name, .. }
         | Error::NoRunExport { name }
         | Error::Compiled { name }
+        | Error::WithoutFuel { name }
         | Error::CompiledForAnother { name, .. }
         | Error::UnknownImport { name, .. } = &mut self
         {
@@ -269,6 +275,10 @@ impl fmt::Display for Sentence<'_> {
                     "{name} is compiled already, and a program is counted by compiling it; run the .wasm that it was made of"
                 )
             }
+            Error::WithoutFuel { name } => write!(
+                f,
+                "{name} is compiled as a program that uses up no fuel; for --fuel run the .wasm that it was made of"
+            ),
             Error::Cache { why } => {
                 write!(
                     f,

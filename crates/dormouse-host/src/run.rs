@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the run when the program has used up so many units of fuel, about one for an instruction: it traps. The program is one of
-    /// [`Source::fuel`](crate::Source::fuel); of another one the run does not begin.
+    /// [`Source::fuel`](crate::Source::fuel); another one does not begin: [`Error::WithoutFuel`].
     pub fn fuel(mut self, units: u64) -> Self {
         self.fuel = Some(units);
         self
@@ -494,10 +494,7 @@ fn bounded<T: Send>(store: &mut Store<T>, program: &Program, fuel: Option<u64>) 
     interruptible(store);
     match (program.settings().fuel, fuel) {
         (false, None) => Ok(()),
-        (false, Some(_)) => Err(Error::Setup {
-            what: "the fuel",
-            why: "the program is compiled as one that uses none up; see Source::fuel".to_owned(),
-        }),
+        (false, Some(_)) => Err(Error::WithoutFuel { name: program.name().to_owned() }),
         // Compiled for it, and not bounded.
         (true, units) => store
             .set_fuel(units.unwrap_or(u64::MAX))

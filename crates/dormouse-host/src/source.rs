@@ -170,6 +170,10 @@ impl Source {
         let Kind::Compiled(kind) = self.kind else {
             return Err(Error::NotWasm { name, why: "it is not a compiled program".to_owned() });
         };
+        // `dormouse compile` makes none that does.
+        if self.settings.fuel {
+            return Err(Error::WithoutFuel { name });
+        }
         let (code, footer) = Footer::split(&self.bytes).ok_or_else(|| another("it has another end"))?;
         let settings = Settings { wasi03: footer.wasi03, ..self.settings };
         let engine = program::engine(settings, None)?;

@@ -178,6 +178,9 @@ fn fuel_and_a_stack_have_bounds() {
     assert_eq!(nested(&["--max-stack", "512MiB"], "1000000").1, "1000000\n");
     let (code, _, said) = nested(&["-W", "max-wasm-stack=8192"], "1000");
     assert!(code == 134 && said.contains("a stack of 8 KiB"), "{said}");
+    assert_eq!(run(&dir, &["compile", "nests.wat"]).0, 0);
+    let (code, _, said) = run(&dir, &["--allow-precompiled", "--fuel", "9", "--invoke", "f", "nests.cwasm", "1"]);
+    assert!(code == 1 && said.contains("nests.cwasm is compiled as a program that uses up no fuel"), "{said}");
     // With enough of it, fuel changes nothing.
     assert_eq!(nested(&["--fuel", "1000000"], "1000").1, "1000\n");
 }

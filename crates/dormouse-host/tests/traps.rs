@@ -108,5 +108,5 @@ fn fuel_and_functions_by_name_are_of_a_program_that_is_made_for_them() {
     assert_eq!(Run::new(&reactor).stdout(Output::Null).invoke("f").start().unwrap().code, 0);
     let program = Program::from_bytes("app.wasm", &support::runs(&format!("{} i32.const 0", print(4096, 1)))).unwrap();
     let error = Run::new(&program).fuel(1).start().unwrap_err();
-    assert!(matches!(error, Error::Setup { .. }) && error.to_string().contains("Source::fuel"), "{error}");
+    assert!(matches!(error, Error::WithoutFuel { .. }), "{error}");
 }
