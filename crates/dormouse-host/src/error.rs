@@ -192,6 +192,18 @@ mod hints {
         )
     }
 
+    /// What a program was built for, by what it imports.
+    pub(super) fn import(import: &str) -> &'static str {
+        match import.split('.').next() {
+            Some("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__") => {
+                "; wasm-bindgen has built it for a browser: build it for wasm32-wasip2"
+            }
+            Some("gojs" | "go") => "; it was built for JavaScript: set GOOS=wasip1",
+            Some("env") => "; it was built for a host of its own or for a browser, or a library was not linked",
+            _ => "",
+        }
+    }
+
     /// A proposal that is not offered, by the compiler's words.
     pub(super) fn invalid(why: &str) -> &'static str {
         match why {
@@ -256,7 +268,11 @@ impl fmt::Display for Sentence<'_> {
                 f.write_str(&hints::http(name, import))
             }
             Error::UnknownImport { name, import, why } => {
-                write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
+                write!(
+                    f,
+                    "{name} imports {import}, which this version of the runner does not offer ({why}){}",
+                    hints::import(import)
+                )
             }
             Error::Compiled { name } => write!(
                 f,

@@ -79,6 +79,15 @@ fn a_module_without_start_is_refused_and_told_from_one_without_wasi() {
 fn a_module_that_imports_something_unknown_is_refused_by_name() {
     let unknown = "(module (import \"env\" \"f\" (func)) (func (export \"_start\")))";
     assert!(matches!(refused(&assemble(unknown)), Error::UnknownImport { import, .. } if import == "env.f"));
+    for (module, hint) in
+        [("gojs", "set GOOS=wasip1"), ("wbg", "build it for wasm32-wasip2"), ("env", "a library was not linked")]
+    {
+        let sentence = sentence(&assemble(&unknown.replace("env", module)));
+        assert!(
+            sentence.starts_with(&format!("app.wasm imports {module}.f, ")) && sentence.ends_with(hint),
+            "{sentence}"
+        );
+    }
 }
 
 #[test]

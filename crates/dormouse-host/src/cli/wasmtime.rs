@@ -1,4 +1,4 @@
-//! Options that the `wasmtime` command has under `-W` and `-S`, where the meaning is the same here: for those who know them.
+//! Options that the `wasmtime` command has under `-W` and `-S`, where the meaning is the same here: for users who know them.
 
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ impl fmt::Display for ListenAddr {
 /// `[fd00::/8]:443` for a range, `*:443` for every address.
 ///
 /// A name, `db.internal:5432`, stands for the addresses that the program's own lookups of that name have given it so far, and permits these
-/// lookups. `*.example.com:443` is every name that ends in `.example.com`. Which addresses a name has is decided by its owner, who may choose one
+/// lookups. `*.example.com:443` is every name that ends in `.example.com`. Which addresses a name has is decided by its owner, which may choose one
 /// in your own network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectAddr {

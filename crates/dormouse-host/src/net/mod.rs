@@ -56,6 +56,13 @@ pub(crate) struct Net {
 #[derive(Clone, Debug)]
 pub(crate) struct LookUp(Option<String>);
 
+impl LookUp {
+    /// Whether a rule is about it: then what it gives is to be told to [`Net::learn`].
+    pub(crate) fn is_ruled(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// Why a socket is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoSocket {

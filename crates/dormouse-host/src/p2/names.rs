@@ -40,7 +40,9 @@ impl ip_name_lookup::Host for State {
         // What wasmtime-wasi says where no lookup is allowed.
         let lookup = self.net.may_look_up(&name).ok_or(ErrorCode::PermanentResolverFailure)?;
         let stream = self.lookups().resolve_addresses(network, name)?;
-        self.own.lookups.insert(stream.rep(), lookup);
+        if lookup.is_ruled() {
+            self.own.lookups.insert(stream.rep(), lookup);
+        }
         Ok(stream)
     }
 }
