@@ -149,7 +149,10 @@ impl Policy {
             SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => Err(Refusal { what: What::Listen, addr }),
             SocketAddrUse::TcpAccept => Ok(()),
             SocketAddrUse::TcpConnect if self.connect.iter().any(|rule| rule.allows(addr, known)) => Ok(()),
-            SocketAddrUse::TcpConnect => Err(Refusal { what: What::Connect, addr }),
+            SocketAddrUse::TcpConnect => {
+                let names = self.connect.iter().any(ConnectAddr::is_name);
+                Err(Refusal { what: What::Connect { names }, addr })
+            }
             // A local end that the system chooses; what goes over it is checked by itself.
             SocketAddrUse::UdpBind if addr.ip().is_unspecified() && addr.port() == 0 && !self.udp.is_empty() => Ok(()),
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive
@@ -176,7 +179,10 @@ enum What {
     OpenTcp,
     OpenUdp,
     Listen,
-    Connect,
+    Connect {
+        /// Whether some names may be connected to.
+        names: bool,
+    },
     Udp,
     LookUp(String),
 }
@@ -205,10 +211,11 @@ impl fmt::Display for Refusal {
                 "refused: the program wants to listen on {addr}; \
                  allow it with --allow-listen {addr} (or --allow-net)"
             ),
-            What::Connect => write!(
+            What::Connect { names } => write!(
                 f,
                 "refused: the program wants to connect to {addr}; \
-                 allow it with --allow-connect {addr} (or --allow-net)"
+                 allow it with --allow-connect {addr} (or --allow-net){}",
+                if *names { "; a name allows what the program has looked up by it" } else { "" }
             ),
             What::Udp => write!(
                 f,
@@ -399,7 +406,8 @@ mod tests {
         let mut known = Known::default();
         known.learn("db.internal", "192.0.2.1".parse().unwrap());
         assert!(policy.check(addr("192.0.2.1:5432"), TcpConnect, &known).is_ok());
-        assert!(policy.check(addr("192.0.2.1:5433"), TcpConnect, &known).is_err());
+        let refused = policy.check(addr("192.0.2.1:5433"), TcpConnect, &known).unwrap_err().to_string();
+        assert!(refused.ends_with("; a name allows what the program has looked up by it"), "{refused}");
         assert!(policy.check(addr("192.0.2.1:5432"), UdpSend, &known).is_err());
         // All lookups are allowed, but only the name's addresses.
         let policy = policy.allow_dns();
