@@ -113,7 +113,10 @@ fn parse_from(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Com
                 "there is no command {}, and no file of that name; run a program with `dormouse APP.wasm`, and see `dormouse --help`",
                 args.get(1).map(|word| word.to_string_lossy()).unwrap_or_default()
             )),
-            _ => Refused::Usage(sentence(&error.to_string(), "dormouse run --help")),
+            _ => {
+                let command = args.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
+                Refused::Usage(sentence(&error.to_string(), &format!("dormouse {command} --help")))
+            }
         }),
     }
 }
@@ -178,13 +181,15 @@ mod tests {
 
     #[test]
     fn mistakes_are_one_sentence() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 8] = [
             (&[], "dormouse run APP.wasm"),
             (&["walk"], "there is no command walk, and no file"),
             (&["run"], "required arguments were not provided: <APP.wasm>"),
             (&["run", "--allow-lisen", "x", "a.wasm"], "unexpected argument '--allow-lisen'"),
             (&["run", "--allow-listen", "local host:80", "a.wasm"], "neither an IP address nor a name"),
             (&["run", "--max-memory", "lots", "a.wasm"], "KiB, MiB or GiB"),
+            (&["--max-memory", "lots", "a.wasm"], "see `dormouse run --help`"),
+            (&["compile"], "see `dormouse compile --help`"),
         ];
         for (args, expected) in cases {
             let sentence = usage(args);
