@@ -74,6 +74,7 @@ cases! {
     net::connect_refused,
     net::address_in_use,
     net::refused_by_policy,
+    net::permitted_by_name,
     net::peer_resets,
     net::half_close_inside,
     net::half_close_outside,

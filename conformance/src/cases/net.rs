@@ -105,6 +105,34 @@ pub async fn refused_by_policy() {
     }
 }
 
+/// Says what a policy with names in it permits: the lookups of these names, and what they give. The outside knows what to expect.
+pub async fn permitted_by_name() {
+    let say = |what: &str, done: std::io::Result<()>| match done {
+        Ok(()) => println!("{what}: allowed"),
+        Err(error) => println!("{what}: {:?}", error.kind()),
+    };
+    let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut addr = SocketAddr::from(([127, 0, 0, 1], port));
+    // The lookup that came before was of the name to listen on, which is another thing to permit.
+    println!("{}", if listener.local_addr().unwrap().is_ipv4() { "v4" } else { "v6" });
+    if listener.local_addr().unwrap().is_ipv6() {
+        addr = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
+    }
+    say("another name", lookup_host(("other.invalid", port)).await.map(|_| ()));
+    say("connect", zip(TcpStream::connect(("localhost", port)), listener.accept()).await.0.map(|_| ()));
+    say("its address", zip(TcpStream::connect(addr), listener.accept()).await.0.map(|_| ()));
+    say("another address", TcpStream::connect(("192.0.2.1", port)).await.map(|_| ()));
+    let datagrams = async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.send_to(b"x", socket.local_addr()?).await?;
+        socket.recv_from(&mut [0; 8]).await.map(|_| ())
+    };
+    say("datagrams", datagrams.await);
+    let elsewhere = async { UdpSocket::bind("127.0.0.1:0").await?.send_to(b"x", "192.0.2.1:9").await.map(|_| ()) };
+    say("datagrams elsewhere", elsewhere.await);
+}
+
 /// Reads, and then writes, until the connection says that the peer has reset it; twice, so that the program outlives it.
 pub async fn peer_resets() {
     let listener = listen().await;

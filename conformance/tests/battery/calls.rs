@@ -145,3 +145,25 @@ fn addresses_that_the_policy_refuses_are_permission_denied() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
+
+#[test]
+fn a_name_permits_its_lookup_and_what_that_gave() {
+    for mut subject in [p2::start("permitted_by_name", p2::Net::Named), p3::start("permitted_by_name", p2::Net::Named)]
+    {
+        let (code, lines, stderr) = subject.end();
+        assert_eq!(code, 0, "{stderr}");
+        let permitted = [
+            "another name: PermissionDenied",
+            "connect: allowed",
+            "its address: allowed",
+            "another address: PermissionDenied",
+            "datagrams: allowed",
+            "datagrams elsewhere: PermissionDenied",
+        ];
+        assert_eq!(lines[1..], permitted, "{stderr}");
+        let port = stderr.lines().find_map(|line| line.split("--allow-connect 192.0.2.1:").nth(1));
+        assert!(port.is_some() && stderr.contains("--allow-connect other.invalid:PORT"), "{stderr}");
+        assert!(stderr.contains("--allow-udp 192.0.2.1:9 "), "{stderr}");
+        assert_eq!(stderr.lines().count(), 3, "{stderr}");
+    }
+}

@@ -16,11 +16,35 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The bytes are not WebAssembly, or WebAssembly that does not validate.
+    /// The bytes are not WebAssembly.
     NotWasm {
         /// Name of the program, or the path of the file that it was loaded from.
         name: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A program that is WebAssembly, but does not validate, or has what is not offered.
+    Invalid {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+        /// What the compiler said.
+        why: String,
+    },
+    /// A core module without `_start` that exports `_initialize`.
+    Reactor {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// A component that answers requests of HTTP, and has no main.
+    Proxy {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// The function of [`Run::invoke`](crate::Run::invoke) was not called, or its results cannot be shown.
+    Invoke {
+        /// Name of the program.
+        name: String,
+        /// What is wrong.
         why: String,
     },
     /// A core module that exports no function `_start`.
@@ -61,6 +85,11 @@ pub enum Error {
         /// Name of the program.
         name: String,
     },
+    /// A program is to use up fuel, of which only code is there that uses none.
+    WithoutFuel {
+        /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
     /// The cache cannot be used, or keeps nothing.
     Cache {
         /// Which directory or file, and what the system said.
@@ -80,9 +109,21 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A name to listen on that has no address.
+    Name {
+        /// The name and port asked for.
+        name: String,
+        /// What the system's resolver said.
+        source: std::io::Error,
+    },
     /// Sockets were opened for a component, which opens its own.
     NotForComponents {
         /// Name of the program, or the path of the file that it was loaded from.
+        name: String,
+    },
+    /// Sockets were opened for a module that imports `wasi_unstable`, which has none here.
+    WithoutSockets {
+        /// Name of the program.
         name: String,
     },
     /// The engine, the runtime or the instance could not be set up.
@@ -107,9 +148,13 @@ impl Error {
     /// The same error of a program that was loaded from a file: its path tells more than its name.
     pub(crate) fn of_file(mut self, path: &Path) -> Error {
         if let Error::NotWasm { name, .. }
+        | Error::Invalid { name, .. }
+        | Error::Reactor { name }
+        | Error::Proxy { name }
         | Error::NoStart { name, .. }
         | Error::NoRunExport { name }
         | Error::Compiled { name }
+        | Error::WithoutFuel { name }
         | Error::CompiledForAnother { name, .. }
         | Error::UnknownImport { name, .. } = &mut self
         {
@@ -125,6 +170,53 @@ impl fmt::Display for Error {
             // Its lines are escaped one by one.
             Error::Trap(text) => f.write_str(text),
             other => f.write_str(&escaped(&Sentence(other).to_string())),
+        }
+    }
+}
+
+/// What to do about what is not served.
+mod hints {
+    /// A program that makes requests of HTTP by the host's means.
+    pub(super) fn http(name: &str, import: &str) -> String {
+        format!(
+            "{name} imports {import}: HTTP by the host's means, which `dormouse run` does not serve; \
+             run it with `wasmtime run -S http {name}`, or build it with a client that uses sockets"
+        )
+    }
+
+    /// A program that answers requests of HTTP and has no main.
+    pub(super) fn proxy(name: &str) -> String {
+        format!(
+            "{name} has no main: it answers HTTP requests that its host takes, which `dormouse run` does not; \
+             serve it with `wasmtime serve {name}`"
+        )
+    }
+
+    /// What a program was built for, by what it imports.
+    pub(super) fn import(import: &str) -> &'static str {
+        match import.split('.').next() {
+            Some("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__") => {
+                "; wasm-bindgen has built it for a browser: build it for wasm32-wasip2"
+            }
+            Some("gojs" | "go") => "; it was built for JavaScript: set GOOS=wasip1",
+            Some("env") => "; it was built for a host of its own or for a browser, or a library was not linked",
+            _ => "",
+        }
+    }
+
+    /// A proposal that is not offered, by the compiler's words.
+    pub(super) fn invalid(why: &str) -> &'static str {
+        match why {
+            why if why.contains("legacy") && why.contains("exceptions") => {
+                "; these are the exceptions of an older proposal: build it with -mllvm -wasm-use-legacy-eh=false, or translate it \
+                 with `wasm-opt --translate-to-exnref`"
+            }
+            why if why.contains("threads") || why.contains("shared memor") || why.contains("shared memory") => {
+                "; a program has one thread here: build it for a target without -threads, and run several instances with --instances"
+            }
+            why if why.contains("unexpected end") => "; a part of the file is missing",
+            why if why.contains("stack switching") => "; build it without stack switching",
+            _ => "",
         }
     }
 }
@@ -146,23 +238,41 @@ impl fmt::Display for Sentence<'_> {
             Error::NotWasm { name, why } => {
                 write!(f, "{name} is not a WebAssembly program: {why}; build it for wasm32-wasip2 or wasm32-wasip1")
             }
+            Error::Invalid { name, why } => {
+                let hint = hints::invalid(why);
+                write!(f, "{name} is WebAssembly that cannot be run here: {why}{hint}")
+            }
+            Error::Reactor { name } => write!(
+                f,
+                "{name} is a reactor: it has no main, but functions that others call; \
+                 call one with --invoke NAME, or build it as a program with a main function"
+            ),
+            Error::Proxy { name } => f.write_str(&hints::proxy(name)),
+            Error::Invoke { name, why } => write!(f, "cannot do what --invoke says with {name}: {why}"),
             Error::NoStart { name, wasip1: true } => write!(
                 f,
                 "{name} is a wasip1 module without a _start export; \
-                 build it as a program with a main function, not as a library or a reactor"
+                 build it as a program with a main function, or call one of its functions with --invoke NAME"
             ),
             Error::NoStart { name, wasip1: false } => write!(
                 f,
-                "{name} is a core WebAssembly module that does not use WASI; \
-                 the runner serves commands: build the program for wasm32-wasip2 or wasm32-wasip1"
+                "{name} is a core WebAssembly module that does not use WASI and has no _start; \
+                 call one of its functions with --invoke NAME, or build a program for wasm32-wasip2 or wasm32-wasip1"
             ),
             Error::NoRunExport { name } => write!(
                 f,
                 "{name} is a component without a wasi:cli/run@0.2 or @0.3 export; \
-                 build it as a program with a main function, not as a library or a reactor"
+                 build it as a program with a main function, or call one of its functions with --invoke NAME"
             ),
+            Error::UnknownImport { name, import, .. } if import.starts_with("wasi:http/") => {
+                f.write_str(&hints::http(name, import))
+            }
             Error::UnknownImport { name, import, why } => {
-                write!(f, "{name} imports {import}, which this version of the runner does not offer ({why})")
+                write!(
+                    f,
+                    "{name} imports {import}, which this version of the runner does not offer ({why}){}",
+                    hints::import(import)
+                )
             }
             Error::Compiled { name } => write!(
                 f,
@@ -181,6 +291,10 @@ impl fmt::Display for Sentence<'_> {
                     "{name} is compiled already, and a program is counted by compiling it; run the .wasm that it was made of"
                 )
             }
+            Error::WithoutFuel { name } => write!(
+                f,
+                "{name} is compiled as a program that uses up no fuel; for --fuel run the .wasm that it was made of"
+            ),
             Error::Cache { why } => {
                 write!(
                     f,
@@ -204,9 +318,18 @@ impl fmt::Display for Sentence<'_> {
                 };
                 write!(f, "cannot listen on {addr}: {}; {hint}", plain(&source.to_string()))
             }
+            Error::Name { name, source } => write!(
+                f,
+                "cannot listen on {name}: {}; give an address, or a name that this machine has one for",
+                plain(&source.to_string())
+            ),
             Error::NotForComponents { name } => {
                 write!(f, "{name} is a component, which opens its listeners itself; allow it the address instead")
             }
+            Error::WithoutSockets { name } => write!(
+                f,
+                "{name} imports wasi_unstable, which has no sockets here; build it for wasm32-wasip1, or leave --listen out"
+            ),
             Error::Setup { what, why } => write!(f, "cannot set up {what}: {}", plain(why)),
             Error::Trap(text) => f.write_str(text),
             Error::Stopped => f.write_str("the program was stopped"),
@@ -218,7 +341,7 @@ impl fmt::Display for Sentence<'_> {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Read { source, .. } | Error::Listen { source, .. } => Some(source),
+            Error::Read { source, .. } | Error::Listen { source, .. } | Error::Name { source, .. } => Some(source),
             _ => None,
         }
     }

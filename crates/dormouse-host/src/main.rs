@@ -34,6 +34,7 @@ const TRAPPED: i32 = 134;
 
 fn main() {
     match cli::parse() {
+        Ok(Command::Run(args)) if args.print_policy => print_policy(&args),
         Ok(Command::Run(args)) => run(args),
         Ok(Command::Compile(args)) => match compile(&args) {
             Ok(()) => {}
@@ -53,6 +54,17 @@ fn main() {
     }
 }
 
+/// `dormouse run --print-policy`.
+fn print_policy(args: &RunArgs) {
+    let printed = args.policy_text().and_then(|text| {
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot print the policy: {error}"))
+    });
+    if let Err(sentence) = printed {
+        complain(sentence);
+        exit(FAILED);
+    }
+}
+
 fn run(args: Box<RunArgs>) {
     // Before there is another thread: it takes the variables away.
     let activated = systemd::listeners().unwrap_or_else(|error| {
@@ -65,7 +77,7 @@ fn run(args: Box<RunArgs>) {
     let service = Arc::default();
     let reload = {
         let args = Arc::clone(&args);
-        move || compiled(Source::read(args.app())?, &args).map(Arc::new)
+        move || compiled(args.source(true)?, &args).map(Arc::new)
     };
     if let Err(error) = signals::watch(numbers.clone(), Arc::clone(&service), args.stop_timeout, reload) {
         complain(format!("cannot watch for signals: {error}"));
@@ -105,7 +117,7 @@ fn load(args: &RunArgs, activated: Vec<(String, TcpListener)>) -> Result<Loaded,
             Ok(listener)
         });
         let metrics = metrics.transpose()?;
-        let source = Source::read(args.app())?;
+        let source = args.source(false)?;
         let mut listeners = if source.is_wasip1() { args.listeners(complain)? } else { Vec::new() };
         listeners.extend(activated);
         Ok(Loaded { program: compiled(source, args)?, listeners, metrics })
@@ -219,7 +231,9 @@ const LONG: Duration = Duration::from_millis(500);
 
 /// `dormouse compile`.
 fn compile(args: &CompileArgs) -> Result<(), String> {
-    let bytes = Program::load(&args.app).and_then(|program| program.serialize()).map_err(|error| error.to_string())?;
+    // What has no main is called by --invoke.
+    let program = Source::read(&args.app).and_then(|source| source.reactor().compile());
+    let bytes = program.and_then(|program| program.serialize()).map_err(|error| error.to_string())?;
     let output = args.output();
     std::fs::write(&output, bytes).map_err(|error| format!("cannot write {}: {error}", output.display()))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::facts;
 use crate::pace::Ticker;
 use crate::source::{Footer, Source};
-use crate::{p1, p2, p3};
+use crate::{p1, p2, p3, trap};
 
 /// A compiled command, checked and linked: it can be run any number of times, from any thread. It is a component of WASI
 /// 0.2 or 0.3, or a module of WASI 0.1.
@@ -27,8 +28,7 @@ pub struct Program {
     code: Code,
     /// What an instance of it costs the host at most, in bytes.
     cost_of_instances: usize,
-    /// Something of it is of WASI 0.3.
-    wasi03: bool,
+    settings: Settings,
     /// What it was compiled of; a program that was taken from a compiled file does not have it.
     bytes: Option<Arc<[u8]>>,
     /// Made of the bytes when it is first counted.
@@ -57,7 +57,48 @@ pub(crate) enum Linked {
     Wasi02(CommandPre<p2::State>),
     /// And where its `run` is.
     Wasi03(component::InstancePre<p2::State>, ComponentExportIndex),
+    /// Without a main, by either: its functions are called by name.
+    Library(component::InstancePre<p2::State>),
 }
+
+impl Linked {
+    /// What it is made of, whatever its main is.
+    pub(crate) fn component(&self) -> &Component {
+        self.instance_pre().component()
+    }
+
+    pub(crate) fn instance_pre(&self) -> &component::InstancePre<p2::State> {
+        match self {
+            Linked::Wasi02(command) => command.instance_pre(),
+            Linked::Wasi03(instance, _) | Linked::Library(instance) => instance,
+        }
+    }
+}
+
+/// What the code of a program depends on, beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    /// Something of it is of WASI 0.3.
+    pub(crate) wasi03: bool,
+    /// It uses up fuel.
+    pub(crate) fuel: bool,
+    /// Bytes of its stack, if they are not wasmtime's default.
+    pub(crate) max_stack: Option<usize>,
+    /// It needs no main.
+    pub(crate) reactor: bool,
+}
+
+impl Settings {
+    /// Bytes of its stack.
+    pub(crate) fn stack(self) -> usize {
+        self.max_stack.unwrap_or(DEFAULT_STACK)
+    }
+}
+
+/// Stack that is left to host calls: wasmtime's 2 MiB for both, less its 512 KiB for the program.
+const HOST_STACK: usize = (2 << 20) - DEFAULT_STACK;
+/// What wasmtime gives a program.
+const DEFAULT_STACK: usize = 512 << 10;
 
 impl Program {
     /// Compiles the component or module in the file `path`. The file name becomes the program's name, its argument 0.
@@ -84,7 +125,7 @@ impl Program {
         engine: Engine,
         code: Code,
         cost_of_instances: usize,
-        wasi03: bool,
+        settings: Settings,
         bytes: Option<Arc<[u8]>>,
     ) -> Program {
         Program {
@@ -92,7 +133,7 @@ impl Program {
             engine,
             code,
             cost_of_instances,
-            wasi03,
+            settings,
             bytes,
             counted: Arc::default(),
             ticker: Arc::default(),
@@ -109,13 +150,12 @@ impl Program {
     /// [`Error::Setup`] with what wasmtime says.
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
         let serialized = match &self.code {
-            Code::Component(Linked::Wasi02(command)) => command.instance_pre().component().serialize(),
-            Code::Component(Linked::Wasi03(command, _)) => command.component().serialize(),
+            Code::Component(linked) => linked.component().serialize(),
             Code::Module(command) => command.module().serialize(),
         };
         let setup = |error| Error::Setup { what: "the compiled program", why: one_line(&error) };
         let mut bytes = serialized.map_err(setup)?;
-        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.wasi03 }.append(&mut bytes);
+        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.settings.wasi03 }.append(&mut bytes);
         Ok(bytes)
     }
 
@@ -132,10 +172,14 @@ impl Program {
     /// Whether it is one that is told facts about its host.
     pub(crate) fn is_told_facts(&self) -> bool {
         match &self.code {
-            Code::Component(Linked::Wasi02(command)) => facts::is_told(command.instance_pre().component()),
-            Code::Component(Linked::Wasi03(command, _)) => facts::is_told(command.component()),
+            Code::Component(linked) => facts::is_told(linked.component()),
             Code::Module(command) => command.module().get_export(facts::EXPORT).is_some(),
         }
+    }
+
+    /// What it was compiled with.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -174,8 +218,8 @@ impl Program {
         };
         let (bytes, calls) = rewritten.map_err(|why| Error::Setup { what: "the counting of calls", why })?;
         let code = match self.code {
-            Code::Component(_) => component(&self.engine, &self.name, &bytes, self.wasi03)?,
-            Code::Module(_) => module(&self.engine, &self.name, &bytes)?,
+            Code::Component(_) => component(&self.engine, &self.name, &bytes, self.settings)?,
+            Code::Module(_) => module(&self.engine, &self.name, &bytes, self.settings)?,
         };
         Ok(counted.insert(Counted { code, calls: Arc::new(calls) }).clone())
     }
@@ -188,41 +232,48 @@ impl fmt::Debug for Program {
 }
 
 /// The engine. Each setting of it is among those by which the cache finds an entry, and which wasmtime compares with a compiled file's.
-pub(crate) fn engine(wasi03: bool, cache: Option<&Cache>) -> Result<Engine, Error> {
+pub(crate) fn engine(settings: Settings, cache: Option<&Cache>) -> Result<Engine, Error> {
     let mut config = Config::new();
     // Bookkeeping for WASI 0.3 that costs each call a quarter of a microsecond, used or not.
-    config.concurrency_support(wasi03);
+    config.concurrency_support(settings.wasi03);
     // So that a program that computes can be stopped: a load and a compare in each loop and function.
     config.epoch_interruption(true);
     // File and line in the backtrace of a trap, where the program has them.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(trap::MOST_FRAMES));
+    config.consume_fuel(settings.fuel);
+    if let Some(bytes) = settings.max_stack {
+        config.max_wasm_stack(bytes).async_stack_size(bytes.saturating_add(HOST_STACK));
+    }
     config.cache(cache.map(Cache::inner));
     Engine::new(&config).map_err(|error| Error::Setup { what: "the engine", why: one_line(&error) })
 }
 
 /// Compiles and links a component.
-pub(crate) fn component(engine: &Engine, name: &str, bytes: &[u8], wasi03: bool) -> Result<Code, Error> {
+pub(crate) fn component(engine: &Engine, name: &str, bytes: &[u8], settings: Settings) -> Result<Code, Error> {
     match Component::from_binary(engine, bytes) {
-        Ok(component) => link(name, &component, wasi03).map(Code::Component),
-        Err(error) => Err(Error::NotWasm { name: name.to_owned(), why: one_line(&error) }),
+        Ok(component) => link(name, &component, settings).map(Code::Component),
+        Err(error) => Err(Error::Invalid { name: name.to_owned(), why: one_line(&error) }),
     }
 }
 
 /// Compiles and links a module.
-pub(crate) fn module(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Code, Error> {
+pub(crate) fn module(engine: &Engine, name: &str, bytes: &[u8], settings: Settings) -> Result<Code, Error> {
     match Module::from_binary(engine, bytes) {
-        Ok(module) => link_module(name, &module).map(Code::Module),
-        Err(error) => Err(Error::NotWasm { name: name.to_owned(), why: one_line(&error) }),
+        Ok(module) => link_module(name, &module, settings).map(Code::Module),
+        Err(error) => Err(Error::Invalid { name: name.to_owned(), why: one_line(&error) }),
     }
 }
 
 /// Links a module.
-pub(crate) fn link_module(name: &str, module: &Module) -> Result<InstancePre<p1::State>, Error> {
+pub(crate) fn link_module(name: &str, module: &Module, settings: Settings) -> Result<InstancePre<p1::State>, Error> {
     let name = name.to_owned();
-    let imports_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
-    match module.get_export("_start") {
-        Some(ExternType::Func(_)) => {}
-        _ => return Err(Error::NoStart { name, wasip1: imports_wasi }),
+    if !settings.reactor && !matches!(module.get_export("_start"), Some(ExternType::Func(_))) {
+        if matches!(module.get_export("_initialize"), Some(ExternType::Func(_))) {
+            return Err(Error::Reactor { name });
+        }
+        let wasip1 = module.imports().any(|import| p1::is_wasi(import.module()));
+        return Err(Error::NoStart { name, wasip1 });
     }
     p1::link(module).map_err(|error| match error.downcast_ref::<UnknownImportError>() {
         Some(import) => Error::UnknownImport {
@@ -230,12 +281,12 @@ pub(crate) fn link_module(name: &str, module: &Module) -> Result<InstancePre<p1:
             import: format!("{}.{}", import.module(), import.name()),
             why: one_line(&error),
         },
-        None => Error::NotWasm { name, why: one_line(&error) },
+        None => Error::Invalid { name, why: one_line(&error) },
     })
 }
 
 /// Links a component. To run by 0.3 is preferred: what is built on wasm32-wasip2 exports that of 0.2 as well, by its std.
-pub(crate) fn link(name: &str, component: &Component, wasi03: bool) -> Result<Linked, Error> {
+pub(crate) fn link(name: &str, component: &Component, settings: Settings) -> Result<Linked, Error> {
     let (world, engine) = (component.component_type(), component.engine());
     let runs = |version: &str| {
         world.exports(engine).any(|(export, item)| {
@@ -245,18 +296,25 @@ pub(crate) fn link(name: &str, component: &Component, wasi03: bool) -> Result<Li
         })
     };
     let (by_wasi03, by_wasi02) = (runs("0.3."), runs("0.2."));
-    if !by_wasi03 && !by_wasi02 {
-        return Err(Error::NoRunExport { name: name.to_owned() });
+    if !by_wasi03 && !by_wasi02 && !settings.reactor {
+        let proxy = world.exports(engine).any(|(export, _)| {
+            export.starts_with("wasi:http/incoming-handler@") || export.starts_with("wasi:http/handler@")
+        });
+        return Err(match proxy {
+            true => Error::Proxy { name: name.to_owned() },
+            false => Error::NoRunExport { name: name.to_owned() },
+        });
     }
     let linked = || {
         let mut linker = p2::linker(engine)?;
-        if wasi03 {
+        if settings.wasi03 {
             p3::add_to_linker(&mut linker)?;
         }
         let instance = linker.instantiate_pre(component)?;
-        match by_wasi03 {
-            true => p3::run(&instance).map(|run| Linked::Wasi03(instance, run)),
-            false => CommandPre::new(instance).map(Linked::Wasi02),
+        match (by_wasi03, by_wasi02) {
+            (true, _) => p3::run(&instance).map(|run| Linked::Wasi03(instance, run)),
+            (false, true) => CommandPre::new(instance).map(Linked::Wasi02),
+            (false, false) => Ok(Linked::Library(instance)),
         }
     };
     linked().map_err(|error| unlinkable(name, &error))
@@ -271,7 +329,7 @@ fn unlinkable(name: &str, error: &wasmtime::Error) -> Error {
         Some(import) if first.starts_with("component imports") => {
             Error::UnknownImport { name, import: import.to_owned(), why: causes }
         }
-        _ => Error::NotWasm { name, why: one_line(error) },
+        _ => Error::Invalid { name, why: one_line(error) },
     }
 }
 

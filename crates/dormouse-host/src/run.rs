@@ -3,23 +3,17 @@
 //! The reactor is a tokio runtime on the guest's own thread, so that a wake-up does not cross threads.
 
 use std::fmt;
-use std::future::{self, Future};
 use std::io;
 use std::mem::take;
 use std::net::{TcpListener, TcpStream};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::Notify;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, InstancePre, Store, UpdateDeadline};
+use wasmtime::{InstancePre, Store, UpdateDeadline};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
@@ -28,6 +22,7 @@ use crate::count::{Counter, Trace};
 use crate::error::Error;
 use crate::facts;
 use crate::interrupt::{Endable, Interrupt};
+use crate::invoke::{Invocation, NotInvoked};
 use crate::limits::{Bounds, Limits};
 use crate::net::Net;
 use crate::net::limits::Most;
@@ -37,9 +32,11 @@ use crate::net::share::{Held, Share};
 use crate::p1::{self, Wasip1};
 use crate::p2;
 use crate::pace::{Pace, Rates};
-use crate::program::{Code, Linked, Program};
+use crate::program::{Code, Linked, Program, one_line};
 use crate::pulse::Pulse;
 use crate::stdio::{Gone, Input, Outlet, Output, Sink};
+pub use crate::stop::Stop;
+use crate::stop::Timer;
 use crate::trap;
 
 /// How long a run waits at its end for peers to take what the program has written to them. The system itself keeps what it has
@@ -77,6 +74,8 @@ pub struct Run<'a> {
     bounds: Bounds,
     timeout: Option<Duration>,
     rates: Rates,
+    fuel: Option<u64>,
+    invoke: Option<String>,
     stdin: Input,
     stdout: Output,
     stderr: Output,
@@ -102,6 +101,8 @@ impl<'a> Run<'a> {
             bounds: Bounds::default(),
             timeout: None,
             rates: Rates::default(),
+            fuel: None,
+            invoke: None,
             stdin: Input::default(),
             stdout: Output::default(),
             stderr: Output::default(),
@@ -112,6 +113,12 @@ impl<'a> Run<'a> {
             pulse: Pulse::default(),
             stop: Stop::of(program.engine()),
         }
+    }
+
+    /// Replaces argument 0, which is the program's name.
+    pub fn argv0(mut self, name: impl Into<String>) -> Self {
+        self.args[0] = name.into();
+        self
     }
 
     /// Adds an argument.
@@ -207,6 +214,21 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Ends the run when the program has used up so many units of fuel, about one for an instruction: it traps. The program is one of
+    /// [`Source::fuel`](crate::Source::fuel); another one does not begin: [`Error::WithoutFuel`].
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.fuel = Some(units);
+        self
+    }
+
+    /// Calls the exported function `name` in place of the program's main: of a module, after its `_initialize` if it has one; of a component,
+    /// one at the top, or `INTERFACE#NAME`. The arguments of the run are the function's, as text; what it returns is printed to the run's
+    /// standard output, a value a line. Numbers, truth values, letters and text can be passed.
+    pub fn invoke(mut self, name: impl Into<String>) -> Self {
+        self.invoke = Some(name.into());
+        self
+    }
+
     /// Says which addresses may be used. A refusal is said once on the run's standard error.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -288,7 +310,7 @@ impl<'a> Run<'a> {
     /// # Errors
     ///
     /// [`Error::Trap`] if the program trapped, [`Error::Stopped`] if a [`Stop`] ended it, [`Error::TimedOut`] if it took
-    /// longer than [`timeout`](Run::timeout), [`Error::Dir`] or [`Error::Setup`] if it could not begin.
+    /// longer than [`timeout`](Run::timeout), [`Error::Dir`], [`Error::Name`], [`Error::Invoke`] or [`Error::Setup`] if it could not begin.
     pub fn start(mut self) -> Result<Exit, Error> {
         // Compiles it the first time, so the time does not begin before.
         let counted = self.trace.as_ref().map(|_| self.program.counted()).transpose()?;
@@ -314,6 +336,10 @@ impl<'a> Run<'a> {
             }
         };
         let stop = self.stop.clone();
+        let program = self.program;
+        let several = self.bounds.instances.is_some();
+        let stdout = sink(take(&mut self.stdout), io::stdout(), several).map_err(|e| setup("standard output", &e))?;
+        let invoked = self.invoke.take().map(|name| Invocation { name, args: self.args[1..].to_vec() });
         // tokio gives a task 128 ready operations before it makes every socket look not ready, until the task
         // suspends. The guest is one task and suspends only when it waits, so with the budget it would see
         // would-block on sockets that are ready: tokio is asked for their readiness (net/socket.rs, `poll_ready`), and counts each
@@ -328,8 +354,8 @@ impl<'a> Run<'a> {
                 if !(self.listeners.is_empty() && self.streams.is_empty()) {
                     return Err(Error::NotForComponents { name: self.program.name().to_owned() });
                 }
-                let mut store = self.component_store(counter)?;
-                let guest = run_component(linked, &mut store);
+                let mut store = self.component_store(counter, &stdout)?;
+                let guest = run_component(linked, &mut store, invoked.as_ref(), &stdout);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(at_pace(pace, guest))));
                 if ended.is_some() {
                     let flusher = store.data().own.flusher();
@@ -342,21 +368,25 @@ impl<'a> Run<'a> {
                     }
                 }
                 store.data_mut().measure_resources();
-                let end = exit(ended, &stop, timeout, &store.data().limits);
+                let end = exit(ended, &stop, timeout, &store.data().limits, program);
                 fails(&end);
                 end
             }
             Code::Module(linked) => {
-                let mut store = self.module_store(counter)?;
-                let guest = run_module(linked, &mut store);
+                let opened = !(self.listeners.is_empty() && self.streams.is_empty());
+                if opened && p1::is_without_sockets(linked.module()) {
+                    return Err(Error::WithoutSockets { name: program.name().to_owned() });
+                }
+                let mut store = self.module_store(counter, &stdout)?;
+                let guest = run_module(linked, &mut store, invoked.as_ref(), &stdout);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(at_pace(pace, guest))));
                 store.data().p1.measure_sockets();
-                let end = exit(ended, &stop, timeout, &store.data().limits);
+                let end = exit(ended, &stop, timeout, &store.data().limits, program);
                 fails(&end);
                 end
             }
         };
-        stop.shared.ended.store(true, Ordering::SeqCst);
+        stop.has_ended();
         // Writes to files that are still under way in tokio's threads are finished; a read that waits for a fifo
         // does not hold us up.
         runtime.shutdown_timeout(Duration::from_secs(2));
@@ -379,13 +409,13 @@ impl<'a> Run<'a> {
     }
 
     /// The store of a component: everything it is given.
-    fn component_store(self, counter: Option<Counter>) -> Result<Store<p2::State>, Error> {
-        let (program, trace, bounds) = (self.program, self.trace.clone(), self.bounds);
+    fn component_store(self, counter: Option<Counter>, stdout: &Arc<Sink>) -> Result<Store<p2::State>, Error> {
+        let (program, trace, bounds, fuel) = (self.program, self.trace.clone(), self.bounds, self.fuel);
         let (limits, handles) = (Limits::new(bounds, program.cost_of_instances(), &self.meter), bounds.handles());
         let (interrupt, pulse) = (self.interrupt.clone(), self.pulse_of_ticks());
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let (mut wasi, net) = self.wasi(bounds.sockets_of_component())?;
+        let (mut wasi, net) = self.wasi(bounds.sockets_of_component(), stdout)?;
         let own = p2::Own::new(Arc::clone(&net), handles, &interrupt);
         let state = p2::State { wasi: wasi.build(), table, limits, net, own, trace, counter };
         let mut store = Store::new(program.engine(), state);
@@ -396,13 +426,13 @@ impl<'a> Run<'a> {
         }
         store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| state);
-        interruptible(&mut store, pulse);
+        bounded(&mut store, program, fuel, pulse)?;
         Ok(store)
     }
 
     /// The store of a module.
-    fn module_store(mut self, counter: Option<Counter>) -> Result<Store<p1::State>, Error> {
-        let (program, trace, bounds) = (self.program, self.trace.take(), self.bounds);
+    fn module_store(mut self, counter: Option<Counter>, stdout: &Arc<Sink>) -> Result<Store<p1::State>, Error> {
+        let (program, trace, bounds, fuel) = (self.program, self.trace.take(), self.bounds, self.fuel);
         let limits = Limits::new(bounds, program.cost_of_instances(), &self.meter);
         let (listeners, streams) = (take(&mut self.listeners), take(&mut self.streams));
         let (interrupt, pulse) = (self.interrupt.clone(), self.pulse_of_ticks());
@@ -413,7 +443,7 @@ impl<'a> Run<'a> {
             self.tell("LISTEN_FDS", listeners.len().to_string());
             self.tell("LISTEN_FDNAMES", names);
         }
-        let (mut wasi, net) = self.wasi(bounds.sockets())?;
+        let (mut wasi, net) = self.wasi(bounds.sockets(), stdout)?;
         let mut p1 = Wasip1::new(wasi.build_p1());
         p1.set_net(net);
         p1.set_interrupt(&interrupt);
@@ -430,7 +460,7 @@ impl<'a> Run<'a> {
         let mut store = Store::new(program.engine(), p1::State { p1, limits, counter });
         store.set_hostcall_fuel(bounds.per_call());
         store.limiter(|state| state);
-        interruptible(&mut store, pulse);
+        bounded(&mut store, program, fuel, pulse)?;
         Ok(store)
     }
 
@@ -442,9 +472,8 @@ impl<'a> Run<'a> {
     }
 
     /// What wasmtime-wasi is to know, and what it asks about sockets.
-    fn wasi(self, sockets: impl Into<Most>) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
+    fn wasi(self, sockets: impl Into<Most>, stdout: &Arc<Sink>) -> Result<(WasiCtxBuilder, Arc<Net>), Error> {
         let several = self.bounds.instances.is_some();
-        let stdout = sink(self.stdout, io::stdout(), several).map_err(|e| setup("standard output", &e))?;
         let stderr = sink(self.stderr, io::stderr(), several).map_err(|e| setup("standard error", &e))?;
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.args).envs(&self.env);
@@ -457,16 +486,17 @@ impl<'a> Run<'a> {
             Code::Module(_) => Gone::Error,
             Code::Component(_) => Gone::Closed,
         };
-        wasi.stdout(Outlet(stdout, gone)).stderr(Outlet(stderr.clone(), gone));
+        wasi.stdout(Outlet(Arc::clone(stdout), gone)).stderr(Outlet(stderr.clone(), gone));
         for (host, guest, perms) in self.dirs {
             wasi.preopened_dir(&host, guest, perms)
                 .map_err(|error| Error::Dir { host: host.clone(), why: error.root_cause().to_string() })?;
         }
         // Beyond this a request traps; it is for one list of bytes.
         wasi.max_random_size((self.bounds.memory() as u64 / 4).clamp(64 << 10, 64 << 20));
-        let net = Net::new(self.policy, sockets, self.meter, stderr, self.share);
-        // No socket is wasmtime-wasi's, which refuses all addresses unless it is told otherwise; names are.
-        wasi.allow_ip_name_lookup(net.policy().allows_dns());
+        let policy = self.policy.resolved().map_err(|(name, source)| Error::Name { name, source })?;
+        let net = Net::new(policy, sockets, self.meter, stderr, self.share);
+        // No socket is wasmtime-wasi's, which refuses all addresses unless it is told otherwise; lookups are, each of which is asked about.
+        wasi.allow_ip_name_lookup(net.policy().allows_lookups());
         Ok((wasi, net))
     }
 }
@@ -497,6 +527,24 @@ fn setup(what: &'static str, error: &io::Error) -> Error {
     Error::Setup { what, why: error.to_string() }
 }
 
+/// What ends a program that does not end by itself.
+fn bounded<T: Send>(
+    store: &mut Store<T>,
+    program: &Program,
+    fuel: Option<u64>,
+    pulse: Option<Pulse>,
+) -> Result<(), Error> {
+    interruptible(store, pulse);
+    match (program.settings().fuel, fuel) {
+        (false, None) => Ok(()),
+        (false, Some(_)) => Err(Error::WithoutFuel { name: program.name().to_owned() }),
+        // Compiled for it, and not bounded.
+        (true, units) => store
+            .set_fuel(units.unwrap_or(u64::MAX))
+            .map_err(|error| Error::Setup { what: "the fuel", why: one_line(&error) }),
+    }
+}
+
 /// A stop ends the program while it computes, too: the engine's epoch moves on, and at the next loop or call the program
 /// yields to [`Stop::or`].
 fn interruptible<T: Send>(store: &mut Store<T>, pulse: Option<Pulse>) {
@@ -520,8 +568,19 @@ async fn at_pace<F: Future>(pace: Option<Pace>, guest: F) -> F::Output {
 /// How a program ends: what its main returned, or with an error that carries its exit code.
 type Ended = wasmtime::Result<Result<(), ()>>;
 
-async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
+async fn run_component(
+    linked: &Linked,
+    store: &mut Store<p2::State>,
+    invoked: Option<&Invocation>,
+    stdout: &Sink,
+) -> Ended {
     let facts = facts::of_component(matches!(linked, Linked::Wasi03(..)));
+    if let Some(invoked) = invoked {
+        let instance = linked.instance_pre().instantiate_async(&mut *store).await?;
+        facts::tell_component(store, &instance, facts).await?;
+        let results = invoked.of_component(store, &instance).await?;
+        return print(stdout, results);
+    }
     match linked {
         Linked::Wasi02(linked) => {
             let instance = linked.instance_pre().instantiate_async(&mut *store).await?;
@@ -537,142 +596,52 @@ async fn run_component(linked: &Linked, store: &mut Store<p2::State>) -> Ended {
             // and here it traps.
             run.call_async(store, ()).await.map(|(ended,)| ended)
         }
+        Linked::Library(_) => Err(NotInvoked("it has no main, and no function is named".to_owned()).into()),
     }
 }
 
-async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State>) -> Ended {
+/// What a function has returned, a value a line. What nothing reads any more is no failure of the function.
+fn print(stdout: &Sink, results: Vec<String>) -> Ended {
+    for line in results {
+        let _ = stdout.write_all(format!("{line}\n").as_bytes());
+    }
+    Ok(Ok(()))
+}
+
+async fn run_module(
+    linked: &InstancePre<p1::State>,
+    store: &mut Store<p1::State>,
+    invoked: Option<&Invocation>,
+    stdout: &Sink,
+) -> Ended {
     let instance = linked.instantiate_async(&mut *store).await?;
     let memory = instance.get_memory(&mut *store, "memory");
     store.data_mut().p1.set_memory(memory);
     facts::tell_module(store, &instance, facts::OF_MODULE).await?;
-    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+    if let Some(invoked) = invoked {
+        let results = invoked.of_module(store, &instance).await?;
+        return print(stdout, results);
+    }
+    let Some(start) = instance.get_func(&mut *store, "_start") else {
+        return Err(NotInvoked("it has no main, and no function is named".to_owned()).into());
+    };
+    let start = start.typed::<(), ()>(&*store)?;
     start.call_async(store, ()).await.map(Ok)
 }
 
 /// `None`: it was stopped, by the timeout or by something else.
-fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits) -> Result<Exit, Error> {
+fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits, program: &Program) -> Result<Exit, Error> {
     match ended {
-        None if stop.shared.timed_out.load(Ordering::SeqCst) => Err(Error::TimedOut { after }),
+        None if stop.timed_out() => Err(Error::TimedOut { after }),
         None => Err(Error::Stopped),
         Some(Ok(Ok(()))) => Ok(Exit { code: 0 }),
         Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
         Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(code)) => Ok(Exit { code: *code }),
-            None => Err(Error::Trap(trap::render(&error, limits))),
+            None => match error.downcast_ref::<NotInvoked>() {
+                Some(NotInvoked(why)) => Err(Error::Invoke { name: program.name().to_owned(), why: why.clone() }),
+                None => Err(Error::Trap(trap::render(&error, limits, program.settings().stack()))),
+            },
         },
-    }
-}
-
-/// Ends a run from another thread.
-///
-/// It takes effect at once if the program waits in a host call, and at its next loop or call if it computes. What the host
-/// does for it meanwhile, as a read of a file, is not interrupted.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    shared: Arc<Stopped>,
-}
-
-#[derive(Default)]
-struct Stopped {
-    asked: AtomicBool,
-    timed_out: AtomicBool,
-    ended: AtomicBool,
-    wake: Notify,
-    engine: Option<Engine>,
-}
-
-impl fmt::Debug for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopped").field("asked", &self.asked).finish_non_exhaustive()
-    }
-}
-
-impl Stop {
-    /// How often, and how long apart, a program that computes is told again. Once is enough, but for a program that another run's
-    /// stop has made yield just now: it sets its deadline by the epoch that it finds, which may be this one.
-    const TOLD_AGAIN: u32 = 5;
-    const APART: Duration = Duration::from_millis(20);
-
-    /// For a run on this engine.
-    pub(crate) fn of(engine: &Engine) -> Stop {
-        Stop { shared: Arc::new(Stopped { engine: Some(engine.clone()), ..Stopped::default() }) }
-    }
-
-    /// Ends the run: [`Run::start`] returns [`Error::Stopped`]. Before the start it keeps the run from beginning.
-    pub fn stop(&self) {
-        let again = self.tell();
-        if again && !self.shared.ended.load(Ordering::SeqCst) {
-            let stop = self.clone();
-            // If there is no thread to be had, once has to be enough.
-            let _ = thread::Builder::new().name("stop".to_owned()).spawn(move || stop.tell_again());
-        }
-    }
-
-    /// Returns true the first time.
-    fn tell(&self) -> bool {
-        let first = !self.shared.asked.swap(true, Ordering::SeqCst);
-        self.shared.wake.notify_one();
-        if let Some(engine) = &self.shared.engine {
-            engine.increment_epoch();
-        }
-        first
-    }
-
-    fn tell_again(&self) {
-        for _ in 0..Self::TOLD_AGAIN {
-            thread::sleep(Self::APART);
-            if self.shared.ended.load(Ordering::SeqCst) {
-                return;
-            }
-            self.tell();
-        }
-    }
-
-    /// What `guest` returns, or `None` if it was stopped.
-    async fn or<F: Future>(&self, guest: F) -> Option<F::Output> {
-        let mut woken = pin!(self.shared.wake.notified());
-        let mut guest = pin!(guest);
-        future::poll_fn(|cx| {
-            let woken = woken.as_mut().poll(cx).is_ready();
-            if woken || self.shared.asked.load(Ordering::SeqCst) {
-                return Poll::Ready(None);
-            }
-            guest.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-}
-
-/// A thread that stops the run when its time has passed. A thread, as the reactor gets no turn while the program computes.
-struct Timer {
-    stop: Stop,
-    thread: Thread,
-}
-
-impl Timer {
-    fn start(after: Duration, stop: Stop) -> io::Result<Timer> {
-        let due = Instant::now().checked_add(after);
-        let waits = stop.clone();
-        let thread = thread::Builder::new().name("timeout".to_owned()).spawn(move || {
-            while !waits.shared.ended.load(Ordering::SeqCst) {
-                match due.map(|due| due.saturating_duration_since(Instant::now())) {
-                    None => thread::park(),
-                    Some(Duration::ZERO) => {
-                        waits.shared.timed_out.store(!waits.shared.asked.load(Ordering::SeqCst), Ordering::SeqCst);
-                        waits.tell();
-                        return waits.tell_again();
-                    }
-                    Some(left) => thread::park_timeout(left),
-                }
-            }
-        })?;
-        Ok(Timer { stop, thread: thread.thread().clone() })
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.stop.shared.ended.store(true, Ordering::SeqCst);
-        self.thread.unpark();
     }
 }

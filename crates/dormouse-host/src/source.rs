@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::limits::cost_of_instances;
 use crate::p3;
-use crate::program::{self, Code, Program, one_line};
+use crate::program::{self, Code, Program, Settings, one_line};
 
 /// A program that is not compiled yet, or one that [`Program::serialize`] has made a file of.
 #[derive(Debug)]
@@ -26,27 +26,30 @@ pub struct Source {
     bytes: Vec<u8>,
     kind: Kind,
     cache: Option<Cache>,
+    settings: Settings,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Component,
     Module,
     Compiled(Precompiled),
-    Other(&'static str),
+    Other(String),
 }
 
 impl Kind {
     /// A binary starts with `\0asm`, a version and a layer: 0 is a module, 1 a component. What is compiled is an object file.
     fn of(bytes: &[u8]) -> Kind {
         match bytes {
-            [] => Kind::Other("it is empty"),
+            [] => Kind::Other("it is empty".to_owned()),
             [0, b'a', b's', b'm', _, _, 1, 0, ..] => Kind::Component,
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Kind::Module,
-            [0, b'a', b's', b'm', ..] => Kind::Other("it has an unknown version of the format"),
-            [0x7f, b'E', b'L', b'F', ..] => Engine::detect_precompiled(bytes)
-                .map_or(Kind::Other("it is an object file, but no compiled program, or not all of it"), Kind::Compiled),
-            _ => Kind::Other("it does not start like WebAssembly"),
+            [0, b'a', b's', b'm', ..] => Kind::Other("it has an unknown version of the format".to_owned()),
+            [0x7f, b'E', b'L', b'F', ..] => Engine::detect_precompiled(bytes).map_or_else(
+                || Kind::Other("it is an object file, but no compiled program, or not all of it".to_owned()),
+                Kind::Compiled,
+            ),
+            _ => Kind::Other("it does not start like WebAssembly".to_owned()),
         }
     }
 }
@@ -59,14 +62,45 @@ impl Source {
     /// [`Error::Read`] if it cannot be read. What is in it is looked at by [`compile`](Source::compile).
     pub fn read(path: &Path) -> Result<Source, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Source { path: Some(path.to_owned()), ..Source::new(&name, bytes) })
+        Ok(Source::of_file(path, bytes))
     }
 
-    /// The program in `bytes`.
+    /// The program in `bytes`, which `path` has: its name is the program's, its argument 0, and errors show the path.
+    pub fn of_file(path: &Path, bytes: impl Into<Vec<u8>>) -> Source {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Source { path: Some(path.to_owned()), ..Source::new(&name, bytes) }
+    }
+
+    /// The program in `bytes`: a binary, or the text of one, as a file `.wat` has it.
     pub fn new(name: &str, bytes: impl Into<Vec<u8>>) -> Source {
-        let bytes = bytes.into();
-        Source { name: name.to_owned(), path: None, kind: Kind::of(&bytes), bytes, cache: None }
+        let (bytes, kind) = match text(bytes.into()) {
+            Ok(bytes) => {
+                let kind = Kind::of(&bytes);
+                (bytes, kind)
+            }
+            Err(why) => (Vec::new(), Kind::Other(why)),
+        };
+        Source { name: name.to_owned(), path: None, kind, bytes, cache: None, settings: Settings::default() }
+    }
+
+    /// Has it use up fuel as it computes, one unit for about an instruction, so that [`Run::fuel`](crate::Run::fuel) ends it. It computes
+    /// more slowly then.
+    pub fn fuel(mut self) -> Source {
+        self.settings.fuel = true;
+        self
+    }
+
+    /// Bounds the stack of its calls, in bytes; the default is 512 KiB. A program that needs more traps. It is not the stack that a
+    /// compiler lays into the program's memory.
+    pub fn max_stack(mut self, bytes: usize) -> Source {
+        self.settings.max_stack = Some(bytes);
+        self
+    }
+
+    /// Takes what has no main, too: a library or reactor, of which [`Run::invoke`](crate::Run::invoke) calls a function.
+    pub fn reactor(mut self) -> Source {
+        self.settings.reactor = true;
+        self
     }
 
     /// Looks for the compiled program in `cache`, and keeps it there. Without this nothing is looked for and nothing kept.
@@ -98,14 +132,15 @@ impl Source {
     fn compiled(self) -> Result<Program, Error> {
         let name = self.name;
         let wasi03 = self.kind == Kind::Component && p3::is_used_by(&self.bytes);
-        let engine = program::engine(wasi03, self.cache.as_ref())?;
+        let settings = Settings { wasi03, ..self.settings };
+        let engine = program::engine(settings, self.cache.as_ref())?;
         let code = match self.kind {
-            Kind::Component => program::component(&engine, &name, &self.bytes, wasi03)?,
-            Kind::Module => program::module(&engine, &name, &self.bytes)?,
+            Kind::Component => program::component(&engine, &name, &self.bytes, settings)?,
+            Kind::Module => program::module(&engine, &name, &self.bytes, settings)?,
             Kind::Compiled(_) => return Err(Error::Compiled { name }),
-            Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
+            Kind::Other(why) => return Err(Error::NotWasm { name, why }),
         };
-        Ok(Program::new(name, engine, code, cost_of_instances(&self.bytes), wasi03, Some(self.bytes.into())))
+        Ok(Program::new(name, engine, code, cost_of_instances(&self.bytes), settings, Some(self.bytes.into())))
     }
 
     /// Takes it as it is, compiled by [`Program::serialize`], and links it. wasmtime compares its own version, the processor's features and the
@@ -135,24 +170,46 @@ impl Source {
         let Kind::Compiled(kind) = self.kind else {
             return Err(Error::NotWasm { name, why: "it is not a compiled program".to_owned() });
         };
+        // `dormouse compile` makes none that does.
+        if self.settings.fuel {
+            return Err(Error::WithoutFuel { name });
+        }
         let (code, footer) = Footer::split(&self.bytes).ok_or_else(|| another("it has another end"))?;
-        let engine = program::engine(footer.wasi03, None)?;
+        let settings = Settings { wasi03: footer.wasi03, ..self.settings };
+        let engine = program::engine(settings, None)?;
         let code = match kind {
             Precompiled::Component => {
                 // SAFETY: the caller says that the bytes are those of `serialize`, which are wasmtime's and a footer.
                 let component = unsafe { Component::deserialize(&engine, code) };
                 let component = component.map_err(|error| another(&one_line(&error)))?;
-                Code::Component(program::link(&name, &component, footer.wasi03)?)
+                Code::Component(program::link(&name, &component, settings)?)
             }
             Precompiled::Module => {
                 // SAFETY: as above.
                 let module = unsafe { Module::deserialize(&engine, code) };
                 let module = module.map_err(|error| another(&one_line(&error)))?;
-                Code::Module(program::link_module(&name, &module)?)
+                Code::Module(program::link_module(&name, &module, settings)?)
             }
         };
-        Ok(Program::new(name, engine, code, footer.cost_of_instances, footer.wasi03, None))
+        Ok(Program::new(name, engine, code, footer.cost_of_instances, settings, None))
     }
+}
+
+/// The binary of a program that is text; everything else as it is.
+fn text(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    let begins = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    // A list, or a comment before it.
+    if !matches!(begins, Some(b'(' | b';')) {
+        return Ok(bytes);
+    }
+    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(bytes) };
+    wat::parse_str(text).map_err(|error| {
+        // Below the message are the place, `--> <anon>:1:2`, and the line itself.
+        let shown = error.to_string();
+        let place = shown.split_once("--> ").and_then(|(_, at)| at.lines().next()?.split(':').nth(1));
+        let line = place.map(|line| format!(" in line {line}")).unwrap_or_default();
+        format!("its text is wrong{line}: {}", shown.lines().next().unwrap_or_default())
+    })
 }
 
 fn of_file(error: Error, path: Option<&Path>) -> Error {

@@ -91,7 +91,7 @@ fn a_mistake_on_the_command_line_is_2_and_one_line() {
     for options in [
         &["--dir", "/no/such/directory::/"][..],
         &["--env", "NO_SUCH_VARIABLE_IS_SET"],
-        &["--allow-listen", "localhost:80"],
+        &["--allow-listen", "local host:80"],
         &["--allow-connect", "10.0.0.0/33:80"],
         &["--max-memory", "lots"],
         &["--no-such-option"],

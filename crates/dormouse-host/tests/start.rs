@@ -326,7 +326,7 @@ fn listeners_are_open_before_the_program_is_compiled() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!((code, lines.len()), (Some(1), 2), "{said}");
     assert!(lines[0].starts_with("dormouse: FD 3 listens on 127.0.0.1:"), "{said}");
-    assert!(lines[1].contains("broken.wasm is not a WebAssembly program"), "{said}");
+    assert!(lines[1].contains("broken.wasm is WebAssembly that cannot be run here"), "{said}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use super::{Subject, Wasi, guest, load};
 pub enum Net {
     Allowed,
     Denied,
+    /// By the name `localhost`, and datagrams on 127.0.0.1; no lookup of another name.
+    Named,
 }
 
 /// Starts the guest battery.
@@ -31,6 +33,10 @@ pub fn run(program: &Program, args: &[&str], net: Net) -> Subject {
         run.policy(match net {
             Net::Allowed => Policy::allow_all().allow_dns(),
             Net::Denied => Policy::default(),
+            Net::Named => Policy::default()
+                .allow_listen("localhost:0".parse().unwrap())
+                .allow_connect("localhost:*".parse().unwrap())
+                .allow_udp("127.0.0.1:*".parse().unwrap()),
         })
     })
 }

@@ -4,14 +4,16 @@
 //!   socket.rs   a descriptor and its readiness      policy.rs   which addresses are allowed
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
-//!                                                   share.rs    listeners of several runs
-//!                                                   turn.rs     which of these runs accepts
+//!   addr.rs     how addresses are written           share.rs    listeners of several runs
+//!   names.rs    names, and what lookups gave        turn.rs     which of these runs accepts
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
 
+pub(crate) mod addr;
 pub(crate) mod limits;
 pub(crate) mod meter;
+mod names;
 pub(crate) mod policy;
 pub(crate) mod share;
 pub(crate) mod socket;
@@ -21,7 +23,7 @@ pub(crate) mod udp;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -29,6 +31,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 use crate::stdio::Sink;
 use limits::{Most, Sockets};
 use meter::Meter;
+use names::Known;
 use policy::{Policy, Refusal};
 use share::Share;
 use socket::{Hub, Socket};
@@ -36,6 +39,8 @@ use socket::{Hub, Socket};
 /// What one run may do with sockets: the policy, how many it may have, and the refusals that were said.
 pub(crate) struct Net {
     policy: Policy,
+    /// What its lookups have given it, of the names that the policy has rules for.
+    known: Mutex<Known>,
     pub(crate) meter: Meter,
     /// Where the one waiting call of WASI 0.2 sleeps, until a mark or until a socket is closed. Sockets of WASI 0.3 are waited for one by one,
     /// and marked never.
@@ -46,6 +51,17 @@ pub(crate) struct Net {
     refusals: Refusals,
     /// The listeners that it has with other runs.
     share: Option<Share>,
+}
+
+/// A lookup that is allowed, and the name by which its addresses are remembered if a rule is about it.
+#[derive(Clone, Debug)]
+pub(crate) struct LookUp(Option<String>);
+
+impl LookUp {
+    /// Whether a rule is about it: then what it gives is to be told to [`Net::learn`].
+    pub(crate) fn is_ruled(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 /// Why a socket is not opened.
@@ -69,7 +85,7 @@ impl Net {
         let Most { sockets, option } = most.into();
         let hub = Arc::default();
         let sockets = Arc::new(Sockets::new(sockets, &hub));
-        Arc::new(Net { policy, meter, hub, sockets, option, refusals, share })
+        Arc::new(Net { policy, known: Mutex::default(), meter, hub, sockets, option, refusals, share })
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -78,7 +94,25 @@ impl Net {
 
     /// Whether wasmtime-wasi may use the address so; a refusal is said.
     pub(crate) fn check(&self, addr: SocketAddr, what: SocketAddrUse) -> bool {
-        self.allowed(self.policy.check(addr, what))
+        let checked = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            self.policy.check(addr, what, &known)
+        };
+        self.allowed(checked)
+    }
+
+    /// Whether the program may look up the name; a refusal is said. Its addresses are told to [`learn`](Net::learn), if there is a name for them.
+    pub(crate) fn may_look_up(&self, name: &str) -> Option<LookUp> {
+        let checked = self.policy.check_lookup(name);
+        let ruled = checked.as_ref().ok().cloned().flatten();
+        self.allowed(checked.map(|_| ())).then_some(LookUp(ruled))
+    }
+
+    /// A lookup has given the program this address.
+    pub(crate) fn learn(&self, lookup: &LookUp, ip: IpAddr) {
+        if let LookUp(Some(name)) = lookup {
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).learn(name, ip);
+        }
     }
 
     /// Whether the program may bind a TCP socket to the address; a refusal is said.
@@ -151,11 +185,12 @@ impl Net {
     }
 
     fn allowed(&self, checked: Result<(), Refusal>) -> bool {
-        if let Err(refusal) = checked {
-            self.meter.refused();
-            self.refusals.say(refusal);
-        }
-        checked.is_ok()
+        checked
+            .map_err(|refusal| {
+                self.meter.refused();
+                self.refusals.say(refusal);
+            })
+            .is_ok()
     }
 }
 
@@ -171,11 +206,12 @@ impl Refusals {
 
     fn say(&self, refusal: Refusal) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = refusal.to_string();
         if said.len() > Self::MOST || !said.insert(refusal) {
             return;
         }
         match said.len() > Self::MOST {
-            false => self.line(&refusal.to_string()),
+            false => self.line(&text),
             true => self.line("refused: more addresses, which are no longer named"),
         }
     }

@@ -260,10 +260,30 @@ impl ResourceLimiter for State {
     }
 }
 
+/// What WASI 0.1 was called before. It has no sockets here.
+const BEFORE: &str = "wasi_unstable";
+
+/// Whether a module that imports from there is one of WASI.
+pub(crate) fn is_wasi(module: &str) -> bool {
+    module == "wasi_snapshot_preview1" || module == BEFORE
+}
+
+/// Whether it has the descriptors of [`BEFORE`], among which are no sockets.
+pub(crate) fn is_without_sockets(module: &Module) -> bool {
+    module.imports().any(|import| import.module() == BEFORE)
+}
+
 /// Links a module against WASI 0.1.
 pub(crate) fn link(module: &Module) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = Linker::new(module.engine());
     add_to_linker(&mut linker, |state: &mut State| &mut state.p1)?;
+    if is_without_sockets(module) {
+        wasmtime_wasi::p0::add_to_linker_async(&mut linker, |state: &mut State| &mut state.p1.wasi)?;
+        linker.allow_shadowing(true);
+        linker.func_wrap(BEFORE, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+            Err(wasmtime_wasi::I32Exit(code).into())
+        })?;
+    }
     linker.instantiate_pre(module)
 }
 

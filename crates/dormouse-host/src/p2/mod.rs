@@ -8,7 +8,7 @@
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
 //!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
-//!   clock.rs    the clock's last instant
+//!   clock.rs    the clock's last instant         names.rs     wasi:sockets/ip-name-lookup, by the policy
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -21,6 +21,7 @@ macro_rules! versioned {
 mod clock;
 mod datagrams;
 mod flush;
+mod names;
 mod poll;
 mod sockets;
 mod streams;
@@ -36,6 +37,7 @@ use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::p2::add_to_linker_with_options_async;
 use wasmtime_wasi::p2::bindings::LinkOptions;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::bindings::sockets::{tcp as wasi_tcp, tcp_create_socket, udp as wasi_udp, udp_create_socket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -141,6 +143,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     tcp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     streams::write_without_copy(&mut linker)?;
     clock::with_last_instant(&mut linker)?;
+    ip_name_lookup::add_to_linker::<State, names::Names>(&mut linker, |state| state)?;
     wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     Ok(linker)

@@ -12,7 +12,7 @@
 //! can be dropped in any order, except a stream before its pollables, which the specification lets trap. A place that is used again has
 //! another generation, so that an old number finds nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
@@ -21,8 +21,8 @@ use super::flush::Flusher;
 use super::tcp::Tcp;
 use super::udp::Udp;
 use crate::interrupt::{Interrupt, LastInstant};
-use crate::net::Net;
 use crate::net::socket::Hub;
+use crate::net::{LookUp, Net};
 
 const OURS: u32 = 1 << 31;
 const PART: u32 = 29;
@@ -125,6 +125,8 @@ pub(crate) struct Own {
     pub(crate) last_instant: LastInstant,
     /// How many pollables of it the program has.
     last_instants: usize,
+    /// Its lookups under way, of wasmtime-wasi's numbers.
+    pub(super) lookups: BTreeMap<u32, LookUp>,
 }
 
 impl Own {
@@ -147,6 +149,7 @@ impl Own {
             spare: Vec::new(),
             last_instant,
             last_instants: 0,
+            lookups: BTreeMap::new(),
         }
     }
 

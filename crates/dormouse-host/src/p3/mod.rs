@@ -9,8 +9,8 @@
 //!
 //! Sockets are ours: their options are set where they are made, the policy, the limit and the meter are those of the other WASIs, and
 //! errors are the system's. A stream of a socket is a producer or a consumer that wasmtime calls for each read and write; it tries
-//! the system's call first and waits for tokio afterwards. The lookup of names stays wasmtime-wasi's: it holds no descriptor, and its policy is one
-//! word. So does all that is no socket, beside the interfaces of 0.2: what a program is built with today (Rust's std on
+//! the system's call first and waits for tokio afterwards. The lookup of names stays wasmtime-wasi's, as it holds no descriptor: here the policy is
+//! asked before it, and the network learns what it gives. So does all that is no socket, beside the interfaces of 0.2: what a program is built with today (Rust's std on
 //! wasm32-wasip2, wasi-libc) imports those, whatever the program itself does.
 
 mod end;
@@ -21,12 +21,16 @@ mod tcp;
 mod transfer;
 mod udp;
 
+use std::sync::Arc;
+
 use wasmparser::{CanonicalFunction, Parser, Payload};
-use wasmtime::component::{ComponentExportIndex, HasData, InstancePre, Linker};
+use wasmtime::component::{Accessor, ComponentExportIndex, HasData, InstancePre, Linker};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p3::bindings::clocks::monotonic_clock::HostWithStore;
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p3::bindings::{CommandPre, sockets};
 use wasmtime_wasi::p3::sockets::SocketError;
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 
 use crate::p2::State;
 
@@ -68,6 +72,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     wasmtime_wasi::p3::add_to_linker(linker)?;
     // Shadowing is allowed already.
     sockets::types::add_to_linker::<State, Sockets>(linker, |state| state)?;
+    sockets::ip_name_lookup::add_to_linker::<State, Sockets>(linker, |state| state)?;
     let mut clock = linker.instance(versioned!("wasi:clocks/monotonic-clock"))?;
     clock.func_wrap_concurrent("wait-until", |store, (when,): (u64,)| {
         Box::pin(async move {
@@ -99,6 +104,25 @@ impl sockets::types::Host for State {
         error.downcast()
     }
 }
+
+impl ip_name_lookup::HostWithStore<State> for Sockets {
+    async fn resolve_addresses(
+        store: &Accessor<State, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<sockets::types::IpAddress>, ip_name_lookup::ErrorCode>> {
+        let net = store.with(|mut state| Arc::clone(&state.get().net));
+        let Some(lookup) = net.may_look_up(&name) else {
+            // What wasmtime-wasi says where no lookup is allowed.
+            return Ok(Err(ip_name_lookup::ErrorCode::PermanentResolverFailure));
+        };
+        let theirs = store.with_getter::<WasiSockets>(State::sockets);
+        let found = <WasiSockets as ip_name_lookup::HostWithStore<State>>::resolve_addresses(&theirs, name).await?;
+        found.iter().flatten().for_each(|ip| net.learn(&lookup, (*ip).into()));
+        Ok(found)
+    }
+}
+
+impl ip_name_lookup::Host for State {}
 
 /// Finds the `run` of a command, and looks whether it is one.
 pub(crate) fn run(command: &InstancePre<State>) -> wasmtime::Result<ComponentExportIndex> {

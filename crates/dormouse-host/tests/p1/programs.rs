@@ -350,7 +350,7 @@ fn a_port_in_use_is_one_sentence_and_1() {
 fn a_listener_that_cannot_be_meant_is_2_and_one_line() {
     for options in [
         ["--listen", "80"],
-        ["--listen", "localhost:80"],
+        ["--listen", "*:80"],
         ["--listen", "127.0.0.1:*"],
         ["--listen", "127.0.0.1:99999"],
         ["--listen", "127.0.0.1:0="],

@@ -22,7 +22,7 @@ use crate::sys::{Side, Source};
 ///
 /// # Errors
 /// `NotFound` if there is no such name, `PermissionDenied` if the host refuses lookups (`dormouse run --allow-dns` allows
-/// them), `InvalidInput` for what is neither name nor address, `Unsupported` on wasip1, and what else the host says. The zone of an
+/// them, and `--allow-connect NAME:PORT` those of one name), `InvalidInput` for what is neither name nor address, `Unsupported` on wasip1, and what else the host says. The zone of an
 /// IPv6 address may be the name of an interface natively (`fe80::1%eth0`), and is a number on WASI: a name is `InvalidInput` there.
 /// A name with letters outside of ASCII is encoded by a WASI host, and natively handed to the system as it is.
 pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<Item = SocketAddr>> {
