@@ -45,6 +45,7 @@ mod run;
 mod service;
 mod source;
 mod stdio;
+mod symbols;
 mod trap;
 
 pub use cache::Cache;

@@ -28,7 +28,9 @@ pub struct Program {
     /// Something of it is of WASI 0.3.
     wasi03: bool,
     /// What it was compiled of; a program that was taken from a compiled file does not have it.
-    bytes: Option<Arc<[u8]>>,
+    bytes: Option<Arc<Vec<u8>>>,
+    /// The compiled code has the debug information beside it: see [`engine`].
+    lines: bool,
     /// Made of the bytes when it is first counted.
     counted: Arc<Mutex<Option<Counted>>>,
 }
@@ -38,6 +40,7 @@ pub struct Program {
 pub(crate) struct Counted {
     pub(crate) code: Code,
     pub(crate) calls: Arc<Calls>,
+    bytes: Arc<Vec<u8>>,
 }
 
 /// What there is to run.
@@ -79,11 +82,11 @@ impl Program {
         name: String,
         engine: Engine,
         code: Code,
-        cost_of_instances: usize,
-        wasi03: bool,
-        bytes: Option<Arc<[u8]>>,
+        Footer { cost_of_instances, wasi03, lines }: Footer,
+        bytes: Option<Vec<u8>>,
     ) -> Program {
-        Program { name, engine, code, cost_of_instances, wasi03, bytes, counted: Arc::default() }
+        let bytes = bytes.map(Arc::new);
+        Program { name, engine, code, cost_of_instances, wasi03, bytes, lines, counted: Arc::default() }
     }
 
     /// The compiled program as bytes for a file, which [`Source::deserialize`] takes without compiling anything.
@@ -102,7 +105,7 @@ impl Program {
         };
         let setup = |error| Error::Setup { what: "the compiled program", why: one_line(&error) };
         let mut bytes = serialized.map_err(setup)?;
-        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.wasi03 }.append(&mut bytes);
+        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.wasi03, lines: self.lines }.append(&mut bytes);
         Ok(bytes)
     }
 
@@ -137,6 +140,12 @@ impl Program {
         &self.code
     }
 
+    /// What was compiled, for a run that is counted or not.
+    pub(crate) fn bytes<'a>(&'a self, counted: Option<&'a Counted>) -> Option<&'a [u8]> {
+        let bytes = counted.map(|counted| &counted.bytes).or(self.bytes.as_ref());
+        bytes.map(|bytes| bytes.as_slice())
+    }
+
     /// The program as one that tells of its calls, compiled the first time.
     pub(crate) fn counted(&self) -> Result<Counted, Error> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +162,7 @@ impl Program {
             Code::Component(_) => component(&self.engine, &self.name, &bytes, self.wasi03)?,
             Code::Module(_) => module(&self.engine, &self.name, &bytes)?,
         };
-        Ok(counted.insert(Counted { code, calls: Arc::new(calls) }).clone())
+        Ok(counted.insert(Counted { code, calls: Arc::new(calls), bytes: Arc::new(bytes) }).clone())
     }
 }
 
@@ -164,14 +173,19 @@ impl fmt::Debug for Program {
 }
 
 /// The engine. Each setting of it is among those by which the cache finds an entry, and which wasmtime compares with a compiled file's.
-pub(crate) fn engine(wasi03: bool, cache: Option<&Cache>) -> Result<Engine, Error> {
+///
+/// With `lines`, the compiled code has a copy of the debug information, by which wasmtime tells the lines of a backtrace. That is for a
+/// program that is without its own bytes later; with them, `symbols.rs` tells the lines.
+pub(crate) fn engine(wasi03: bool, lines: bool, cache: Option<&Cache>) -> Result<Engine, Error> {
     let mut config = Config::new();
     // Bookkeeping for WASI 0.3 that costs each call a quarter of a microsecond, used or not.
     config.concurrency_support(wasi03);
     // So that a program that computes can be stopped: a load and a compare in each loop and function.
     config.epoch_interruption(true);
-    // File and line in the backtrace of a trap, where the program has them.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_details(match lines {
+        true => WasmBacktraceDetails::Enable,
+        false => WasmBacktraceDetails::Disable,
+    });
     config.cache(cache.map(Cache::inner));
     Engine::new(&config).map_err(|error| Error::Setup { what: "the engine", why: one_line(&error) })
 }

@@ -299,6 +299,7 @@ impl<'a> Run<'a> {
             Some(counted) => (&counted.code, Some(&*counted.calls)),
             None => (self.program.code(), None),
         };
+        let bytes = self.program.bytes(counted.as_ref());
         let counter = calls.zip(self.trace.clone()).map(|(calls, trace)| Counter::new(calls, trace));
         let end = match code {
             Code::Component(linked) => {
@@ -319,7 +320,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 store.data_mut().measure_resources();
-                let end = exit(ended, &stop, timeout, &store.data().limits);
+                let end = exit(ended, &stop, timeout, &store.data().limits, bytes);
                 fails(&end);
                 end
             }
@@ -328,7 +329,7 @@ impl<'a> Run<'a> {
                 let guest = run_module(linked, &mut store);
                 let ended = runtime.block_on(stop.or(tokio::task::unconstrained(guest)));
                 store.data().p1.measure_sockets();
-                let end = exit(ended, &stop, timeout, &store.data().limits);
+                let end = exit(ended, &stop, timeout, &store.data().limits, bytes);
                 fails(&end);
                 end
             }
@@ -499,7 +500,13 @@ async fn run_module(linked: &InstancePre<p1::State>, store: &mut Store<p1::State
 }
 
 /// `None`: it was stopped, by the timeout or by something else.
-fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits) -> Result<Exit, Error> {
+fn exit(
+    ended: Option<Ended>,
+    stop: &Stop,
+    after: Duration,
+    limits: &Limits,
+    program: Option<&[u8]>,
+) -> Result<Exit, Error> {
     match ended {
         None if stop.shared.timed_out.load(Ordering::SeqCst) => Err(Error::TimedOut { after }),
         None => Err(Error::Stopped),
@@ -507,7 +514,7 @@ fn exit(ended: Option<Ended>, stop: &Stop, after: Duration, limits: &Limits) -> 
         Some(Ok(Err(()))) => Ok(Exit { code: 1 }),
         Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(code)) => Ok(Exit { code: *code }),
-            None => Err(Error::Trap(trap::render(&error, limits))),
+            None => Err(Error::Trap(trap::render(&error, limits, program))),
         },
     }
 }

@@ -98,14 +98,17 @@ impl Source {
     fn compiled(self) -> Result<Program, Error> {
         let name = self.name;
         let wasi03 = self.kind == Kind::Component && p3::is_used_by(&self.bytes);
-        let engine = program::engine(wasi03, self.cache.as_ref())?;
+        // Without a cache it may become a compiled file.
+        let lines = self.cache.is_none();
+        let engine = program::engine(wasi03, lines, self.cache.as_ref())?;
         let code = match self.kind {
             Kind::Component => program::component(&engine, &name, &self.bytes, wasi03)?,
             Kind::Module => program::module(&engine, &name, &self.bytes)?,
             Kind::Compiled(_) => return Err(Error::Compiled { name }),
             Kind::Other(why) => return Err(Error::NotWasm { name, why: why.to_owned() }),
         };
-        Ok(Program::new(name, engine, code, cost_of_instances(&self.bytes), wasi03, Some(self.bytes.into())))
+        let footer = Footer { cost_of_instances: cost_of_instances(&self.bytes), wasi03, lines };
+        Ok(Program::new(name, engine, code, footer, Some(self.bytes)))
     }
 
     /// Takes it as it is, compiled by [`Program::serialize`], and links it. wasmtime compares its own version, the processor's features and the
@@ -136,7 +139,7 @@ impl Source {
             return Err(Error::NotWasm { name, why: "it is not a compiled program".to_owned() });
         };
         let (code, footer) = Footer::split(&self.bytes).ok_or_else(|| another("it has another end"))?;
-        let engine = program::engine(footer.wasi03, None)?;
+        let engine = program::engine(footer.wasi03, footer.lines, None)?;
         let code = match kind {
             Precompiled::Component => {
                 // SAFETY: the caller says that the bytes are those of `serialize`, which are wasmtime's and a footer.
@@ -151,7 +154,7 @@ impl Source {
                 Code::Module(program::link_module(&name, &module)?)
             }
         };
-        Ok(Program::new(name, engine, code, footer.cost_of_instances, footer.wasi03, None))
+        Ok(Program::new(name, engine, code, footer, None))
     }
 }
 
@@ -167,16 +170,18 @@ fn of_file(error: Error, path: Option<&Path>) -> Error {
 pub(crate) struct Footer {
     pub(crate) cost_of_instances: usize,
     pub(crate) wasi03: bool,
+    /// The engine keeps debug information with the code: see [`program::engine`].
+    pub(crate) lines: bool,
 }
 
 impl Footer {
     /// The last bytes of the file. The digit is the version of the footer.
-    const MARK: &[u8; 8] = b"dormous1";
-    const LEN: usize = 8 + 1 + Self::MARK.len();
+    const MARK: &[u8; 8] = b"dormous2";
+    const LEN: usize = 8 + 1 + 1 + Self::MARK.len();
 
     pub(crate) fn append(self, bytes: &mut Vec<u8>) {
         bytes.extend((self.cost_of_instances as u64).to_le_bytes());
-        bytes.push(self.wasi03.into());
+        bytes.extend([u8::from(self.wasi03), u8::from(self.lines)]);
         bytes.extend(Self::MARK);
     }
 
@@ -184,9 +189,9 @@ impl Footer {
     fn split(bytes: &[u8]) -> Option<(&[u8], Footer)> {
         let (code, footer) = bytes.split_at_checked(bytes.len().checked_sub(Self::LEN)?)?;
         let (cost, footer) = footer.split_first_chunk()?;
-        let (wasi03, mark) = footer.split_first()?;
+        let ([wasi03, lines], mark) = footer.split_first_chunk()?;
         let cost_of_instances = usize::try_from(u64::from_le_bytes(*cost)).ok()?;
-        (mark == Self::MARK).then_some((code, Footer { cost_of_instances, wasi03: *wasi03 != 0 }))
+        (mark == Self::MARK).then_some((code, Footer { cost_of_instances, wasi03: *wasi03 != 0, lines: *lines != 0 }))
     }
 }
 
@@ -196,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_footer_is_found_again_and_a_shorter_file_has_none() {
-        let footer = Footer { cost_of_instances: 1 << 20, wasi03: true };
+        let footer = Footer { cost_of_instances: 1 << 20, wasi03: true, lines: false };
         let mut bytes = b"code".to_vec();
         footer.append(&mut bytes);
         assert_eq!(Footer::split(&bytes), Some((&b"code"[..], footer)));

@@ -4,18 +4,17 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use crate::error::escaped;
 use crate::limits::Limits;
+use crate::symbols;
 
-/// What to show for `error`, on several lines.
-pub(crate) fn render(error: &wasmtime::Error, limits: &Limits) -> String {
+/// What to show for `error`, on several lines. `program` is what was compiled.
+pub(crate) fn render(error: &wasmtime::Error, limits: &Limits, program: Option<&[u8]>) -> String {
     let reason = reason(error);
     let mut text = format!("the program trapped: {}", escaped(&reason));
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>()
         && !backtrace.frames().is_empty()
     {
-        let shown = backtrace.to_string();
-        let frames = shown.split_once('\n').map_or("", |(_title, frames)| frames);
         // The names in it are the program's.
-        frames.trim_end().lines().for_each(|frame| text = format!("{text}\n{}", escaped(frame)));
+        symbols::backtrace(backtrace, program).lines().for_each(|frame| text = format!("{text}\n{}", escaped(frame)));
     }
     if let Some(hint) = hint(error, &reason, limits) {
         text = format!("{text}\nhint: {hint}");

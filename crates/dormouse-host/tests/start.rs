@@ -295,7 +295,7 @@ fn a_compiled_file_of_another_version_or_of_other_settings_is_refused_with_what_
     other[at + 2..at + 4].copy_from_slice(b"47");
     refused(&other, "incompatible version '47'");
     // Other hosts have other settings, and nothing at the end.
-    let footer = &serialized[serialized.len() - 17..];
+    let footer = &serialized[serialized.len() - 18..];
     let mut config = Config::new();
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     let theirs = Engine::new(&config).unwrap().precompile_component(&bytes).unwrap();
