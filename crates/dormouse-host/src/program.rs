@@ -128,6 +128,14 @@ impl Program {
         }
     }
 
+    /// Whether a call about a file may block the thread: see [`files_block`].
+    pub(crate) fn files_block(&self) -> bool {
+        match &self.code {
+            Code::Component(Linked::Wasi03(command, _)) => files_block(command.component()),
+            Code::Component(Linked::Wasi02(_)) | Code::Module(_) => true,
+        }
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -239,7 +247,7 @@ pub(crate) fn link(name: &str, component: &Component, wasi03: bool) -> Result<Li
         return Err(Error::NoRunExport { name: name.to_owned() });
     }
     let linked = || {
-        let mut linker = p2::linker(engine)?;
+        let mut linker = p2::linker(engine, files_block(component))?;
         if wasi03 {
             p3::add_to_linker(&mut linker)?;
         }
@@ -250,6 +258,13 @@ pub(crate) fn link(name: &str, component: &Component, wasi03: bool) -> Result<Li
         }
     };
     linked().map_err(|error| unlinkable(name, &error))
+}
+
+/// Whether the program waits for each call about a file anyway. It does not where it has those of WASI 0.3: a read of a FIFO must not keep
+/// it from what it does beside. Rust's std and C have those of 0.2, in a program of WASI 0.3 too.
+fn files_block(component: &Component) -> bool {
+    let world = component.component_type();
+    world.imports(component.engine()).all(|(name, _)| !name.starts_with("wasi:filesystem/types@0.3."))
 }
 
 /// The linker names the import in backticks: "component imports instance `a:b/c`, but a matching ...". What is wrong

@@ -434,6 +434,15 @@ impl OutputStream for Stream {
         }
         Ok(())
     }
+
+    /// It is asked after a flush, which has nothing to wait for, and before [`blocking_write_and_flush`](Self::blocking_write_and_flush),
+    /// which waits itself.
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        match self.closed {
+            true => Err(StreamError::Closed),
+            false => Ok(PERMIT),
+        }
+    }
 }
 
 #[async_trait]

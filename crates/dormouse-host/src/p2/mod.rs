@@ -8,7 +8,7 @@
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
 //!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
-//!   clock.rs    the clock's last instant
+//!   clock.rs    the clock's last instant         files.rs     what is written to files
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -20,6 +20,7 @@ macro_rules! versioned {
 
 mod clock;
 mod datagrams;
+mod files;
 mod flush;
 mod poll;
 mod sockets;
@@ -128,8 +129,8 @@ impl HasData for View<'static> {
     type Data<'a> = View<'a>;
 }
 
-/// What WASI 0.2 offers.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+/// What WASI 0.2 offers. `blocks`: a call about a file may block the thread.
+pub(crate) fn linker(engine: &Engine, blocks: bool) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
@@ -141,6 +142,9 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     tcp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     streams::write_without_copy(&mut linker)?;
     clock::with_last_instant(&mut linker)?;
+    if blocks {
+        files::written_at_once(&mut linker)?;
+    }
     wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     Ok(linker)
