@@ -561,6 +561,18 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_does_not_wait_for_the_reader_of_a_full_pipe() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        fill(&mut stream);
+        // What `blocking-flush` of 0.2 does (wasmtime-wasi-io 48.0.8, impls.rs).
+        stream.flush().unwrap();
+        let mut flushed = std::pin::pin!(stream.write_ready());
+        let flushed = flushed.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(flushed, Poll::Ready(Ok(PERMIT))));
+    }
+
+    #[test]
     fn a_full_pipe_becomes_ready_when_it_is_read() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut stream = stream(&writer);

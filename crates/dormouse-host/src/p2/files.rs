@@ -5,8 +5,7 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor as _};
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, StreamError, StreamResult};
@@ -20,27 +19,29 @@ use super::State;
 /// Replaces the calls that make a file's output stream. For programs whose file calls may block the thread.
 pub(super) fn written_at_once(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(versioned!("wasi:filesystem/types"))?;
-    types.func_wrap("[method]descriptor.write-via-stream", |store, (file, offset): (Resource<Descriptor>, u64)| {
-        at_once(store, |state| state.filesystem().write_via_stream(file, offset))
-    })?;
-    types.func_wrap("[method]descriptor.append-via-stream", |store, (file,): (Resource<Descriptor>,)| {
-        at_once(store, |state| state.filesystem().append_via_stream(file))
+    types.func_wrap(
+        "[method]descriptor.write-via-stream",
+        |mut store, (file, offset): (Resource<Descriptor>, u64)| {
+            let made = store.data_mut().filesystem().write_via_stream(file, offset);
+            Ok((at_once(&mut store.data_mut().table, made)?,))
+        },
+    )?;
+    types.func_wrap("[method]descriptor.append-via-stream", |mut store, (file,): (Resource<Descriptor>,)| {
+        let made = store.data_mut().filesystem().append_via_stream(file);
+        Ok((at_once(&mut store.data_mut().table, made)?,))
     })
 }
 
 type Made = Result<Resource<DynOutputStream>, ErrorCode>;
 
-fn at_once(
-    mut store: StoreContextMut<'_, State>,
-    make: impl FnOnce(&mut State) -> FsResult<Resource<DynOutputStream>>,
-) -> wasmtime::Result<(Made,)> {
-    let state = store.data_mut();
-    match make(state) {
+/// The stream that was made, as one that writes at once.
+pub(super) fn at_once(table: &mut ResourceTable, made: FsResult<Resource<DynOutputStream>>) -> wasmtime::Result<Made> {
+    match made {
         Ok(stream) => {
-            let stream: DynOutputStream = Box::new(AtOnce(state.table.delete(stream)?));
-            Ok((Ok(state.table.push(stream)?),))
+            let stream: DynOutputStream = Box::new(AtOnce(table.delete(stream)?));
+            Ok(Ok(table.push(stream)?))
         }
-        Err(error) => Ok((Err(error.downcast()?),)),
+        Err(error) => Ok(Err(error.downcast()?)),
     }
 }
 
