@@ -30,7 +30,7 @@ pub struct Program {
     cost_of_instances: usize,
     settings: Settings,
     /// What it was compiled of; a program that was taken from a compiled file does not have it.
-    bytes: Option<Arc<[u8]>>,
+    bytes: Option<Arc<Vec<u8>>>,
     /// Made of the bytes when it is first counted.
     counted: Arc<Mutex<Option<Counted>>>,
     /// Interrupts those of its runs that have a pace to keep.
@@ -42,6 +42,7 @@ pub struct Program {
 pub(crate) struct Counted {
     pub(crate) code: Code,
     pub(crate) calls: Arc<Calls>,
+    bytes: Arc<Vec<u8>>,
 }
 
 /// What there is to run.
@@ -86,6 +87,9 @@ pub(crate) struct Settings {
     pub(crate) max_stack: Option<usize>,
     /// It needs no main.
     pub(crate) reactor: bool,
+    /// The compiled code has a copy of the debug information, by which wasmtime tells the lines of a backtrace. That is for a program that is
+    /// without its own bytes later; with them, `trap/symbols.rs` tells the lines.
+    pub(crate) lines: bool,
 }
 
 impl Settings {
@@ -124,17 +128,17 @@ impl Program {
         name: String,
         engine: Engine,
         code: Code,
-        cost_of_instances: usize,
+        Footer { cost_of_instances, wasi03, lines }: Footer,
         settings: Settings,
-        bytes: Option<Arc<[u8]>>,
+        bytes: Option<Vec<u8>>,
     ) -> Program {
         Program {
             name,
             engine,
             code,
             cost_of_instances,
-            settings,
-            bytes,
+            settings: Settings { wasi03, lines, ..settings },
+            bytes: bytes.map(Arc::new),
             counted: Arc::default(),
             ticker: Arc::default(),
         }
@@ -155,7 +159,8 @@ impl Program {
         };
         let setup = |error| Error::Setup { what: "the compiled program", why: one_line(&error) };
         let mut bytes = serialized.map_err(setup)?;
-        Footer { cost_of_instances: self.cost_of_instances, wasi03: self.settings.wasi03 }.append(&mut bytes);
+        let Settings { wasi03, lines, .. } = self.settings;
+        Footer { cost_of_instances: self.cost_of_instances, wasi03, lines }.append(&mut bytes);
         Ok(bytes)
     }
 
@@ -174,6 +179,14 @@ impl Program {
         match &self.code {
             Code::Component(linked) => facts::is_told(linked.component()),
             Code::Module(command) => command.module().get_export(facts::EXPORT).is_some(),
+        }
+    }
+
+    /// Whether a call about a file may block the thread: see [`files_block`].
+    pub(crate) fn files_block(&self) -> bool {
+        match &self.code {
+            Code::Component(linked) => files_block(linked.component()),
+            Code::Module(_) => true,
         }
     }
 
@@ -205,6 +218,12 @@ impl Program {
         &self.code
     }
 
+    /// What was compiled, for a run that is counted or not.
+    pub(crate) fn bytes<'a>(&'a self, counted: Option<&'a Counted>) -> Option<&'a [u8]> {
+        let bytes = counted.map(|counted| &counted.bytes).or(self.bytes.as_ref());
+        bytes.map(|bytes| bytes.as_slice())
+    }
+
     /// The program as one that tells of its calls, compiled the first time.
     pub(crate) fn counted(&self) -> Result<Counted, Error> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,7 +240,7 @@ impl Program {
             Code::Component(_) => component(&self.engine, &self.name, &bytes, self.settings)?,
             Code::Module(_) => module(&self.engine, &self.name, &bytes, self.settings)?,
         };
-        Ok(counted.insert(Counted { code, calls: Arc::new(calls) }).clone())
+        Ok(counted.insert(Counted { code, calls: Arc::new(calls), bytes: Arc::new(bytes) }).clone())
     }
 }
 
@@ -238,8 +257,10 @@ pub(crate) fn engine(settings: Settings, cache: Option<&Cache>) -> Result<Engine
     config.concurrency_support(settings.wasi03);
     // So that a program that computes can be stopped: a load and a compare in each loop and function.
     config.epoch_interruption(true);
-    // File and line in the backtrace of a trap, where the program has them.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_details(match settings.lines {
+        true => WasmBacktraceDetails::Enable,
+        false => WasmBacktraceDetails::Disable,
+    });
     config.wasm_backtrace_max_frames(NonZeroUsize::new(trap::MOST_FRAMES));
     config.consume_fuel(settings.fuel);
     if let Some(bytes) = settings.max_stack {
@@ -306,7 +327,7 @@ pub(crate) fn link(name: &str, component: &Component, settings: Settings) -> Res
         });
     }
     let linked = || {
-        let mut linker = p2::linker(engine)?;
+        let mut linker = p2::linker(engine, files_block(component))?;
         if settings.wasi03 {
             p3::add_to_linker(&mut linker)?;
         }
@@ -318,6 +339,13 @@ pub(crate) fn link(name: &str, component: &Component, settings: Settings) -> Res
         }
     };
     linked().map_err(|error| unlinkable(name, &error))
+}
+
+/// Whether the program waits for each call about a file anyway. It does not where it has those of WASI 0.3: a read of a FIFO must not keep
+/// it from what it does beside. Rust's std and C have those of 0.2, in a program of WASI 0.3 too.
+fn files_block(component: &Component) -> bool {
+    let world = component.component_type();
+    world.imports(component.engine()).all(|(name, _)| !name.starts_with("wasi:filesystem/types@0.3."))
 }
 
 /// The linker names the import in backticks: "component imports instance `a:b/c`, but a matching ...". What is wrong

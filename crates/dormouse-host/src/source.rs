@@ -132,7 +132,8 @@ impl Source {
     fn compiled(self) -> Result<Program, Error> {
         let name = self.name;
         let wasi03 = self.kind == Kind::Component && p3::is_used_by(&self.bytes);
-        let settings = Settings { wasi03, ..self.settings };
+        // Without a cache it may become a compiled file.
+        let settings = Settings { wasi03, lines: self.cache.is_none(), ..self.settings };
         let engine = program::engine(settings, self.cache.as_ref())?;
         let code = match self.kind {
             Kind::Component => program::component(&engine, &name, &self.bytes, settings)?,
@@ -140,7 +141,8 @@ impl Source {
             Kind::Compiled(_) => return Err(Error::Compiled { name }),
             Kind::Other(why) => return Err(Error::NotWasm { name, why }),
         };
-        Ok(Program::new(name, engine, code, cost_of_instances(&self.bytes), settings, Some(self.bytes.into())))
+        let footer = Footer { cost_of_instances: cost_of_instances(&self.bytes), wasi03, lines: settings.lines };
+        Ok(Program::new(name, engine, code, footer, settings, Some(self.bytes)))
     }
 
     /// Takes it as it is, compiled by [`Program::serialize`], and links it. wasmtime compares its own version, the processor's features and the
@@ -175,7 +177,7 @@ impl Source {
             return Err(Error::WithoutFuel { name });
         }
         let (code, footer) = Footer::split(&self.bytes).ok_or_else(|| another("it has another end"))?;
-        let settings = Settings { wasi03: footer.wasi03, ..self.settings };
+        let settings = Settings { wasi03: footer.wasi03, lines: footer.lines, ..self.settings };
         let engine = program::engine(settings, None)?;
         let code = match kind {
             Precompiled::Component => {
@@ -191,7 +193,7 @@ impl Source {
                 Code::Module(program::link_module(&name, &module, settings)?)
             }
         };
-        Ok(Program::new(name, engine, code, footer.cost_of_instances, settings, None))
+        Ok(Program::new(name, engine, code, footer, settings, None))
     }
 }
 
@@ -224,16 +226,18 @@ fn of_file(error: Error, path: Option<&Path>) -> Error {
 pub(crate) struct Footer {
     pub(crate) cost_of_instances: usize,
     pub(crate) wasi03: bool,
+    /// The engine keeps debug information with the code: see [`program::engine`].
+    pub(crate) lines: bool,
 }
 
 impl Footer {
     /// The last bytes of the file. The digit is the version of the footer.
-    const MARK: &[u8; 8] = b"dormous1";
-    const LEN: usize = 8 + 1 + Self::MARK.len();
+    const MARK: &[u8; 8] = b"dormous2";
+    const LEN: usize = 8 + 1 + 1 + Self::MARK.len();
 
     pub(crate) fn append(self, bytes: &mut Vec<u8>) {
         bytes.extend((self.cost_of_instances as u64).to_le_bytes());
-        bytes.push(self.wasi03.into());
+        bytes.extend([u8::from(self.wasi03), u8::from(self.lines)]);
         bytes.extend(Self::MARK);
     }
 
@@ -241,9 +245,9 @@ impl Footer {
     fn split(bytes: &[u8]) -> Option<(&[u8], Footer)> {
         let (code, footer) = bytes.split_at_checked(bytes.len().checked_sub(Self::LEN)?)?;
         let (cost, footer) = footer.split_first_chunk()?;
-        let (wasi03, mark) = footer.split_first()?;
+        let ([wasi03, lines], mark) = footer.split_first_chunk()?;
         let cost_of_instances = usize::try_from(u64::from_le_bytes(*cost)).ok()?;
-        (mark == Self::MARK).then_some((code, Footer { cost_of_instances, wasi03: *wasi03 != 0 }))
+        (mark == Self::MARK).then_some((code, Footer { cost_of_instances, wasi03: *wasi03 != 0, lines: *lines != 0 }))
     }
 }
 
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_footer_is_found_again_and_a_shorter_file_has_none() {
-        let footer = Footer { cost_of_instances: 1 << 20, wasi03: true };
+        let footer = Footer { cost_of_instances: 1 << 20, wasi03: true, lines: false };
         let mut bytes = b"code".to_vec();
         footer.append(&mut bytes);
         assert_eq!(Footer::split(&bytes), Some((&b"code"[..], footer)));

@@ -434,6 +434,15 @@ impl OutputStream for Stream {
         }
         Ok(())
     }
+
+    /// It is asked after a flush, which has nothing to wait for, and before [`blocking_write_and_flush`](Self::blocking_write_and_flush),
+    /// which waits itself.
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        match self.closed {
+            true => Err(StreamError::Closed),
+            false => Ok(PERMIT),
+        }
+    }
 }
 
 #[async_trait]
@@ -549,6 +558,18 @@ mod tests {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
         assert_eq!(all.len(), filled);
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_the_reader_of_a_full_pipe() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut stream = stream(&writer);
+        fill(&mut stream);
+        // What `blocking-flush` of 0.2 does (wasmtime-wasi-io 48.0.8, impls.rs).
+        stream.flush().unwrap();
+        let mut flushed = std::pin::pin!(stream.write_ready());
+        let flushed = flushed.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(flushed, Poll::Ready(Ok(PERMIT))));
     }
 
     #[test]

@@ -274,6 +274,46 @@ fn deserialize(bytes: &[u8]) -> Result<Program, Error> {
     unsafe { Source::new("app.cwasm", bytes).deserialize() }
 }
 
+/// Debug information by which all of a module is line 42 of `app.wat`: a unit, the form of units, a table of lines.
+const LINE_42: &str = r#"
+    (@custom ".debug_abbrev" "\01\11\00\10\17\11\01\12\06\00\00\00")
+    (@custom ".debug_info" "\14\00\00\00\04\00\00\00\00\00\04\01\00\00\00\00\00\00\00\00\00\10\00\00")
+    (@custom ".debug_line"
+        "\35\00\00\00\04\00\1f\00\00\00\01\01\01\fb\0e\0d\00\01\01\01\01\00\00\00\01\00\00\01\00app.wat\00\00\00\00\00"
+        "\00\05\02\00\00\00\00\03\29\01\02\80\20\00\01\01")"#;
+
+#[test]
+fn a_backtrace_has_lines_whether_the_program_is_from_the_cache_or_a_file_or_was_compiled_just_now() {
+    let module = assemble(&format!(r#"(module {LINE_42} (func (export "_start") unreachable))"#));
+    // With a module before it that has other lines.
+    let component = assemble(&format!(
+        r#"(component
+          (core module {} (func unreachable))
+          (core module $app {LINE_42} (func (export "run") (result i32) unreachable))
+          (core instance $app (instantiate $app))
+          (func $run (result (result)) (canon lift (core func $app "run")))
+          (instance $run (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.12" (instance $run)))"#,
+        LINE_42.replace("app.wat", "not.wat"),
+    ));
+    let said = |program: &Program| Run::new(program).start().unwrap_err().to_string();
+    for (kind, bytes) in [("module", module), ("component", component)] {
+        let compiled = Program::from_bytes("app", &bytes).unwrap();
+        let text = said(&compiled);
+        assert_eq!(text.matches("\n                    at app.wat:42:0\n").count(), 1, "{kind}: {text}");
+        assert!(!text.contains("not.wat"), "{kind}: {text}");
+        assert_eq!(said(&deserialize(&compiled.serialize().unwrap()).unwrap()), text, "{kind}");
+
+        let cache = Cache::in_dir(&empty_dir(&format!("lines-{kind}"))).unwrap();
+        let cached = || Source::new("app", &bytes[..]).cache(cache.clone()).compile().unwrap();
+        assert_eq!(said(&cached()), text, "{kind}");
+        assert_eq!(said(&cached()), text, "{kind}");
+        assert_eq!((cache.hits(), cache.misses()), (1, 1), "{kind}");
+        // It has no debug information, but runs.
+        assert!(said(&deserialize(&cached().serialize().unwrap()).unwrap()).contains("unreachable"), "{kind}");
+    }
+}
+
 #[test]
 fn a_compiled_file_of_another_version_or_of_other_settings_is_refused_with_what_to_do() {
     let bytes = says_and_ends();
@@ -295,7 +335,7 @@ fn a_compiled_file_of_another_version_or_of_other_settings_is_refused_with_what_
     other[at + 2..at + 4].copy_from_slice(b"47");
     refused(&other, "incompatible version '47'");
     // Other hosts have other settings, and nothing at the end.
-    let footer = &serialized[serialized.len() - 17..];
+    let footer = &serialized[serialized.len() - 18..];
     let mut config = Config::new();
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     let theirs = Engine::new(&config).unwrap().precompile_component(&bytes).unwrap();

@@ -8,7 +8,8 @@
 //!   tcp.rs      one socket: its states, its halves   streams.rs   wasi:io/streams
 //!   flush.rs    what the system has not taken yet    poll.rs      wasi:io/poll
 //!   udp.rs      one socket of datagrams              datagrams.rs wasi:sockets/udp, over it
-//!   clock.rs    the clock's last instant         names.rs     wasi:sockets/ip-name-lookup, by the policy
+//!   clock.rs    the clock's last instant         files.rs     what is written to files
+//!   names.rs    wasi:sockets/ip-name-lookup, by the policy
 //! ```
 
 /// The version that wasmtime-wasi 48 defines its interfaces at; a replacement must use the same.
@@ -20,6 +21,7 @@ macro_rules! versioned {
 
 mod clock;
 mod datagrams;
+mod files;
 mod flush;
 mod names;
 mod poll;
@@ -130,8 +132,8 @@ impl HasData for View<'static> {
     type Data<'a> = View<'a>;
 }
 
-/// What WASI 0.2 offers.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+/// What WASI 0.2 offers. `blocks`: a call about a file may block the thread.
+pub(crate) fn linker(engine: &Engine, blocks: bool) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let mut options = LinkOptions::default();
     options.network_error_code(true);
@@ -144,6 +146,9 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     streams::write_without_copy(&mut linker)?;
     clock::with_last_instant(&mut linker)?;
     ip_name_lookup::add_to_linker::<State, names::Names>(&mut linker, |state| state)?;
+    if blocks {
+        files::written_at_once(&mut linker)?;
+    }
     wasi_udp::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     udp_create_socket::add_to_linker::<State, View<'static>>(&mut linker, State::view)?;
     Ok(linker)

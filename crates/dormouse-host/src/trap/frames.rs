@@ -12,8 +12,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use wasmtime::{FrameInfo, FrameSymbol, WasmBacktrace};
+use wasmtime::{FrameInfo, WasmBacktrace};
 
+use super::symbols::{self, Symbol};
 use crate::error::escaped;
 
 /// How many frames wasmtime keeps: a panic takes a dozen before the program's own, and an iterator half a dozen.
@@ -45,8 +46,9 @@ enum Owner {
 pub(super) struct Frames(Vec<Call>);
 
 impl Frames {
-    pub(super) fn of(backtrace: &WasmBacktrace) -> Frames {
-        Frames(backtrace.frames().iter().enumerate().flat_map(|(n, frame)| calls(n, frame)).collect())
+    /// `program` is what was compiled.
+    pub(super) fn of(backtrace: &WasmBacktrace, program: Option<&[u8]>) -> Frames {
+        Frames(backtrace.frames().iter().enumerate().flat_map(|(n, frame)| calls(n, frame, program)).collect())
     }
 
     /// Whether Rust's panic is under way in it.
@@ -127,7 +129,7 @@ fn write_call(text: &mut String, call: &Call) {
     }
 }
 
-fn calls(n: usize, frame: &FrameInfo) -> Vec<Call> {
+fn calls(n: usize, frame: &FrameInfo, program: Option<&[u8]>) -> Vec<Call> {
     let offset = frame.module_offset();
     let own = || match frame.func_name() {
         Some(name) => demangled(name),
@@ -137,17 +139,17 @@ fn calls(n: usize, frame: &FrameInfo) -> Vec<Call> {
         let of = owner(&name, place.as_deref());
         Call { frame: n, name, place, offset, of }
     };
-    match frame.symbols() {
-        [] => vec![call(own(), None)],
-        symbols => {
-            symbols.iter().map(|symbol| call(symbol.name().map_or_else(own, demangled), place(symbol))).collect()
-        }
+    let symbols = symbols::of(frame, program);
+    if symbols.is_empty() {
+        return vec![call(own(), None)];
     }
+    let name = |symbol: &Symbol| symbol.function.as_deref().map_or_else(own, demangled);
+    symbols.iter().map(|symbol| call(name(symbol), place(symbol))).collect()
 }
 
-fn place(symbol: &FrameSymbol) -> Option<String> {
-    let mut place = symbol.file()?.to_owned();
-    for number in [symbol.line(), symbol.line().and(symbol.column())].into_iter().flatten() {
+fn place(symbol: &Symbol) -> Option<String> {
+    let mut place = symbol.file.clone()?;
+    for number in [symbol.line, symbol.line.and(symbol.column)].into_iter().flatten() {
         let _ = write!(place, ":{number}");
     }
     Some(place)

@@ -1,6 +1,7 @@
 //! Trap. Turns the end of a program that failed into what to show: the reason, the backtrace, one hint.
 
 mod frames;
+mod symbols;
 
 use wasmtime::{ThrownException, Trap, WasmBacktrace};
 
@@ -9,10 +10,10 @@ use crate::limits::Limits;
 use frames::Frames;
 pub(crate) use frames::MOST as MOST_FRAMES;
 
-/// What to show for `error`, on several lines. The program's calls have a stack of so many bytes.
-pub(crate) fn render(error: &wasmtime::Error, limits: &Limits, stack: usize) -> String {
+/// What to show for `error`, on several lines. The program's calls have a stack of so many bytes; `program` is what was compiled.
+pub(crate) fn render(error: &wasmtime::Error, limits: &Limits, stack: usize, program: Option<&[u8]>) -> String {
     let reason = reason(error);
-    let frames = error.downcast_ref::<WasmBacktrace>().map(Frames::of);
+    let frames = error.downcast_ref::<WasmBacktrace>().map(|backtrace| Frames::of(backtrace, program));
     let cause = Cause::of(error, frames.as_ref());
     let mut text = match cause {
         Cause::Panic => "the program panicked: what it says of that is above".to_owned(),

@@ -19,6 +19,7 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream, HostOutputStream};
 
 mod datagrams;
+mod files;
 mod handles;
 mod random;
 mod states;
