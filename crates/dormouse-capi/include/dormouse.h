@@ -45,7 +45,7 @@ typedef struct {
 // every thread but its own. 0 is none.
 typedef uint64_t dm_handle;
 
-// Somebody who waited, by `dm_watch`, and is to try again.
+// A side that `dm_watch` waited for, and that is worth another try.
 typedef struct {
   // What `dm_watch` was given.
   uint64_t token;
@@ -122,19 +122,19 @@ int dm_lookup_next(dm_handle lookup, dm_addr *addr);
 int dm_begin(void);
 
 // Leaves the loop of `dm_begin`. **Blocks** up to five seconds for what was written and is still on its way. Sockets that are
-// open stay open; timers, and who waits, are forgotten.
+// open stay open; timers and waiters are forgotten.
 //
 // # Errors
 // `-EPERM` without a `dm_begin`; `-EBUSY` in a callback.
 int dm_end(void);
 
-// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until somebody who waits is to try
-// again, or until the clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
+// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until a waiter is due, or until the
+// clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
 // Reports up to `count` tokens in `events`, in the order in which they became due, and returns how many; what there is no room for is for the
 // next call. Callbacks are called meanwhile, and if there was one it returns as well, perhaps with 0.
 //
 // # Errors
-// `-EDEADLK` if `until` is `DM_FOREVER`, and nobody waits for anything: it would be for ever. `-EPERM` without a `dm_begin`, `-EBUSY` in a
+// `-EDEADLK` if `until` is `DM_FOREVER` and there is no waiter: the wait would not end. `-EPERM` without a `dm_begin`, `-EBUSY` in a
 // callback, `-EFAULT` if `events` is null and `count` not 0, and what the host says if it cannot wait.
 //
 // # Safety
@@ -145,10 +145,10 @@ int dm_poll(dm_event *events, size_t count, uint64_t until);
 // called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 // on its way. Returns 0, or what `dm_stop` was given.
 //
-// A callback may do 128 operations, of which one that moves much counts as one more for each 2 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
-// starves nobody.
+// A callback may do 128 operations, and each 2 KiB that an operation moves count as one more. From then on each operation says `-EAGAIN`,
+// and `dm_when` calls it again at once: so a busy connection does not starve the others.
 //
-// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.
+// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers and waiters are forgotten.
 //
 // # Errors
 // `-EBUSY` inside another `dm_run`, or between `dm_begin` and `dm_end`; `-EFAULT` if `call` is null; `-EDEADLK` if all that is left is
@@ -204,15 +204,15 @@ uint64_t dm_now(void);
 // `-EBADF`.
 int dm_opened(dm_handle handle);
 
-// Closes a handle of any kind; it is `-EBADF` from now on. Who waits for it is due, and gets that. What was written is still
+// Closes a handle of any kind; it is `-EBADF` from now on. Its waiters are due, and get that. What was written is still
 // sent: the loop sees to that, and this **never blocks**. A timer is stopped: it is not called any more.
 //
 // # Errors
 // `-EBADF`, also the second time, and for a timer that has been called.
 int dm_close(dm_handle handle);
 
-// Until when operations on these sides of a socket may wait, on the clock of `dm_now`: from then on they say `-ETIMEDOUT`, and whoever
-// waits is told. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
+// Sets the deadline of operations on these sides of a socket, on the clock of `dm_now`: when it has passed they say `-ETIMEDOUT`, and all
+// waiters are due. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
 // blocks; makes no host call.
 //
 // # Errors
@@ -276,7 +276,7 @@ int dm_tcp_listen(const dm_addr *addr, dm_handle *listener);
 // As `dm_tcp_listen`.
 int dm_tcp_listen_or_preopened(const dm_addr *addr, dm_handle *listener);
 
-// The listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; whoever
+// Gives the listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; a call that
 // asks for it again shares it, and it is closed with the last handle. Never blocks.
 //
 // # Errors
@@ -318,12 +318,12 @@ int dm_tcp_dial(const dm_addr *addr, dm_handle *stream);
 int dm_tcp_dial_name(const char *name, dm_handle *stream);
 
 // Takes a connection. `stream` gets its handle, and `peer`, which may be null, where it comes from: `0.0.0.0:0` on wasip1,
-// where nobody knows. Never blocks.
+// where it is not known. Never blocks.
 //
 // # Errors
 // `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says.
 // Some errors pass, as `dm_is_transient` tells. `-ECONNABORTED` is of one connection. After `-EMFILE`, no more descriptors, and `-ENOMEM`
-// the listener pauses: it says `-EAGAIN` and wakes nobody until a handle has been closed, or for a time, which is 5 ms and is doubled
+// the listener pauses: it says `-EAGAIN` and wakes no waiter until a handle has been closed, or for a time, which is 5 ms and is doubled
 // at each failure up to a second. So wait with `dm_when` or `dm_watch` as after `-EAGAIN`.
 //
 // # Safety
@@ -386,7 +386,7 @@ int dm_udp_connect(dm_handle handle, const dm_addr *addr);
 // Sends a datagram to the peer of `dm_udp_connect`, and returns its length. `buf` is the caller's, and is not kept. Never blocks.
 //
 // # Errors
-// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one found nobody; `-ETIMEDOUT` after the
+// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one was refused; `-ETIMEDOUT` after the
 // deadline; `-ENOTCONN` if there is no peer; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what else the host says.
 //
 // # Safety
@@ -407,7 +407,7 @@ int64_t dm_send_to(dm_handle handle, const uint8_t *buf, size_t len, const dm_ad
 // caller's, and is not kept. Never blocks.
 //
 // # Errors
-// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent found nobody; `-EBADF`; `-ENOTSOCK`;
+// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent was refused; `-EBADF`; `-ENOTSOCK`;
 // `-EFAULT`; `-EINVAL` for a `len` above PTRDIFF_MAX.
 //
 // # Safety
@@ -431,10 +431,10 @@ int dm_when(dm_handle handle, uint32_t side, dm_call call, void *arg);
 // Has `dm_poll` report `token`, once, when it is worth trying on this side of `handle` again: as `dm_when`. Never blocks.
 //
 // # Errors
-// As `dm_when`; `-EPERM` in `dm_run`, which reports to nobody.
+// As `dm_when`; `-EPERM` in `dm_run`, which reports no tokens.
 int dm_watch(dm_handle handle, uint32_t side, uint64_t token);
 
-// Forgets all who wait for these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
+// Forgets all waiters of these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
 // blocks.
 //
 // # Errors

@@ -1,4 +1,4 @@
-//! What went wrong: the target's own `errno` numbers, negative, and a sentence that is made when somebody asks for it.
+//! Errors: the target's own `errno` numbers, negative, and a sentence that is made when the program asks for it.
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
@@ -39,7 +39,7 @@ pub const KIND: Error = Error::Misuse(libc::ENOTSOCK, "the handle is of another 
 pub const NULL: Error = Error::Misuse(libc::EFAULT, "a pointer is null");
 /// Inside of no loop.
 pub const NO_LOOP: Error = Error::Misuse(libc::EPERM, "call it inside dm_run, or between dm_begin and dm_end");
-/// Nobody could end the wait.
+/// Nothing could end the wait.
 pub const STALLED: Error = Error::Misuse(
     libc::EDEADLK,
     "this would wait for ever: nobody waits for a socket, and no timer ends; dm_watch, dm_when or dm_sleep first",

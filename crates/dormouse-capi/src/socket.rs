@@ -21,7 +21,7 @@ pub extern "C" fn dm_opened(handle: dm_handle) -> c_int {
     call::status(|| state::with(|state| state.ask(handle, |_| Some(Ok(())))))
 }
 
-/// Closes a handle of any kind; it is `-EBADF` from now on. Who waits for it is due, and gets that. What was written is still
+/// Closes a handle of any kind; it is `-EBADF` from now on. Its waiters are due, and get that. What was written is still
 /// sent: the loop sees to that, and this **never blocks**. A timer is stopped: it is not called any more.
 ///
 /// # Errors
@@ -48,8 +48,8 @@ impl State {
     }
 }
 
-/// Until when operations on these sides of a socket may wait, on the clock of `dm_now`: from then on they say `-ETIMEDOUT`, and whoever
-/// waits is told. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
+/// Sets the deadline of operations on these sides of a socket, on the clock of `dm_now`: when it has passed they say `-ETIMEDOUT`, and all
+/// waiters are due. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
 /// blocks; makes no host call.
 ///
 /// # Errors

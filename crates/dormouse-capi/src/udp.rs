@@ -68,7 +68,7 @@ pub unsafe extern "C" fn dm_udp_connect(handle: dm_handle, addr: *const dm_addr)
 /// Sends a datagram to the peer of `dm_udp_connect`, and returns its length. `buf` is the caller's, and is not kept. Never blocks.
 ///
 /// # Errors
-/// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one found nobody; `-ETIMEDOUT` after the
+/// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one was refused; `-ETIMEDOUT` after the
 /// deadline; `-ENOTCONN` if there is no peer; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what else the host says.
 ///
 /// # Safety
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn dm_send_to(handle: dm_handle, buf: *const u8, len: usiz
 /// caller's, and is not kept. Never blocks.
 ///
 /// # Errors
-/// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent found nobody; `-EBADF`; `-ENOTSOCK`;
+/// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent was refused; `-EBADF`; `-ENOTSOCK`;
 /// `-EFAULT`; `-EINVAL` for a `len` above PTRDIFF_MAX.
 ///
 /// # Safety
