@@ -1,4 +1,4 @@
-//! The table of directories: whose each is in the merged tree.
+//! The table of directories: which tree each one of the merged tree comes from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::constraint::{Expr, parse_expr};
 use crate::{Error, Target};
 
-/// Whose a directory is in the merged tree.
+/// The tree that a directory of the merged tree comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// Both trees': files are the overlay's if one of them matches, else upstream's; directories are upstream's, unless the
@@ -22,7 +22,7 @@ pub enum Whose {
 pub struct Override {
     /// The directory, relative to `src`, without a slash at its end: `net/http`. The root is empty.
     pub dir: String,
-    /// Whose it is.
+    /// The tree it comes from.
     pub whose: Whose,
     /// It counts only if the overlay has the directory.
     pub if_there: bool,
