@@ -138,7 +138,7 @@ async fn parked(stream: &Rc<TcpStream>) -> Reads {
     reads
 }
 
-/// A deadline takes effect on all who are parked: set, moved to now, moved away and cleared.
+/// A deadline takes effect on all operations that are parked: set, moved to now, moved away and cleared.
 pub async fn move_while_parked() {
     let (near, far) = pair().await;
     let near = Rc::new(near);
@@ -219,7 +219,7 @@ pub async fn of_every_way_to_wait() {
     timed_out(incoming.next().await.unwrap().unwrap_err());
 }
 
-/// A connection attempt is bounded by a timeout around it. Nobody answers: the backlog is full.
+/// A connection attempt is bounded by a timeout around it. Nothing answers: the backlog is full.
 pub async fn of_connections() {
     let socket = TcpSocket::new_v4().unwrap();
     if !ADDRESSES {
@@ -235,7 +235,7 @@ pub async fn of_connections() {
         assert!(answered.len() < 10_000, "a backlog of 1 never fills");
     }
     assert!(start.elapsed() >= Duration::from_millis(200), "early");
-    // Who was in the queue has lost nothing.
+    // A connection that was in the backlog has lost nothing.
     listener.accept().await.unwrap();
 }
 
@@ -285,7 +285,7 @@ pub async fn race() {
                     }
                 }
                 if n < 2 {
-                    // The last word is the one that ends everybody.
+                    // The last deadline that was set ends all of them.
                     sleep(SHORT).await;
                     conn.set_deadline(past()).unwrap();
                 }

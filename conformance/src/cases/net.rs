@@ -98,7 +98,7 @@ pub async fn refused_by_policy() {
         Ok(_) => println!("bind: allowed"),
         Err(error) => println!("bind: {:?}", error.kind()),
     }
-    // Port 9 is discard: if connecting is allowed, nobody answers.
+    // Port 9 is discard: if connecting is allowed, nothing answers.
     match TcpStream::connect("127.0.0.1:9").await {
         Ok(_) => println!("connect: allowed"),
         Err(error) => println!("connect: {:?}", error.kind()),
@@ -310,7 +310,7 @@ pub async fn urgent() {
         assert_eq!(&heard, b"abcdef");
         println!("heard");
     }
-    // An urgent byte alone wakes nobody, or once.
+    // An urgent byte alone does not wake the reader, or once.
     let mut polls = 0;
     let mut read = pin!(stream.read(&mut buf));
     let mut read = poll_fn(|cx| {

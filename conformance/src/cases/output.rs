@@ -10,7 +10,7 @@ use super::place::listen_outside;
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.
 pub async fn unread_stdout() {
     let listener = listen_outside().await;
-    // Standard error, since nobody reads standard output.
+    // Standard error, since the driver does not read standard output.
     eprintln!("listening {listener}");
     spawn(async {
         let mut out = io::stdout();
@@ -24,7 +24,7 @@ pub async fn unread_stdout() {
     }
 }
 
-/// Ends when nobody has read the last of what it has printed.
+/// Ends before the last of what it has printed is read.
 pub async fn late_reader() {
     print_blocks().await;
 }
@@ -48,7 +48,7 @@ async fn print(blocks: usize) {
     }
 }
 
-/// What a pipe holds, and not a byte more: nobody has to read for that to be out.
+/// Prints what a pipe holds, and not a byte more: that is out without a reader.
 pub async fn full_pipe() {
     print(8).await;
     io::stdout().flush().await.unwrap();

@@ -182,7 +182,7 @@ fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
     }
 }
 
-/// Who reads standard input is asked to end by the end of it, and ends in its own way; nobody else is asked.
+/// A program that reads standard input is asked to end by the end of it, and ends in its own way; no other program is asked.
 #[test]
 fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() {
     for wasi in Wasi::ALL {
