@@ -13,7 +13,7 @@ use std::{env, fs, io, thread};
 
 use crate::{CACHE_HOME, Result, cache_dir, cargo, say, setup, target_dir};
 
-/// What is passed on where nobody says how much, in MiB.
+/// How much is passed on by default, in MiB.
 const MIB: usize = 1024;
 
 const ROUNDS: usize = 5;
@@ -128,7 +128,7 @@ fn median(mut of: Vec<f64>) -> f64 {
     of[of.len() / 2]
 }
 
-// ---- those who are compared ----
+// ---- the proxies that are compared ----
 
 /// What a contender runs.
 fn guest(name: &str) -> &'static setup::Guest {
