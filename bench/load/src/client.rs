@@ -454,7 +454,7 @@ fn read_all(streams: &[TcpStream], is_over: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-// ---- who sends and does not read ----
+// ---- clients that send and do not read ----
 
 /// Each sends until a part of what the server has read is neither with the kernel nor with us, so that the server has it; then it
 /// says that there is no more. A server whose last write goes on in the host closes its connection at this moment. Returns when all
