@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection, which any number of tasks may use at once, each through a clone.
 ///
-/// When the server goes away, what waits gets an error, and so does what comes later: who goes on connects anew.
+/// When the server goes away, what waits gets an error, and so does what comes later: to go on, connect anew.
 pub async fn connect(addr: SocketAddr) -> RedisResult<MultiplexedConnection> {
     open(addr, RedisConnectionInfo::default(), config()).await
 }
