@@ -1,13 +1,13 @@
-//! The one loop: run what can run, and when nobody can, make one host call that waits for everything.
+//! The one loop: run what can run, and when no task can, make one host call that waits for everything.
 //!
 //! ```text
 //!       ┌──────────────── main future and tasks, a batch at a time ◀─────────────┐
 //!       │                                                                        │ wakers push to the queue
 //!       ▼                                                                        │
-//!   anyone left to run? ──yes, and not for long──▶ next batch                    │
+//!   any task runnable? ───yes, and not for long──▶ next batch                    │
 //!       │ no                     │ a turn is due                                 │
 //!       ▼                        ▼                                               │
-//!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: who waits for this? ──────┘
+//!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: which wakers? ────────────┘
 //!       │ nothing armed, no timer
 //!       ▼
 //!   the diagnosis
@@ -80,7 +80,7 @@ struct AtEnd {
 }
 
 /// Has `flush` called when a `block_on` of this thread ends, and `refused` when that is done, to tell what the host refused. A hook, so
-/// that only who prints links the printing.
+/// that only a program that prints links the printing.
 pub(crate) fn at_end(flush: fn(), refused: fn() -> Option<io::Error>) {
     AT_END.set(Some(AtEnd { flush, refused }));
 }
@@ -129,7 +129,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     output
 }
 
-/// [`block_on`] that returns when the last of the output is lost: who calls it asks for [`take_output_lost`].
+/// [`block_on`] that returns when the last of the output is lost: its caller asks for [`take_output_lost`].
 pub(crate) fn block_on_and_stay<F: Future>(future: F) -> F::Output {
     try_block_on(future).unwrap_or_else(|error| {
         complain(&format!("dormouse: {error}\n"));

@@ -45,10 +45,10 @@ thread_local! {
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// When no task of tokio's can run, it calls a hook before it would put the thread to sleep, and the hook is the one wait. tokio's `time` is
-/// not built in: tokio tells nobody when its next timer is due. While a task is always runnable there is no wait, and sockets get their
+/// When no task of tokio's can run, it calls a hook before it would put the thread to sleep, and the hook is the one wait. tokio's `time`
+/// is not built in: tokio does not tell when its next timer is due. While a task is always runnable there is no wait, and sockets get their
 /// turn only between: such a task awaits [`dormouse::task::yield_now`](crate::task::yield_now) now and then, or spawns nothing that
-/// never waits. Natively, what another thread wakes (`spawn_blocking`) is not heard of before a socket or timer is due.
+/// never waits. Natively, what another thread wakes (`spawn_blocking`) runs only when a socket or timer is due.
 ///
 /// # Errors
 /// None of its own: if nothing can wake the program any more it is ended, as by [`block_on`](crate::block_on).

@@ -117,11 +117,11 @@ impl File {
         }
     }
 
-    /// Writes some of `buf` to where the file stands, and tells how much: a pipe takes no more than 4 KiB at a time.
-    /// Safe to cancel: what is dropped has written nothing.
+    /// Writes some of `buf` at the file's position, and returns how much: a pipe takes no more than 4 KiB at a time.
+    /// Safe to cancel: a future that is dropped has written nothing.
     ///
     /// # Errors
-    /// `BrokenPipe` if nobody reads the pipe any more, and what else the host says.
+    /// `BrokenPipe` if the pipe has no reader any more, and what else the host says.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.wait {
             Some(wait) => wait.retry(Side::Write, |source| try_write(source, &self.file, buf)).await,

@@ -106,7 +106,7 @@ impl Direction {
 }
 
 /// ```text
-///   buffer │ written │ waiting │        │ … of somebody who asks for more │
+///   buffer │ written │ waiting │        │ … of a copy that asks for more  │
 ///          0       start      end     room
 /// ```
 struct Copy {

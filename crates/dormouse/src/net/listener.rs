@@ -46,7 +46,7 @@ impl TcpListener {
         Ok(TcpSocket::open(addr.resolve().await?, &[BIND, LISTEN]).await?.into_listener())
     }
 
-    /// A listener that the host opened before the program began, if there is one that nobody has, and else
+    /// Takes a listener that the host opened before the program began, if one is not taken yet, and else does
     /// [`bind`](Self::bind). So one program serves on every host:
     ///
     /// * On wasip1, which has no call to bind, it is a pre-opened descriptor. `dormouse run --listen ADDR` opens it, and which
@@ -93,9 +93,9 @@ impl TcpListener {
         }
     }
 
-    /// The listener that the host opened as this descriptor. wasip1 only.
+    /// Gives the listener that the host opened as this descriptor. wasip1 only.
     ///
-    /// Who asks for the same descriptor again shares it. It is closed once, when the last of them has been dropped or closed,
+    /// A second call for the same descriptor shares it. It is closed once, when the last of them has been dropped or closed,
     /// in whatever order. It is Dormouse's from now on: std must not close it too.
     ///
     /// # Errors
@@ -109,9 +109,9 @@ impl TcpListener {
         TcpListener { handle: Share::new(handle) }
     }
 
-    /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.
+    /// Waits for a connection, and returns it with its peer's address. Safe to cancel: no connection is lost.
     ///
-    /// On wasip1 nobody tells who it is from, and the address is `0.0.0.0:0`, as std's is there;
+    /// On wasip1 the host does not tell the peer's address, and it is `0.0.0.0:0`, as std's is there;
     /// [`peer_addr`](TcpStream::peer_addr) says so with an error.
     ///
     /// # Errors
@@ -193,8 +193,8 @@ impl TcpListener {
     }
 
     /// Stops listening, at once, for all clones: every [`accept`](Self::accept) in progress fails with an error that
-    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. Dropping the listener does the
-    /// same when nobody else has it.
+    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. Dropping the last clone does the
+    /// same.
     ///
     /// # Errors
     /// The same, if it is closed already.
@@ -228,7 +228,7 @@ impl fmt::Debug for TcpListener {
     }
 }
 
-/// All listeners that the host opened before the program began and that nobody has: see
+/// Takes all listeners that the host opened before the program began and that are not taken yet: see
 /// [`TcpListener::bind_or_preopened`].
 ///
 /// ```

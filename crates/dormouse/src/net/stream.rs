@@ -67,7 +67,7 @@ impl TcpStream {
         Ok(addr.connect().await?.into_stream())
     }
 
-    /// The connection that the host opened as this descriptor. wasip1 only. Who asks for the same descriptor again shares it:
+    /// Gives the connection that the host opened as this descriptor. wasip1 only. A second call for the same descriptor shares it:
     /// see [`TcpListener::from_fd`](super::TcpListener::from_fd).
     ///
     /// # Errors
@@ -190,8 +190,8 @@ impl TcpStream {
         self.handle.set_deadline(&[Side::Write], deadline)
     }
 
-    /// Passes on all that comes to another connection, up to the end, and then ends that one's direction: a half close. Both may
-    /// be the same.
+    /// Passes on all that comes to another connection, up to the end, and then shuts that connection down for writing: a half close.
+    /// Both may be the same.
     ///
     /// ```no_run
     /// # async fn proxy(client: dormouse::net::TcpStream) -> std::io::Result<()> {
@@ -234,9 +234,10 @@ impl TcpStream {
 
     /// Closes the connection, at once, for all clones and halves: every operation in progress fails with an error that
     /// [`is_closed`](super::is_closed) recognises, and so does all that is called later but flushing. What was written is
-    /// still sent, unless something that has come is unread: see [how the peer sees the end](Self#how-the-peer-sees-the-end). Dropping the stream does the same when nobody else has it.
+    /// still sent, unless something that has come is unread: see [how the peer sees the end](Self#how-the-peer-sees-the-end). Dropping the
+    /// last clone or half does the same.
     ///
-    /// Not to be taken for [`AsyncWrite::poll_close`], which is a half close: call that one on a half, or as
+    /// This is not [`AsyncWrite::poll_close`], which is a half close: call that on a half, or as
     /// `AsyncWriteExt::close(&mut stream).await`; or use [`shutdown`](Self::shutdown).
     ///
     /// # Errors

@@ -105,7 +105,7 @@ impl UdpSocket {
     /// Sends a datagram to the peer that the socket is connected to, and tells its length. Safe to cancel.
     ///
     /// # Errors
-    /// One without a kind if it is too large (`EMSGSIZE`), `ConnectionRefused` if an earlier one found nobody there,
+    /// One without a kind if it is too large (`EMSGSIZE`), `ConnectionRefused` if an earlier one was refused,
     /// `NotConnected` if no peer has been named, `TimedOut` after the write deadline, and one that
     /// [`is_closed`](super::is_closed) recognises after [`close`](Self::close).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
@@ -127,7 +127,7 @@ impl UdpSocket {
     /// not.
     ///
     /// # Errors
-    /// `ConnectionRefused` if what was sent found nobody there, `TimedOut` after the read deadline, and one that
+    /// `ConnectionRefused` if what was sent was refused, `TimedOut` after the read deadline, and one that
     /// [`is_closed`](super::is_closed) recognises after [`close`](Self::close).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_from(buf).await?.0)

@@ -39,7 +39,7 @@ pub(super) struct Scheduler {
     joiner: Cell<Option<SafeWaker>>,
     /// The `block_on` ends: no task is polled any more.
     ending: Cell<bool>,
-    /// Whose turn it is; `None` is the main future's.
+    /// The task that runs; `None` is the main future.
     running: Cell<Option<Key>>,
     main_waits: Cell<Waits>,
 }

@@ -8,7 +8,7 @@ use crate::base::Key;
 use crate::sys::quirks::lowest_first;
 use crate::sys::{Ready, Side};
 
-/// So many that a wait has told of are a crowd.
+/// A wait that reports so many events has found a crowd.
 const CROWD: usize = 3;
 
 thread_local! {
@@ -109,7 +109,7 @@ pub(super) fn wait(ready: &mut Vec<Ready>) {
     }
 }
 
-/// Whether the last wait has told of many. Then a read is not begun after one that was short, but at the next turn: while the crowd is
+/// True if the last wait found a crowd. Then a read is not begun after one that was short, but at the next turn: while the crowd is
 /// served, the peers of the first of it answer, and the read is done at once: an echo is a read and a write, and no event.
 pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
@@ -152,8 +152,8 @@ fn take_events(ready: &mut Vec<Ready>) {
     }
 }
 
-/// Tells the future that is to be told. Its waker is somebody else's code and may do anything, so nothing is borrowed; and
-/// nobody has run since the event was taken, who could have dropped the future.
+/// Tells the foreign future whose event was taken. Its waker is foreign code and may do anything, so nothing is borrowed. No task has
+/// run since the event was taken, so the future has not been dropped.
 pub(super) fn tell() {
     if let Some((listener, code)) = SET.with(|set| set.untold.take()) {
         listener.hear(code);

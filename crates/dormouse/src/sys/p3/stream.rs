@@ -48,7 +48,7 @@ pub(super) struct Reader<E: End> {
     more: bool,
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
     drained: Drained,
-    /// Shut down by this program: what a read does then. Who shuts nothing down does not link it.
+    /// Shut down by this program: what a read does then. A program that shuts nothing down does not link it.
     shut: Option<TakeLast<E>>,
 }
 
