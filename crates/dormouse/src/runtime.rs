@@ -85,7 +85,7 @@ pub(crate) fn at_end(flush: fn(), refused: fn() -> Option<io::Error>) {
     AT_END.set(Some(AtEnd { flush, refused }));
 }
 
-/// Whether a `block_on` of this thread has ended with a loss of standard output, and no other has asked.
+/// True once after a `block_on` of this thread has lost some of standard output.
 pub(crate) fn take_output_lost() -> bool {
     OUTPUT_LOST.take()
 }
@@ -254,7 +254,7 @@ impl Entered {
         let host = sys::enter()?;
         OUTPUT_LOST.set(false);
         assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
-        // What was used before is of no task.
+        // What was used before belongs to no task.
         reactor.end_poll();
         Ok(Entered { reactor, _host: host })
     }
@@ -262,7 +262,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // The thread may be ending, and with it what is of the thread.
+        // The thread may be ending, and its thread-locals with it.
         if let Ok(Some(tasks)) = TASKS.try_with(|slot| slot.take()) {
             tasks.shut_down();
         }
@@ -273,7 +273,7 @@ impl Drop for Entered {
     }
 }
 
-/// Sees off what is on its way, up to [`LINGER`].
+/// Waits for bytes that are on their way, up to [`LINGER`].
 fn linger(reactor: &Reactor) {
     let Some(at_end) = AT_END.get() else { return see_off(reactor) };
     (at_end.flush)();

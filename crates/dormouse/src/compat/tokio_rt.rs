@@ -57,7 +57,7 @@ thread_local! {
 /// Inside of another `block_on`, Dormouse's or tokio's; or if the host cannot wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let made = || io::Result::Ok((Loop::enter()?, Builder::new_current_thread().on_thread_park(wait).build()?));
-    // The runtime goes first: what its tasks have written is seen off at the end of the loop.
+    // The runtime is dropped first: the end of the loop waits for what its tasks have written.
     let (_inside, runtime) = made().unwrap_or_else(|error| panic!("make a runtime of tokio's: {error}"));
     let main = Arc::new(Mutex::new(None));
     MAIN.with(|slot| slot.replace(Some(Arc::clone(&main))));

@@ -125,7 +125,7 @@ impl Handle {
         slot
     }
 
-    /// Until when operations may take on these sides; `None` is for ever. Those that are parked are held to it as well.
+    /// Sets the deadline of operations on these sides, also of those that are parked; `None` is none.
     pub(crate) fn set_deadline(&self, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
         self.reactor.set_deadline(self.key, sides, deadline)
     }
