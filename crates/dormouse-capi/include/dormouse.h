@@ -86,8 +86,8 @@ int dm_addr_parse(const char *text, dm_addr *addr);
 // `addr` is null or points to an address, and `buf` to `len` bytes; it may be null if `len` is 0.
 int64_t dm_addr_format(const dm_addr *addr, char *buf, size_t len);
 
-// The sentence of this thread's last error: what was tried, and what to do. Writes it, cut off if need be, with a 0 at its
-// end; returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
+// Writes the sentence of this thread's last error: what was tried, and what to do. It is cut off if need be, with a 0 at its
+// end. Returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
 // first it is empty. Never blocks.
 //
 // # Safety
@@ -105,8 +105,8 @@ int64_t dm_message(char *buf, size_t len);
 // `name` is null or ends with a 0, and is not kept; `lookup` is null or points to a handle.
 int dm_lookup(const char *name, dm_handle *lookup);
 
-// The next address of a lookup: 1, and `addr` is it, in the order in which the host would try them; or 0, and there are no
-// more. Never blocks.
+// Gives the next address of a lookup, in the order in which the host would try them: returns 1 and sets `addr`, or returns 0 if there
+// are no more. Never blocks.
 //
 // # Errors
 // `-EAGAIN` while it is being looked up, and what went wrong with that; `-EBADF`, `-ENOTSOCK`, `-EFAULT`.
@@ -185,7 +185,7 @@ int dm_spawn(dm_call call, void *arg);
 // As `dm_spawn`; `timer` is null or points to a handle.
 int dm_sleep(uint64_t nanoseconds, dm_call call, void *arg, dm_handle *timer);
 
-// The same until the clock of `dm_now` says so; makes no host call.
+// Has `call(arg)` called, once, when the clock of `dm_now` says `until`, as `dm_sleep`; makes no host call.
 //
 // # Errors
 // As `dm_spawn`.
@@ -219,7 +219,7 @@ int dm_close(dm_handle handle);
 // `-EBADF`; `-ENOTSOCK` for a lookup or a timer; `-EAGAIN` while it is being opened; `-EINVAL` unless `sides` are of `DM_READ | DM_WRITE`.
 int dm_deadline(dm_handle handle, uint32_t sides, uint64_t until);
 
-// This end's address. Never blocks.
+// Gives this end's address. Never blocks.
 //
 // # Errors
 // `-ENOTSUP` on wasip1, which has no call for it (`dm_describe` says what is known); `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAGAIN` while it
@@ -229,7 +229,7 @@ int dm_deadline(dm_handle handle, uint32_t sides, uint64_t until);
 // `addr` is null or points to an address.
 int dm_local_addr(dm_handle handle, dm_addr *addr);
 
-// The other end's address, of a connection or of a UDP socket that is connected. Never blocks.
+// Gives the other end's address, of a connection or of a UDP socket that is connected. Never blocks.
 //
 // # Errors
 // As `dm_local_addr`; `-ENOTCONN` if there is none, or none any more.
@@ -238,7 +238,8 @@ int dm_local_addr(dm_handle handle, dm_addr *addr);
 // `addr` is null or points to an address.
 int dm_peer_addr(dm_handle handle, dm_addr *addr);
 
-// What a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are enough. Never blocks.
+// Writes what a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are
+// enough. Never blocks.
 //
 // # Errors
 // `-EBADF`, `-ENOTSOCK` for all but listeners, `-EAGAIN` while it is being opened, `-EFAULT`.
@@ -247,7 +248,7 @@ int dm_peer_addr(dm_handle handle, dm_addr *addr);
 // `buf` points to `len` bytes; it may be null if `len` is 0.
 int64_t dm_describe(dm_handle handle, char *buf, size_t len);
 
-// Whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
+// Sets whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
 //
 // # Errors
 // `-ENOTSUP` under WASI, which has no such option, but for `on` where the runner has set it already; `-EBADF`, `-ENOTSOCK`, `-EAGAIN`
@@ -265,8 +266,8 @@ int dm_nodelay(dm_handle handle, int on);
 // `addr` is null or points to an address, and `listener` to a handle.
 int dm_tcp_listen(const dm_addr *addr, dm_handle *listener);
 
-// The next listener that the host opened before the program began, if there is one, and else `dm_tcp_listen`: so one program
-// serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
+// Takes the next listener that the host opened before the program began, if there is one, and else does `dm_tcp_listen`: so one
+// program serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
 // socket activation.
 //
 // # Errors
@@ -287,7 +288,7 @@ int dm_tcp_listen_or_preopened(const dm_addr *addr, dm_handle *listener);
 // `listener` is null or points to a handle.
 int dm_tcp_listener_from_fd(uint32_t fd, dm_handle *listener);
 
-// The connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
+// Gives the connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
 //
 // # Errors
 // As `dm_tcp_listener_from_fd`.
@@ -362,7 +363,7 @@ int64_t dm_write(dm_handle handle, const uint8_t *buf, size_t len);
 // `DM_READ | DM_WRITE`.
 int dm_shutdown(dm_handle handle, uint32_t sides);
 
-// A socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
+// Opens a socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
 // `dm_tcp_listen`.
 //
 // # Errors
@@ -372,12 +373,13 @@ int dm_shutdown(dm_handle handle, uint32_t sides);
 // `addr` is null or points to an address, and `socket` to a handle.
 int dm_udp_bind(const dm_addr *addr, dm_handle *socket);
 
-// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks, but that on
-// wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
+// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Another call names another peer. Never blocks, but
+// on wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
 //
 // # Errors
-// The socket has the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
-// what the host says.
+// The socket keeps the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's
+// policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and what the host
+// says.
 //
 // # Safety
 // `addr` is null or points to an address.

@@ -101,8 +101,8 @@ fn of_kind(kind: ErrorKind) -> c_int {
     }
 }
 
-/// The sentence of this thread's last error: what was tried, and what to do. Writes it, cut off if need be, with a 0 at its
-/// end; returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
+/// Writes the sentence of this thread's last error: what was tried, and what to do. It is cut off if need be, with a 0 at its
+/// end. Returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
 /// first it is empty. Never blocks.
 ///
 /// # Safety

@@ -165,7 +165,7 @@ pub unsafe extern "C" fn dm_sleep(nanoseconds: u64, call: dm_call, arg: *mut c_v
     call::status(|| unsafe { start(call, arg, timer, || sleep(Duration::from_nanos(nanoseconds))) })
 }
 
-/// The same until the clock of `dm_now` says so; makes no host call.
+/// Has `call(arg)` called, once, when the clock of `dm_now` says `until`, as `dm_sleep`; makes no host call.
 ///
 /// # Errors
 /// As `dm_spawn`.

@@ -33,8 +33,8 @@ pub unsafe extern "C" fn dm_tcp_listen(addr: *const dm_addr, listener: *mut dm_h
     })
 }
 
-/// The next listener that the host opened before the program began, if there is one, and else `dm_tcp_listen`: so one program
-/// serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
+/// Takes the next listener that the host opened before the program began, if there is one, and else does `dm_tcp_listen`: so one
+/// program serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
 /// socket activation.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dm_tcp_listener_from_fd(fd: u32, listener: *mut dm_hand
     call::status(|| unsafe { opens(listener, |state| state.insert(Object::Listener(TcpListener::from_fd(fd)?))) })
 }
 
-/// The connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
+/// Gives the connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
 ///
 /// # Errors
 /// As `dm_tcp_listener_from_fd`.

@@ -14,7 +14,7 @@ use crate::socket::opens;
 use crate::state::{self, Object};
 use crate::{call, dm_handle};
 
-/// A socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
+/// Opens a socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
 /// `dm_tcp_listen`.
 ///
 /// # Errors
@@ -41,12 +41,13 @@ fn udp<T>(handle: dm_handle, operation: impl FnOnce(&UdpSocket) -> io::Result<T>
     })
 }
 
-/// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks, but that on
-/// wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
+/// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Another call names another peer. Never blocks, but
+/// on wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
 ///
 /// # Errors
-/// The socket has the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
-/// what the host says.
+/// The socket keeps the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's
+/// policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and what the host
+/// says.
 ///
 /// # Safety
 /// `addr` is null or points to an address.
