@@ -101,8 +101,9 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// ```
 ///
 /// Files may be made and removed meanwhile: an entry that is there before and after is given once. On WASI the directory is read as a
-/// whole, before the first entry, since hosts of wasip1 count entries from the beginning anew, and would leave one out for each that has gone. There
-/// a name that is not UTF-8 ends the listing with `InvalidData`, on wasip1 from the start: hosts or std give nothing that comes after it.
+/// whole, before the first entry, since hosts of wasip1 count entries from the beginning anew, and would leave one out for each that has
+/// gone. There a name that is not UTF-8 ends the listing with `InvalidData`, on wasip1 from the start: hosts or std give nothing that
+/// comes after it.
 ///
 /// # Errors
 /// `NotFound`, `NotADirectory` and what else the host says.

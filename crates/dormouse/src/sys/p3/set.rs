@@ -32,7 +32,7 @@ struct Set {
     armed: Cell<usize>,
     /// A future of others that is to be told, and what.
     untold: Cell<Option<(Listener, u32)>>,
-    /// The last wait has told of many.
+    /// The last wait found a crowd.
     is_crowded: Cell<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Set {
         self.armed.set(self.armed.get().wrapping_add_signed(more));
     }
 
-    /// Whether it is looked for more than one event.
+    /// Whether a wait takes more than one event.
     fn is_looked_at(&self) -> bool {
         let is_due = lowest_first::is_look_due();
         self.is_crowded.get() || is_due
@@ -69,7 +69,7 @@ pub(super) fn arm_ready(key: Key, side: Side) {
     });
 }
 
-/// Reports it no more. What was armed before the last report is not due any more: with thousands of connections that are due in each
+/// Reports the side no more. What was armed before the last report is not due any more: with thousands of connections that are due in each
 /// turn, looking for each of them would cost more than serving them.
 pub(super) fn disarm(waitable: Waitable, armed_at: u32, key: Key, side: Side) {
     SET.with(|set| {

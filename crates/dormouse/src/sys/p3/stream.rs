@@ -218,7 +218,7 @@ impl<E: End> Writer<E> {
         }
     }
 
-    /// Sees a write that was under way to its end; `WouldBlock` if that has not come.
+    /// Finishes the write that is under way; `WouldBlock` if it has not ended.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         loop {
             let moved = if self.outbox.is_under_way() {

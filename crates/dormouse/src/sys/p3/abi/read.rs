@@ -317,7 +317,8 @@ impl Mailbox<Bytes> {
         n
     }
 
-    /// Reads straight into `buf`, of at most [`MOST`] bytes, while nothing is under way. If nothing is there it says so: a count of 0 that is no end.
+    /// Reads straight into `buf`, of at most [`MOST`] bytes, while nothing is under way. A count of 0 that is no end means that nothing
+    /// is there.
     pub(in crate::sys::p3) fn read(&mut self, buf: &mut [u8]) -> Moved {
         assert!(!self.under_way && self.filled.is_empty(), "one read at a time");
         if self.over {
