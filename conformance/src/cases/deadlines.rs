@@ -62,7 +62,7 @@ pub async fn accepts() {
     assert!(timeout(SHORT, listener.accept()).await.is_err(), "without a deadline it waits on");
 }
 
-/// A read ends when its deadline passes, each time anew, and not if there is none.
+/// A read ends when its deadline passes, each time it is set, and not if there is none.
 pub async fn reads() {
     let (near, far) = pair().await;
     let mut buf = [0; 8];
@@ -80,7 +80,7 @@ pub async fn reads() {
     assert_eq!(near.read(&mut buf).await.unwrap(), 1);
 }
 
-/// A write ends when its deadline passes; what it was given is written or it is not, and the rest arrives.
+/// A write ends when its deadline passes, and has then written nothing; what other writes have written arrives.
 pub async fn writes() {
     let (near, far) = pair().await;
     let mut written = fill(&near, in_a_while()).await;
@@ -195,7 +195,7 @@ pub async fn of_both_sides() {
     assert_eq!(near.read(&mut [0]).await.unwrap(), 1);
 }
 
-/// The traits, the halves and the stream of connections are held to it as well.
+/// A deadline also bounds the traits, the halves and the stream of connections.
 pub async fn of_every_way_to_wait() {
     let (near, _far) = pair().await;
     near.set_read_deadline(Some(in_a_while())).unwrap();

@@ -16,7 +16,7 @@ use futures_lite::StreamExt;
 use super::deadlines::{SHORT, fill, in_a_while, past, timed_out};
 use super::place::{listen_inside, pair};
 
-/// So late that a case which waits for it fails.
+/// A time so long that a case which waits for it fails.
 pub(super) fn in_an_hour() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(3600))
 }

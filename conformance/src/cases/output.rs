@@ -36,7 +36,7 @@ pub async fn late_reader_and_exit() {
     process::exit(0);
 }
 
-/// Blocks of a size that a full pipe is full with, and a rest without a newline.
+/// Prints blocks of which a whole number fills a pipe, and a rest without a newline.
 async fn print_blocks() {
     print(40).await;
     io::stdout().write_all(&[b'y'; 1000]).await.unwrap();
@@ -54,7 +54,7 @@ pub async fn full_pipe() {
     io::stdout().flush().await.unwrap();
 }
 
-/// Hears that it should stop, twice, and does not.
+/// Is asked to stop, twice, and does not.
 pub async fn stays_when_asked() {
     use dormouse::signal::{ctrl_c, stop_requested, terminate};
     let mut early = std::pin::pin!(futures_lite::future::or(ctrl_c(), terminate()));

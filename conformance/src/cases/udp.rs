@@ -205,7 +205,7 @@ pub async fn datagrams_to_oneself() {
     }
 }
 
-/// Nothing is there.
+/// The address of no socket: nothing listens there.
 const NOBODY: &str = "127.0.0.1:1";
 
 /// A batch to a peer that is not there is told so, as one datagram is, and goes on with another peer.

@@ -31,7 +31,7 @@ use crate::exhausted::{
 };
 use crate::{echo, pattern};
 
-/// Makes a test of each function on each backend, and of what it returns a cell of `REPORT.md`. A backend is a column, a
+/// Makes a test of each function on each backend. What the function returns is a cell of `REPORT.md`. A backend is a column, a
 /// case a row. A case that `is` a program has nothing outside of it. One `with clients` needs them outside, one `with peers`
 /// inside of the program: both ends of a connection.
 macro_rules! battery {

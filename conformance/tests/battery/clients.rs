@@ -55,7 +55,7 @@ fn output_that_is_read_late_is_complete() {
             // What a pipe holds is left in it, and there is more to come.
             let most = 40 * 8192 - 65_536;
             stdout.read_exact(&mut vec![0; most]).unwrap();
-            // It may end now, if it would without its last words.
+            // If it would end without its last output, it may do so now.
             thread::sleep(Duration::from_millis(300));
             let mut rest = Vec::new();
             stdout.read_to_end(&mut rest).unwrap();

@@ -30,7 +30,7 @@ fn command(on: Backend, native: impl FnOnce() -> Command, guest: impl FnOnce(Was
     })
 }
 
-/// What a backend says here that is a way to run another one.
+/// What the report says here of a backend that is another one under a different host.
 const AS_THE_OTHER: &str = "needs a process of its own";
 
 /// Starts it, with that limit. The runner says where a module listens, and a component itself.

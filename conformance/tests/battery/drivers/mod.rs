@@ -70,7 +70,7 @@ impl Backend {
         }
     }
 
-    /// What it lacks of what a case needs, if it does, as the text of a cell.
+    /// What a case needs and this backend lacks, as the text of a cell.
     pub fn lacks(self, needed: &str) -> Option<&'static str> {
         match (self, needed) {
             (Backend::Sim, "clients") => Some("needs clients outside"),
