@@ -59,12 +59,12 @@ pub fn run(args: &[&str]) -> Result {
     Ok(())
 }
 
-/// That all of it works, on ours alone. Nothing is asserted but that what comes back is what was sent.
+/// Tests that all of it works, on our servers alone. It asserts only that what comes back is what was sent.
 pub fn smoke() -> Result {
     quick(&["--peers", "dormouse"])
 }
 
-/// Of the load; the others' servers need what others have written.
+/// Runs the lints of the load; the others' servers need what others have written.
 pub fn lint() -> Result {
     let mut command =
         cargo(&["clippy", "--quiet", "--manifest-path", "bench/Cargo.toml", "--all-targets", "--target-dir"]);

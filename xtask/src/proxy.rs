@@ -18,7 +18,7 @@ const MIB: usize = 1024;
 
 const ROUNDS: usize = 5;
 
-/// What our runner gives a guest; it traps if it wants more.
+/// The memory that our runner gives a guest; the guest traps if it wants more.
 const MEMORY: &str = "3MiB";
 
 /// Connections at once, how much is sent on each, and how often.
@@ -47,7 +47,7 @@ pub fn run(mib: Option<&str>) -> Result {
     compare(mib, ROUNDS, ("runner", "runner"))
 }
 
-/// That it works, in no time.
+/// Tests that it works, with little to pass on.
 pub fn smoke() -> Result {
     compare(16, 1, ("dev", "debug"))
 }
