@@ -51,7 +51,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// TinyGo's.
+    /// TinyGo's table.
     pub fn tinygo() -> Self {
         let text = include_str!("../data/tinygo.overrides");
         Self::parse(Path::new("TinyGo's overrides"), text).expect("the table that is built in is well formed")
@@ -70,7 +70,7 @@ impl Overrides {
         table
     }
 
-    /// The table in a file.
+    /// Reads the table in a file.
     ///
     /// # Errors
     /// It cannot be read, or is malformed.
@@ -79,7 +79,7 @@ impl Overrides {
         Self::parse(path, &text)
     }
 
-    /// The table that `text` is; `path` is for messages.
+    /// Parses a table; `path` is for messages.
     ///
     /// # Errors
     /// It is malformed, or has a directory twice.
