@@ -1,4 +1,4 @@
-//! The servers that people have, as Debian packs them, started for a test.
+//! Servers, as Debian packages them, started for a test.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! `apps/http`, spoken to in frames of HTTP/2, right ones and wrong ones, as h2spec does.
 //!
-//! What RFC 9113 demands is hyper's and h2's doing. That it comes through our sockets, whole and before they are closed, is ours.
+//! hyper and h2 do what RFC 9113 demands. Our part is that it comes through our sockets, whole and before they are closed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -24,7 +24,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// [`Limits::drain`] is cut off.
 ///
 /// # Errors
-/// If the listener cannot be used any more. What a connection fails with is logged, as far as the reader of the log keeps up.
+/// If the listener cannot be used any more. Errors of connections are logged, as far as the reader of the log keeps up.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,

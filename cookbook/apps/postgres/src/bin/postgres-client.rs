@@ -1,4 +1,4 @@
-//! What one does with PostgreSQL, in a minute: `postgres-client CONFIG`, where CONFIG is as for psql,
+//! The usual uses of PostgreSQL, one after the other: `postgres-client CONFIG`, where CONFIG is as for psql,
 //! `host=127.0.0.1 user=mouse password=…`.
 
 use std::pin::pin;
