@@ -11,7 +11,7 @@ struct Called;
 
 impl wasip3::exports::cli::run::Guest for Called {
     async fn run() -> Result<(), ()> {
-        // Under another executor nobody would wake who waits here, and it says so.
+        // Under another executor nothing would wake a task that waits here, and the error says so.
         let refused = TcpListener::bind("127.0.0.1:0").await.expect("binding does not wait").accept().await;
         println!("outside: {}", refused.unwrap_err());
         // A future of wit-bindgen's waits there, of course.

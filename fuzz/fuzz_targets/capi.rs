@@ -1,5 +1,5 @@
 //! Random sequences of calls of the C ABI, in a simulated network where everything may go wrong: on handles that are open, stale,
-//! of the wrong kind or thin air, also from inside callbacks. A model knows which are open and who waits:
+//! of the wrong kind or thin air, also from inside callbacks. A model knows which are open and what waits:
 //!
 //! * a handle that is not open is `-EBADF`, and one that is open never;
 //! * an operation on another kind is `-ENOTSOCK`, and on its own kind never;
@@ -43,7 +43,7 @@ struct Given {
     open: bool,
 }
 
-/// Who waits, and what has become of it.
+/// A waiter, and what has become of it.
 struct Waiter {
     handle: dm_handle,
     side: u32,
@@ -102,7 +102,7 @@ fn program() {
         assert_eq!(dm_begin(), 0);
         while operation() {}
         close_all();
-        // Who waited for what is closed is due.
+        // The waiters of what is closed are due.
         poll(DM_NOW);
         while poll(DM_NOW) > 0 {}
         for waiter in with(|model| model.waiters.clone()) {
@@ -123,7 +123,7 @@ fn close_all() {
 
 fn close(handle: dm_handle, open: Option<Kind>) {
     assert_eq!(i64::from(dm_close(handle)), if open.is_some() { 0 } else { EBADF });
-    // A timer is stopped; who waits for a socket is told.
+    // A timer is stopped; the waiters of a socket are told.
     if open == Some(Kind::Timer) {
         forget(handle, 0);
     }
@@ -212,7 +212,7 @@ fn check(what: &str, result: i64, open: Option<Kind>, of: &[Kind]) {
         Some(kind) if of.contains(&kind) => {
             assert!(result != EBADF && result != ENOTSOCK, "{what} of an open {kind:?} is {result}");
         }
-        // It may be being opened, and who has done much is told to come back.
+        // It may still be opening, and a callback that has done much is told to come back.
         Some(kind) => {
             assert!(result == ENOTSOCK || result == EAGAIN || refused(result), "{what} of a {kind:?} is {result}")
         }

@@ -1,7 +1,7 @@
 //! The benchmark: builds the servers of `bench/`, ours and those of others, and has `bench/load` measure them and draw the report.
 //!
 //! What is built is in directories of its own, `target/bench`. The others' programs are in a workspace of their own too, so that
-//! nobody needs their dependencies to test.
+//! a test does not need their dependencies.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,12 +59,12 @@ pub fn run(args: &[&str]) -> Result {
     Ok(())
 }
 
-/// That all of it works, on ours alone. Nothing is asserted but that what comes back is what was sent.
+/// Tests that all of it works, on our servers alone. It asserts only that what comes back is what was sent.
 pub fn smoke() -> Result {
     quick(&["--peers", "dormouse"])
 }
 
-/// Of the load; the others' servers need what others have written.
+/// Runs the lints of the load; the others' servers need what others have written.
 pub fn lint() -> Result {
     let mut command =
         cargo(&["clippy", "--quiet", "--manifest-path", "bench/Cargo.toml", "--all-targets", "--target-dir"]);
@@ -165,7 +165,7 @@ fn others(libc: Option<&Path>) -> Result {
     Ok(())
 }
 
-/// The servers on tokio with Dormouse in its place, as a user builds them: in a copy, whose Cargo.lock may change.
+/// Builds the servers on tokio with Dormouse in its place, as a user does: in a copy, whose Cargo.lock may change.
 fn laid(dir: &Path) -> Result {
     crate::run(
         "building the command that lays Dormouse in tokio's place",

@@ -1,4 +1,4 @@
-//! Dependencies: their licences, where they come from, and what is known against them. `cargo deny` checks every Cargo.lock of this
+//! Dependencies: their licences, their sources, and the advisories about them. `cargo deny` checks every Cargo.lock of this
 //! repository by `deny.toml`.
 
 use std::path::Path;

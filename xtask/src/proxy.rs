@@ -13,12 +13,12 @@ use std::{env, fs, io, thread};
 
 use crate::{CACHE_HOME, Result, cache_dir, cargo, say, setup, target_dir};
 
-/// What is passed on where nobody says how much, in MiB.
+/// How much is passed on by default, in MiB.
 const MIB: usize = 1024;
 
 const ROUNDS: usize = 5;
 
-/// What our runner gives a guest; it traps if it wants more.
+/// The memory that our runner gives a guest; the guest traps if it wants more.
 const MEMORY: &str = "3MiB";
 
 /// Connections at once, how much is sent on each, and how often.
@@ -47,7 +47,7 @@ pub fn run(mib: Option<&str>) -> Result {
     compare(mib, ROUNDS, ("runner", "runner"))
 }
 
-/// That it works, in no time.
+/// Tests that it works, with little to pass on.
 pub fn smoke() -> Result {
     compare(16, 1, ("dev", "debug"))
 }
@@ -128,7 +128,7 @@ fn median(mut of: Vec<f64>) -> f64 {
     of[of.len() / 2]
 }
 
-// ---- those who are compared ----
+// ---- the proxies that are compared ----
 
 /// What a contender runs.
 fn guest(name: &str) -> &'static setup::Guest {

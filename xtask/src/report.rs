@@ -53,7 +53,7 @@ fn write_table(name: &str, head: &str, has_column: impl Fn(&str) -> bool) -> Res
     }
 }
 
-/// Writes a file that is committed, and says so, unless it is as it should be. Tells whether it was not.
+/// Writes a file that is committed, unless it is up to date, and says so. Returns true if it was not.
 pub fn renew(name: &str, text: &str) -> Result<bool> {
     let path = root().join(name);
     if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {

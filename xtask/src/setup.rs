@@ -1,4 +1,4 @@
-//! Setup: what a machine with Rust alone does not have.
+//! Setup: fetches what a machine with Rust alone does not have.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::{Result, cargo, run, say, target_dir};
 
 /// What guests are built for.
 pub struct Guest {
-    /// As the target is called, or will be.
+    /// The name of the target, or its future name.
     pub name: &'static str,
     pub target: &'static str,
     pub features: Option<&'static str>,

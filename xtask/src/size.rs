@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{Result, capi, cargo, root, setup};
 
-/// The examples, and how many bytes each had on each of [`setup::GUESTS`] when somebody looked last. On wasip2 a loop by hand with
+/// The examples, and how many bytes each had on each of [`setup::GUESTS`] when it was last measured. On wasip2 a loop by hand with
 /// std is 83 KB, wstd's echo 127 KB, tokio's 222 KB, with the same toolchain and profile.
 const FIGURES: [(&str, [u64; 3]); 9] = [
     ("hello", [40_391, 53_943, 53_943]),

@@ -1,7 +1,7 @@
 //! The load: one process for each server, which keeps its connections from one slice of time to the next. It reads `go SECONDS` from
 //! its standard input and answers with a line of what it has seen.
 //!
-//! The loop is closed: a connection says the next thing when the last has come back, and has been compared with what was said.
+//! The loop is closed: a connection sends its next message when the last has come back, and has been compared with what was sent.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
@@ -18,7 +18,7 @@ use crate::process;
 /// Longer than any answer takes that comes.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// As many connections are opened before it is waited until they have been accepted: less than a backlog.
+/// So many connections are opened before the load waits until they are accepted: fewer than a backlog holds.
 const AT_ONCE: usize = 64;
 
 /// What `churn` has open at once.
@@ -32,7 +32,7 @@ const PARTS: usize = 40;
 
 /// How a server is kept busy.
 pub enum Load {
-    /// `busy` connections say `size` bytes in turns with the server, `idle` ones say nothing.
+    /// `busy` connections exchange `size` bytes with the server in turns, `idle` ones are silent.
     Echo { busy: usize, idle: usize, size: usize },
     /// The same, and ten that send and do not read from a quarter of the time on.
     Stalled { busy: usize, size: usize },
@@ -63,7 +63,7 @@ pub struct Seen {
     pub p99: f64,
     pub p999: f64,
     pub worst: f64,
-    /// What the slowest connection has done, of what the median has.
+    /// The echoes of the slowest connection, as a part of the median's.
     pub fair: f64,
     /// The load's own processor time, in seconds.
     pub cpu: f64,
@@ -253,7 +253,7 @@ impl Echo {
                 let _ = over.recv();
                 io::Result::Ok(())
             });
-            // The server may come to itself when they are gone.
+            // The server may recover when they are gone.
             let seen = self.go(span, PARTS, || drop(ends));
             stalled.join().map_err(|_| io::Error::other("the stalled clients have panicked"))??;
             seen
@@ -454,7 +454,7 @@ fn read_all(streams: &[TcpStream], is_over: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-// ---- who sends and does not read ----
+// ---- clients that send and do not read ----
 
 /// Each sends until a part of what the server has read is neither with the kernel nor with us, so that the server has it; then it
 /// says that there is no more. A server whose last write goes on in the host closes its connection at this moment. Returns when all

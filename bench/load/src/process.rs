@@ -75,7 +75,7 @@ pub enum Place {
     Anywhere,
     /// On the last processor, which is the load's.
     Last,
-    /// On all but that one, if there is another.
+    /// On all processors but the server's, if there is another.
     Others,
 }
 
@@ -97,7 +97,7 @@ pub fn stay(place: Place) {
     }
 }
 
-/// Has what the command starts killed when this thread ends, however it does: nobody is left behind.
+/// Has what the command starts killed when this thread ends, however it ends: no process is left behind.
 pub fn ends_with_us(command: &mut Command) {
     // SAFETY: between fork and exec there is one system call, which takes no memory.
     unsafe {

@@ -28,7 +28,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// That it works, in no time.
+    /// Measures as little as shows that all of it works.
     pub fn quick(&mut self) {
         (self.rounds, self.seconds, self.small) = (1, 0.1, true);
     }

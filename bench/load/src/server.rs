@@ -1,4 +1,4 @@
-//! Who is measured, and how each is started.
+//! The servers that are measured, and how each is started.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -49,7 +49,7 @@ pub const NATIVE: &str = "native";
 pub const WASMTIME: &str = "wasmtime";
 pub const DORMOUSE: &str = "dormouse run";
 pub const OURS: &str = "Dormouse";
-/// The program for tokio, in whose place `cargo dormouse tokio` has put Dormouse.
+/// The program for tokio, after `cargo dormouse tokio` has put Dormouse in tokio's place.
 pub const LAID: &str = "tokio on Dormouse";
 
 /// In the order of tables and plots. The first is the ceiling, to which ratios are.
@@ -221,7 +221,7 @@ impl Running {
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(|line| line.ok()).all(|line| of.send(line).is_ok())
         });
-        // Read, so that nobody waits for it; kept if it is the last word.
+        // Read, so that the server does not wait for a reader; the last line is kept.
         thread::spawn(move || {
             let mut last = None;
             for line in BufReader::new(stderr).lines().map_while(|line| line.ok()) {

@@ -24,7 +24,7 @@ pub async fn connect_close() {
     }
 }
 
-/// Writes until a write has to wait, and ends. The last one that did not is still on its way, and arrives.
+/// Writes until a write has to wait, and ends. The last write that succeeded is still on its way, and arrives.
 pub async fn written_then_ended() {
     let listener = listen().await;
     let (conn, _) = listener.accept().await.unwrap();

@@ -62,7 +62,7 @@ pub async fn accepts() {
     assert!(timeout(SHORT, listener.accept()).await.is_err(), "without a deadline it waits on");
 }
 
-/// A read ends when its deadline passes, each time anew, and not if there is none.
+/// A read ends when its deadline passes, each time it is set, and not if there is none.
 pub async fn reads() {
     let (near, far) = pair().await;
     let mut buf = [0; 8];
@@ -80,7 +80,7 @@ pub async fn reads() {
     assert_eq!(near.read(&mut buf).await.unwrap(), 1);
 }
 
-/// A write ends when its deadline passes; what it was given is written or it is not, and the rest arrives.
+/// A write ends when its deadline passes, and has then written nothing; what other writes have written arrives.
 pub async fn writes() {
     let (near, far) = pair().await;
     let mut written = fill(&near, in_a_while()).await;
@@ -138,7 +138,7 @@ async fn parked(stream: &Rc<TcpStream>) -> Reads {
     reads
 }
 
-/// A deadline takes effect on all who are parked: set, moved to now, moved away and cleared.
+/// A deadline takes effect on all operations that are parked: set, moved to now, moved away and cleared.
 pub async fn move_while_parked() {
     let (near, far) = pair().await;
     let near = Rc::new(near);
@@ -195,7 +195,7 @@ pub async fn of_both_sides() {
     assert_eq!(near.read(&mut [0]).await.unwrap(), 1);
 }
 
-/// The traits, the halves and the stream of connections are held to it as well.
+/// A deadline also bounds the traits, the halves and the stream of connections.
 pub async fn of_every_way_to_wait() {
     let (near, _far) = pair().await;
     near.set_read_deadline(Some(in_a_while())).unwrap();
@@ -219,7 +219,7 @@ pub async fn of_every_way_to_wait() {
     timed_out(incoming.next().await.unwrap().unwrap_err());
 }
 
-/// A connection attempt is bounded by a timeout around it. Nobody answers: the backlog is full.
+/// A connection attempt is bounded by a timeout around it. Nothing answers: the backlog is full.
 pub async fn of_connections() {
     let socket = TcpSocket::new_v4().unwrap();
     if !ADDRESSES {
@@ -235,7 +235,7 @@ pub async fn of_connections() {
         assert!(answered.len() < 10_000, "a backlog of 1 never fills");
     }
     assert!(start.elapsed() >= Duration::from_millis(200), "early");
-    // Who was in the queue has lost nothing.
+    // A connection that was in the backlog has lost nothing.
     listener.accept().await.unwrap();
 }
 
@@ -285,7 +285,7 @@ pub async fn race() {
                     }
                 }
                 if n < 2 {
-                    // The last word is the one that ends everybody.
+                    // The last deadline that was set ends all of them.
                     sleep(SHORT).await;
                     conn.set_deadline(past()).unwrap();
                 }

@@ -1,4 +1,4 @@
-//! Handles that several tasks use at once: closing, clones, and who gets what.
+//! Handles that several tasks use at once: closing, clones, and which task gets what.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut};
@@ -124,7 +124,7 @@ pub async fn closed_is_closed() {
     closed(near.try_clone());
     closed(near.local_addr());
     closed(near.peer_addr());
-    // The peer sees the end, and no error of this kind is anybody else's.
+    // The peer sees the end, and no error of this kind reaches another handle.
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
     assert!(!is_closed(&Error::from(ErrorKind::NotConnected)));
     let (mut reader, mut writer) = near.into_split();
@@ -183,7 +183,7 @@ pub async fn clones() {
     clone.write(b"alive").await.unwrap();
     let mut buf = [0; 5];
     (&far).read_exact(&mut buf).await.unwrap();
-    // A clone that was parked through its trait and is gone wakes nobody and keeps nothing.
+    // A clone that was parked through its trait and is gone wakes no task and keeps nothing.
     let mut gone = clone.try_clone().unwrap();
     assert!(poll_once(AsyncReadExt::read(&mut gone, &mut [0])).await.is_none());
     drop(gone);

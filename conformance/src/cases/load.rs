@@ -44,7 +44,7 @@ pub async fn many_connections_at_once() {
                 let mut conn = place.connect().await.unwrap();
                 let mut buf = [0; LEN];
                 for message in 0..50 {
-                    // Nobody else sends this.
+                    // No other client sends this.
                     let sent = &pattern(LEN + 250 * client + 50 * nth + message)[250 * client + 50 * nth + message..];
                     conn.set_deadline(in_a_minute()).unwrap();
                     conn.write_all(sent).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn set_by_many() {
             }
         }));
     }
-    // Somebody is parked meanwhile, for as long as the deadline of the moment lets him; once all is set, for good.
+    // A task is parked meanwhile, for as long as the present deadline allows; once all are set, for good.
     let settled = Rc::new(Cell::new(false));
     let reading: Vec<JoinHandle<io::Result<()>>> = conns
         .iter()

@@ -195,7 +195,7 @@ cases! {
     time::echo_with_a_timer,
 }
 
-/// Echoes to everybody, for ever; says what each connection ended with.
+/// Echoes to every client, for ever; says what each connection ended with.
 async fn serve_echo(listener: TcpListener) {
     loop {
         match listener.accept().await {

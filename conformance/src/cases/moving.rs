@@ -16,12 +16,12 @@ use futures_lite::StreamExt;
 use super::deadlines::{SHORT, fill, in_a_while, past, timed_out};
 use super::place::{listen_inside, pair};
 
-/// So late that a case which waits for it fails.
+/// A time so long that a case which waits for it fails.
 pub(super) fn in_an_hour() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(3600))
 }
 
-/// How an operation that waited has ended, and when: who awaits its task learns of it later.
+/// How an operation that waited has ended, and when: a task that awaits its task learns of it later.
 struct Ended {
     error: Error,
     at: Instant,
@@ -40,14 +40,14 @@ impl Ended {
     }
 }
 
-/// Waits for sockets, and so with the host's clock set to the earliest deadline of those who are parked.
+/// Waits for sockets, and so with the host's clock set to the earliest deadline of the parked operations.
 async fn wait_for_sockets() {
     pair().await;
 }
 
 type Waiting = Vec<JoinHandle<Ended>>;
 
-/// Nobody has ended.
+/// Asserts that no operation has ended.
 #[track_caller]
 fn all_wait(tasks: &Waiting) {
     assert!(tasks.iter().all(|task| !task.is_finished()), "who should wait has ended");
@@ -65,7 +65,7 @@ async fn acceptors(listener: &Rc<TcpListener>) -> Waiting {
     tasks
 }
 
-/// A listener's deadline takes effect on all who are parked in an accept: brought forward, moved to now, moved
+/// A listener's deadline takes effect on all tasks that are parked in an accept: brought forward, moved to now, moved
 /// away and cleared.
 pub async fn of_parked_accepts() {
     let listener = Rc::new(listen_inside().await.0);
@@ -100,7 +100,7 @@ pub async fn of_parked_accepts() {
     }
 }
 
-/// The deadline of a listener is its own: who it has accepted has none.
+/// The deadline of a listener is its own: a connection that it has accepted has none.
 pub async fn of_a_listener_alone() {
     let (listener, place) = listen_inside().await;
     listener.set_deadline(in_an_hour()).unwrap();
@@ -133,7 +133,7 @@ async fn writers(stream: &Rc<TcpStream>) -> Waiting {
     tasks
 }
 
-/// A write deadline takes effect on all who are parked in a write: brought forward, moved to now, moved away and
+/// A write deadline takes effect on all tasks that are parked in a write: brought forward, moved to now, moved away and
 /// cleared, and then they go on.
 pub async fn of_parked_writes() {
     let (near, far) = pair().await;
@@ -261,8 +261,8 @@ pub async fn long_and_short() {
     }
 }
 
-/// A deadline that is moved on before it passes never does, neither for those who are parked nor from message to message.
-/// If this machine stands still for longer than the deadline is, it passes, and rightly so.
+/// A deadline that is moved on before it passes never passes, neither for parked operations nor from message to message.
+/// If this machine stands still for longer than the deadline, it passes, and rightly so.
 pub async fn prolonged() {
     const LENGTH: Duration = Duration::from_millis(100);
     let (near, far) = pair().await;

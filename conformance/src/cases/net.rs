@@ -92,13 +92,13 @@ pub async fn address_in_use() {
     TcpListener::bind(addr).await.unwrap();
 }
 
-/// Says what the host's policy says; the outside knows what to expect.
+/// Prints what the host's policy allows; the outside knows what to expect.
 pub async fn refused_by_policy() {
     match TcpListener::bind("127.0.0.1:0").await {
         Ok(_) => println!("bind: allowed"),
         Err(error) => println!("bind: {:?}", error.kind()),
     }
-    // Port 9 is discard: if connecting is allowed, nobody answers.
+    // Port 9 is discard: if connecting is allowed, nothing answers.
     match TcpStream::connect("127.0.0.1:9").await {
         Ok(_) => println!("connect: allowed"),
         Err(error) => println!("connect: {:?}", error.kind()),
@@ -291,7 +291,7 @@ pub async fn peek() {
     }
 }
 
-/// The number of a connection that was accepted is no way to it, nor to the next one that gets that number.
+/// The number of an accepted connection opens neither it nor the next one that gets that number.
 pub async fn by_number() {
     /// Where our runner's numbers of accepted connections begin.
     const ACCEPTED: u32 = 1 << 20;
@@ -338,7 +338,7 @@ pub async fn urgent() {
         assert_eq!(&heard, b"abcdef");
         println!("heard");
     }
-    // An urgent byte alone wakes nobody, or once.
+    // An urgent byte alone does not wake the reader, or once.
     let mut polls = 0;
     let mut read = pin!(stream.read(&mut buf));
     let mut read = poll_fn(|cx| {
@@ -433,7 +433,7 @@ pub async fn nonsense() {
     assert_eq!(TcpStream::connect(&[][..]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
-/// What is neither name nor path never reaches the host, whatever is done with it.
+/// A text that is neither name nor path never reaches the host, whatever is done with it.
 pub async fn texts_that_are_no_names() {
     let long = "a".repeat(10_000);
     for name in ["", "a\0b", "\0", "a\nb", "a\x1b[31mb", "a\u{85}b", "a b", "%6cocalhost", "a\\b", &long] {

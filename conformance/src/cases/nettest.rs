@@ -135,7 +135,7 @@ pub async fn basic_io() {
     .await;
 }
 
-/// A number goes to and fro, and is one more each time.
+/// A number goes to and fro, and grows by one each time.
 pub async fn ping_pong() {
     async fn play(conn: Conn) {
         let (mut buf, mut previous) = ([0; 8], 0);

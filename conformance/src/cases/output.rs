@@ -10,7 +10,7 @@ use super::place::listen_outside;
 /// Prints far more than a pipe holds, through our own standard output, beside an echo server.
 pub async fn unread_stdout() {
     let listener = listen_outside().await;
-    // Standard error, since nobody reads standard output.
+    // Standard error, since the driver does not read standard output.
     eprintln!("listening {listener}");
     spawn(async {
         let mut out = io::stdout();
@@ -24,7 +24,7 @@ pub async fn unread_stdout() {
     }
 }
 
-/// Ends when nobody has read the last of what it has printed.
+/// Ends before the last of what it has printed is read.
 pub async fn late_reader() {
     print_blocks().await;
 }
@@ -36,7 +36,7 @@ pub async fn late_reader_and_exit() {
     process::exit(0);
 }
 
-/// Blocks of a size that a full pipe is full with, and a rest without a newline.
+/// Prints blocks of which a whole number fills a pipe, and a rest without a newline.
 async fn print_blocks() {
     print(40).await;
     io::stdout().write_all(&[b'y'; 1000]).await.unwrap();
@@ -48,13 +48,13 @@ async fn print(blocks: usize) {
     }
 }
 
-/// What a pipe holds, and not a byte more: nobody has to read for that to be out.
+/// Prints what a pipe holds, and not a byte more: that is out without a reader.
 pub async fn full_pipe() {
     print(8).await;
     io::stdout().flush().await.unwrap();
 }
 
-/// Hears that it should stop, twice, and does not.
+/// Is asked to stop, twice, and does not.
 pub async fn stays_when_asked() {
     use dormouse::signal::{ctrl_c, stop_requested, terminate};
     let mut early = std::pin::pin!(futures_lite::future::or(ctrl_c(), terminate()));

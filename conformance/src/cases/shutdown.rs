@@ -1,4 +1,4 @@
-//! Ending one direction while somebody waits in it, and closing a listener under its clients: Go's `TestCloseRead`,
+//! Ending one direction while a task waits in it, and closing a listener under its clients: Go's `TestCloseRead`,
 //! `TestCloseWrite` and `TestListenerClose` (BSD-3-Clause; written from the names).
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
@@ -17,7 +17,7 @@ use super::handles;
 use super::net::pattern;
 use super::place::{ADDRESSES, listen_inside, pair, peer};
 
-/// Ending reading gives the end to all who are parked in a read, and leaves writing alone. What had come by then is read first.
+/// Ending reading gives the end to all parked reads, and leaves writing alone. What had come by then is read first.
 pub async fn reading_is_shut_down() {
     for how in [Shutdown::Read, Shutdown::Both] {
         reading_ends(how).await;
@@ -101,7 +101,7 @@ pub async fn writing_is_shut_down() {
     assert_eq!(near.read(&mut [0]).await.unwrap(), 1);
 }
 
-/// A listener that is closed refuses who comes, and turns away who was waiting; whom it has accepted stays.
+/// A listener that is closed refuses new connections and resets those in the backlog; those that it has accepted stay.
 pub async fn a_listener_is_closed_under_its_clients() {
     let (listener, place) = listen_inside().await;
     let served = place.connect().await.unwrap();

@@ -23,7 +23,7 @@ impl Drop for Flag {
     }
 }
 
-/// Ends with the list of who waits for what.
+/// Ends with the list of what each task waits for.
 pub async fn nothing_can_wake_it() {
     let inner = spawn(pending::<()>());
     let outer = spawn(async move { inner.await.is_ok() });
@@ -60,7 +60,7 @@ pub async fn abort_parked() {
             pending::<()>().await;
         }),
     ];
-    // All have parked once somebody else has slept.
+    // All have parked once this task has slept.
     sleep(Duration::from_millis(1)).await;
     for task in &tasks {
         assert!(!task.is_finished());
@@ -123,7 +123,7 @@ pub async fn results() {
     }
     assert_eq!(order.take(), [0, 1, 2, 0, 1, 2, 0, 1, 2]);
     assert_eq!(ran.get(), 2);
-    // A waker that is called often wakes once; one that is kept too long wakes nobody.
+    // A waker that is called often wakes once; one that is kept too long wakes no task.
     let polls = Rc::new(Cell::new(0));
     let kept = Rc::new(Cell::new(None));
     let task = spawn({
@@ -143,7 +143,7 @@ pub async fn results() {
     waker.wake();
     yield_now().await;
     assert_eq!(polls.get(), 2);
-    // What the runtime does about a future that nobody can wake it says as an error, too.
+    // A timeout ends a future that nothing can wake, and its error becomes an `io::Error`.
     let nested = timeout(Duration::from_millis(1), pending::<()>()).await;
     assert_eq!(std::io::Error::from(nested.unwrap_err()).kind(), ErrorKind::TimedOut);
 }

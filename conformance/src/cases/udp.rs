@@ -64,7 +64,7 @@ pub async fn datagrams_are_whole() {
     assert_eq!(&buf[..4], b"next");
 }
 
-/// A socket that names its peer hears nobody else, also if it names another later.
+/// A socket that names its peer receives from no other, also if it names another peer later.
 pub async fn datagrams_of_a_peer() {
     let Some((near, far, addr)) = two().await else { return };
     let Some(stranger) = bind().await else { return };
@@ -81,7 +81,7 @@ pub async fn datagrams_of_a_peer() {
     assert_eq!(near.send(b"back").await.unwrap(), 4);
     assert_eq!(far.recv_from(&mut buf).await.unwrap(), (4, here));
 
-    // While somebody waits for the old one.
+    // While a task waits for the old peer.
     let near = Rc::new(near);
     let waiting = spawn({
         let near = Rc::clone(&near);
@@ -95,7 +95,7 @@ pub async fn datagrams_of_a_peer() {
     stranger.send_to(b"now you", here).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), b"now you");
 
-    // What comes when nobody waits any more, and before its sender becomes the peer.
+    // What comes when no task waits any more, and before its sender becomes the peer.
     let Some((near, far, addr)) = two().await else { return };
     let a_moment = Duration::from_millis(5);
     assert!(timeout(a_moment, near.recv_from(&mut buf)).await.is_err());
@@ -205,7 +205,7 @@ pub async fn datagrams_to_oneself() {
     }
 }
 
-/// Nothing is there.
+/// The address of no socket: nothing listens there.
 const NOBODY: &str = "127.0.0.1:1";
 
 /// A batch to a peer that is not there is told so, as one datagram is, and goes on with another peer.
@@ -229,7 +229,7 @@ pub async fn datagrams_that_fail_in_batches() {
         });
         assert_eq!(refused.await.expect("the refusal is told").kind(), ErrorKind::ConnectionRefused);
         near.connect(addr).await.unwrap();
-        // Each datagram to nobody was refused, and the last refusal may be told only now.
+        // Each datagram to the closed port was refused, and the last refusal may be told only now.
         while near.send(b"?").await.is_err() {}
         let mut received = Vec::new();
         while received.is_empty() {
@@ -389,7 +389,7 @@ pub async fn datagrams_over_ipv6() {
 pub async fn both_families() {
     let Some(mut six) = bind_v6("[::]:0").await else { return };
     let mut four = UdpSocket::bind(("0.0.0.0", six.local_addr().unwrap().port())).await;
-    // Somebody else may have that port of IPv4.
+    // Another program may have that port of IPv4.
     for _ in 0..5 {
         if four.is_err() {
             six = UdpSocket::bind("[::]:0").await.unwrap();

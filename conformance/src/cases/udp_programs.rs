@@ -160,7 +160,7 @@ impl Program {
         self.sent(n, peer, &data).await;
     }
 
-    /// True if there is a socket with this address that takes datagrams of that one.
+    /// True if a socket with the address `to` takes datagrams from `from`.
     fn hears(&self, to: SocketAddr, from: SocketAddr) -> bool {
         self.subjects.iter().any(|it| it.addr == to && it.peer.is_none_or(|peer| peer == from))
     }
@@ -172,7 +172,7 @@ impl Program {
         self.gone.contains(&to) || it.peer.is_some() && !it.queue.is_empty() && !self.hears(to, it.addr)
     }
 
-    /// One that nobody takes comes back as an error, if its sender is connected.
+    /// A datagram that no socket takes comes back as an error, if its sender is connected.
     async fn sent(&mut self, n: usize, to: SocketAddr, data: &[u8]) {
         let from = self.subjects[n].addr;
         let name = self.name(to);

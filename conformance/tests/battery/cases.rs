@@ -31,7 +31,7 @@ use crate::exhausted::{
 };
 use crate::{echo, pattern};
 
-/// Makes a test of each function on each backend, and of what it returns a cell of `REPORT.md`. A backend is a column, a
+/// Makes a test of each function on each backend. What the function returns is a cell of `REPORT.md`. A backend is a column, a
 /// case a row. A case that `is` a program has nothing outside of it. One `with clients` needs them outside, one `with peers`
 /// inside of the program: both ends of a connection.
 macro_rules! battery {
@@ -307,7 +307,7 @@ fn urgent_data_in_a_stream_delays_nothing(on: Backend) {
 }
 
 /// What the program holds with this one connection, which it has when it has answered once. Of a guest the number is that of
-/// its latest wait, and it need not wait between two answers: whoever it answers may come first, on a busy machine each
+/// its latest wait, and it need not wait between two answers: the client may send again before it waits, on a busy machine each
 /// time.
 fn held_with(subject: &Subject, stream: &mut TcpStream) -> u64 {
     echo(stream, b"x");
@@ -323,7 +323,7 @@ fn connect_with_a_small_buffer(addr: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Writes until nobody takes more, up to 4 MiB; how much.
+/// Writes until no more is taken, up to 4 MiB; returns how much.
 fn send_what_fits(stream: &TcpStream) -> usize {
     stream.set_nonblocking(true).unwrap();
     let block = [1; 16 * 1024];
@@ -352,7 +352,7 @@ fn one_stalled_client_never_stops_the_others(on: Backend) {
         echo(&mut healthy, b"while one is stalled");
         sent
     };
-    // The worst is the one whose end comes while the last write is on its way: dropping the stream would wait for it.
+    // The worst client is one whose end comes while the last write is on its way: dropping the stream would wait for it.
     // How much has to be sent for that depends on the system's buffers, so try all, in steps of less than a write.
     for sent in (64 * 1024..most).step_by(24 * 1024) {
         let mut stalled = connect_with_a_small_buffer(addr);
@@ -400,8 +400,8 @@ fn read_to_the_end(stream: &mut TcpStream) -> usize {
     }
 }
 
-/// Each of them says the next thing when it has heard the last. When the first has done all, nobody has done less than a tenth: a host that
-/// looks for readiness only when it is waited for, and is not, leaves some with nothing.
+/// Each client sends its next message when it has the answer to the last. When the first has done all, each has done at least a tenth: a
+/// host that looks for readiness only in a wait leaves some with nothing if the program never waits.
 fn connections_that_are_all_busy_are_served_evenly(on: Backend) {
     const ROUNDS: usize = 1000;
     let subject = on.start("echo");

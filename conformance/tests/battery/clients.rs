@@ -55,7 +55,7 @@ fn output_that_is_read_late_is_complete() {
             // What a pipe holds is left in it, and there is more to come.
             let most = 40 * 8192 - 65_536;
             stdout.read_exact(&mut vec![0; most]).unwrap();
-            // It may end now, if it would without its last words.
+            // If it would end without its last output, it may do so now.
             thread::sleep(Duration::from_millis(300));
             let mut rest = Vec::new();
             stdout.read_to_end(&mut rest).unwrap();
@@ -182,7 +182,7 @@ fn who_waits_for_a_line_of_standard_input_stops_nobody_else() {
     }
 }
 
-/// Who reads standard input is asked to end by the end of it, and ends in its own way; nobody else is asked.
+/// A program that reads standard input is asked to end by the end of it, and ends in its own way; no other program is asked.
 #[test]
 fn ctrl_c_ends_the_standard_input_of_a_guest_that_reads_it_and_else_the_guest() {
     for wasi in Wasi::ALL {

@@ -139,7 +139,7 @@ pub fn random_programs_on_udp_sockets_run_as_natively(on: Backend) -> &'static s
     "✓"
 }
 
-/// In what hosts differ, by name: whom else a connected socket may send to, and addresses of IPv4 within IPv6.
+/// Asserts where hosts differ, by name: to which other peers a connected socket may send, and addresses of IPv4 within IPv6.
 pub fn addresses_of_udp_peers_mean_the_same(on: Backend) -> &'static str {
     if !on.has_addresses() || on == Backend::Sim {
         return with_names_and_datagrams(on, "addresses_of_peers");

@@ -30,7 +30,7 @@ fn command(on: Backend, native: impl FnOnce() -> Command, guest: impl FnOnce(Was
     })
 }
 
-/// What a backend says here that is a way to run another one.
+/// What the report says here of a backend that is another one under a different host.
 const AS_THE_OTHER: &str = "needs a process of its own";
 
 /// Starts it, with that limit. The runner says where a module listens, and a component itself.
@@ -78,7 +78,7 @@ pub fn a_server_without_descriptors_serves_those_it_has_and_then_the_others(on: 
     for client in &mut clients[..10] {
         echo(client, b"served beside those who wait");
     }
-    // Nobody has gone, so the last one is not served, and for as long as it waits for that the server has nothing to do.
+    // No client has gone, so the last one is not served, and for as long as it waits for that the server has nothing to do.
     let last = clients.last_mut().expect("there are some");
     last.write_all(b"x").unwrap();
     last.set_read_timeout(Some(Duration::from_secs(1))).unwrap();

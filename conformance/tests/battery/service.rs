@@ -101,8 +101,8 @@ fn several_instances_are_behind_one_listener_and_stop_together() {
     }
 }
 
-/// The fastest would have most of them otherwise. By how much one may be ahead is the host's, and how long others let it wait the machine's:
-/// what is asserted is far from both.
+/// Otherwise the fastest instance would have most of them. The host decides by how many one may be ahead, and the machine how long the
+/// others take: what is asserted is far from both.
 #[test]
 fn connections_are_shared_evenly() {
     for wasi in Wasi::ALL {

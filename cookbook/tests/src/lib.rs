@@ -117,7 +117,7 @@ fn build(command: &mut Command) {
     assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
 }
 
-/// An address on which nobody listens, for servers that cannot say which the system has assigned.
+/// An address on which nothing listens, for servers that cannot say which the system has assigned.
 pub fn free_addr() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port")
 }

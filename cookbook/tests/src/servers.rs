@@ -1,4 +1,4 @@
-//! The servers that people have, as Debian packs them, started for a test.
+//! Servers, as Debian packages them, started for a test.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub fn redis(addr: SocketAddr) -> Running {
 
 /// mosquitto, a broker of MQTT, on this address. It says what comes and goes.
 pub fn mosquitto(addr: SocketAddr) -> Running {
-    // Given a port alone, it listens on loopback and lets everybody in.
+    // Given a port alone, it listens on loopback and lets every client in.
     let mut command = Command::new(program("mosquitto"));
     command.args(["-v", "-p", &addr.port().to_string()]);
     let mut broker = Running::start(command, false);
@@ -90,7 +90,7 @@ impl Postgres {
         format!("postgres://mouse:{}@localhost:{}/postgres", PASSWORD.replace(' ', "%20"), self.addr.port())
     }
 
-    /// At once, without a goodbye to anybody's query. Killed instead, it would leave shared memory behind.
+    /// Ends it at once, without waiting for queries. Killed instead, it would leave shared memory behind.
     pub fn kill(&mut self) {
         if let Some(postgres) = self.postgres.take() {
             let _ = Command::new("kill").args(["-QUIT", &postgres.id().to_string()]).status();

@@ -1,6 +1,6 @@
 //! `apps/http`, spoken to in frames of HTTP/2, right ones and wrong ones, as h2spec does.
 //!
-//! What RFC 9113 demands is hyper's and h2's doing. That it comes through our sockets, whole and before they are closed, is ours.
+//! hyper and h2 do what RFC 9113 demands. Our part is that it comes through our sockets, whole and before they are closed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -205,7 +205,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Verdict)> {
             Stream(1, FLOW_CONTROL_ERROR),
         ),
         // The window of a stream, and of a connection, is a megabyte. What is sent back has no room here, so no more than the first
-        // frame is read. h2 looks at the connection's window first, but it may have enlarged that one by the frame that was read: it
+        // frame is read. h2 looks at the connection's window first, but it may have enlarged that by the frame that was read: it
         // asks whether to do so at each turn, and for a stream's only when something is read (0.4.20, `proto/streams/recv.rs`).
         (
             "6.9.1 more than the window",
@@ -297,7 +297,7 @@ fn what_is_right_is_answered() {
         peer.send(&frame(PING, 0, 0, b"dormouse"));
         let pong = peer.until(|frame| frame.kind == PING);
         assert_eq!((pong.flags, &pong.payload[..]), (ACK, &b"dormouse"[..]), "{backend:?}");
-        // Settings are acknowledged, and settings and frames that nobody knows are not minded.
+        // Settings are acknowledged, and unknown settings and frames are ignored.
         peer.send(&frame(SETTINGS, 0, 0, &[0x77, 0x77, 0, 0, 0, 1]));
         peer.until(|frame| frame.kind == SETTINGS && frame.flags == ACK);
         peer.send(&frame(0x77, 0xff, 0, b"who knows"));

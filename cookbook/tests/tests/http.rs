@@ -146,7 +146,7 @@ fn a_client_that_asks_first_is_told_to_go_on() {
     }
 }
 
-/// Each piece is sent when the one before has come back: whoever collected the body would wait for ever.
+/// Each piece is sent when the one before has come back: a server that collected the body would wait for ever.
 #[test]
 fn a_body_is_sent_back_while_it_comes() {
     for backend in Backend::ALL {
@@ -215,7 +215,7 @@ fn what_is_no_http_is_told_so() {
     }
 }
 
-/// Whoever keeps a server waiting is hung up on, however it does it.
+/// A client that keeps a server waiting is hung up on, however it does it.
 #[test]
 fn slow_clients_are_hung_up_on() {
     for backend in Backend::ALL {

@@ -126,7 +126,7 @@ fn nothing_leaks() {
         server.until_held(backend, held);
         let after = memory(&server, backend);
         println!("{backend:?}: holds {held}, {before} bytes and then {after}");
-        // How much is there at once is chance: a piece of each answer that nobody reads. A leak of 40 bytes a request would be more.
+        // How much is there at once is chance: a piece of each answer that is not read. A leak of 40 bytes a request would be more.
         assert!(after <= before + 1024 * 1024, "{backend:?}: {before} bytes and then {after}");
     }
 }

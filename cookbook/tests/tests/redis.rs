@@ -64,7 +64,7 @@ fn many_clients_share_one_connection() {
             }
         });
         assert_eq!(Visitor::new(counter.addr).ask(&name), format!("{name} 1025"));
-        // The counter's, and that of who asks.
+        // The counter's connection, and that of redis-cli.
         let stats = output(Command::new("redis-cli").args(["-p", &addr.port().to_string(), "info", "stats"]));
         assert!(stats.contains("total_connections_received:2\r"), "{backend:?}: {stats}");
     }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 
 use cookbook_tests::{Backend, serve};
 
-/// A client that says nothing, and reads nothing, is in nobody's way.
+/// A client that says nothing, and reads nothing, does not hold up the others.
 #[test]
 fn echoes_beside_a_client_that_stalls() {
     for backend in Backend::ALL {

@@ -1,4 +1,4 @@
-//! `apps/tracing`: whose line is whose, and that a log which nobody reads stops nobody.
+//! `apps/tracing`: which connection each line is of, and that a log which is not read stops no task.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -44,7 +44,7 @@ fn spans_stay_with_their_tasks() {
         assert!(status.success(), "{backend:?}: {log}");
         assert!(log.contains("INFO good night"), "{backend:?}: the last line is written too");
 
-        // The words of a client are all in the span of one connection, and that is nobody else's.
+        // The words of a client are all in the span of one connection, and no other client's are in it.
         let mut words: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for line in log.lines() {
             if let Some((spans, word)) = line.split_once(":turn_words{words=2}: word=") {
@@ -65,7 +65,7 @@ struct Unread {
     child: Child,
     addr: SocketAddr,
     stderr: BufReader<ChildStderr>,
-    /// Kept: a program that prints to nobody fails.
+    /// Kept: a program that prints to a closed pipe fails.
     _stdout: BufReader<ChildStdout>,
 }
 

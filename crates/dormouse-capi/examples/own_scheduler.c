@@ -47,7 +47,7 @@ static void sleep_until(struct coroutine *co, uint64_t when) {
     *at = co;
 }
 
-/* Nobody can run: the one call that waits. */
+/* No task can run: the one call that waits. */
 static int idle(void) {
     dm_event events[64];
     uint64_t until = sleepers != NULL ? sleepers->wake_at : DM_FOREVER;

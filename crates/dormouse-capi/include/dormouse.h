@@ -45,7 +45,7 @@ typedef struct {
 // every thread but its own. 0 is none.
 typedef uint64_t dm_handle;
 
-// Somebody who waited, by `dm_watch`, and is to try again.
+// A side that `dm_watch` waited for, and that is worth another try.
 typedef struct {
   // What `dm_watch` was given.
   uint64_t token;
@@ -86,8 +86,8 @@ int dm_addr_parse(const char *text, dm_addr *addr);
 // `addr` is null or points to an address, and `buf` to `len` bytes; it may be null if `len` is 0.
 int64_t dm_addr_format(const dm_addr *addr, char *buf, size_t len);
 
-// The sentence of this thread's last error: what was tried, and what to do. Writes it, cut off if need be, with a 0 at its
-// end; returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
+// Writes the sentence of this thread's last error: what was tried, and what to do. It is cut off if need be, with a 0 at its
+// end. Returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
 // first it is empty. Never blocks.
 //
 // # Safety
@@ -105,8 +105,8 @@ int64_t dm_message(char *buf, size_t len);
 // `name` is null or ends with a 0, and is not kept; `lookup` is null or points to a handle.
 int dm_lookup(const char *name, dm_handle *lookup);
 
-// The next address of a lookup: 1, and `addr` is it, in the order in which the host would try them; or 0, and there are no
-// more. Never blocks.
+// Gives the next address of a lookup, in the order in which the host would try them: returns 1 and sets `addr`, or returns 0 if there
+// are no more. Never blocks.
 //
 // # Errors
 // `-EAGAIN` while it is being looked up, and what went wrong with that; `-EBADF`, `-ENOTSOCK`, `-EFAULT`.
@@ -122,19 +122,19 @@ int dm_lookup_next(dm_handle lookup, dm_addr *addr);
 int dm_begin(void);
 
 // Leaves the loop of `dm_begin`. **Blocks** up to five seconds for what was written and is still on its way. Sockets that are
-// open stay open; timers, and who waits, are forgotten.
+// open stay open; timers and waiters are forgotten.
 //
 // # Errors
 // `-EPERM` without a `dm_begin`; `-EBUSY` in a callback.
 int dm_end(void);
 
-// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until somebody who waits is to try
-// again, or until the clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
+// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until a waiter is due, or until the
+// clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
 // Reports up to `count` tokens in `events`, in the order in which they became due, and returns how many; what there is no room for is for the
 // next call. Callbacks are called meanwhile, and if there was one it returns as well, perhaps with 0.
 //
 // # Errors
-// `-EDEADLK` if `until` is `DM_FOREVER`, and nobody waits for anything: it would be for ever. `-EPERM` without a `dm_begin`, `-EBUSY` in a
+// `-EDEADLK` if `until` is `DM_FOREVER` and there is no waiter: the wait would not end. `-EPERM` without a `dm_begin`, `-EBUSY` in a
 // callback, `-EFAULT` if `events` is null and `count` not 0, and what the host says if it cannot wait.
 //
 // # Safety
@@ -145,10 +145,10 @@ int dm_poll(dm_event *events, size_t count, uint64_t until);
 // called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 // on its way. Returns 0, or what `dm_stop` was given.
 //
-// A callback may do 128 operations, of which one that moves much counts as one more for each 2 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
-// starves nobody.
+// A callback may do 128 operations, and each 2 KiB that an operation moves count as one more. From then on each operation says `-EAGAIN`,
+// and `dm_when` calls it again at once: so a busy connection does not starve the others.
 //
-// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.
+// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers and waiters are forgotten.
 //
 // # Errors
 // `-EBUSY` inside another `dm_run`, or between `dm_begin` and `dm_end`; `-EFAULT` if `call` is null; `-EDEADLK` if all that is left is
@@ -185,7 +185,7 @@ int dm_spawn(dm_call call, void *arg);
 // As `dm_spawn`; `timer` is null or points to a handle.
 int dm_sleep(uint64_t nanoseconds, dm_call call, void *arg, dm_handle *timer);
 
-// The same until the clock of `dm_now` says so; makes no host call.
+// Has `call(arg)` called, once, when the clock of `dm_now` says `until`, as `dm_sleep`; makes no host call.
 //
 // # Errors
 // As `dm_spawn`.
@@ -204,22 +204,22 @@ uint64_t dm_now(void);
 // `-EBADF`.
 int dm_opened(dm_handle handle);
 
-// Closes a handle of any kind; it is `-EBADF` from now on. Who waits for it is due, and gets that. What was written is still
+// Closes a handle of any kind; it is `-EBADF` from now on. Its waiters are due, and get that. What was written is still
 // sent: the loop sees to that, and this **never blocks**. A timer is stopped: it is not called any more.
 //
 // # Errors
 // `-EBADF`, also the second time, and for a timer that has been called.
 int dm_close(dm_handle handle);
 
-// Until when operations on these sides of a socket may wait, on the clock of `dm_now`: from then on they say `-ETIMEDOUT`, and whoever
-// waits is told. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
+// Sets the deadline of operations on these sides of a socket, on the clock of `dm_now`: when it has passed they say `-ETIMEDOUT`, and all
+// waiters are due. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
 // blocks; makes no host call.
 //
 // # Errors
 // `-EBADF`; `-ENOTSOCK` for a lookup or a timer; `-EAGAIN` while it is being opened; `-EINVAL` unless `sides` are of `DM_READ | DM_WRITE`.
 int dm_deadline(dm_handle handle, uint32_t sides, uint64_t until);
 
-// This end's address. Never blocks.
+// Gives this end's address. Never blocks.
 //
 // # Errors
 // `-ENOTSUP` on wasip1, which has no call for it (`dm_describe` says what is known); `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAGAIN` while it
@@ -229,7 +229,7 @@ int dm_deadline(dm_handle handle, uint32_t sides, uint64_t until);
 // `addr` is null or points to an address.
 int dm_local_addr(dm_handle handle, dm_addr *addr);
 
-// The other end's address, of a connection or of a UDP socket that is connected. Never blocks.
+// Gives the other end's address, of a connection or of a UDP socket that is connected. Never blocks.
 //
 // # Errors
 // As `dm_local_addr`; `-ENOTCONN` if there is none, or none any more.
@@ -238,7 +238,8 @@ int dm_local_addr(dm_handle handle, dm_addr *addr);
 // `addr` is null or points to an address.
 int dm_peer_addr(dm_handle handle, dm_addr *addr);
 
-// What a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are enough. Never blocks.
+// Writes what a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are
+// enough. Never blocks.
 //
 // # Errors
 // `-EBADF`, `-ENOTSOCK` for all but listeners, `-EAGAIN` while it is being opened, `-EFAULT`.
@@ -247,7 +248,7 @@ int dm_peer_addr(dm_handle handle, dm_addr *addr);
 // `buf` points to `len` bytes; it may be null if `len` is 0.
 int64_t dm_describe(dm_handle handle, char *buf, size_t len);
 
-// Whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
+// Sets whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
 //
 // # Errors
 // `-ENOTSUP` under WASI, which has no such option, but for `on` where the runner has set it already; `-EBADF`, `-ENOTSOCK`, `-EAGAIN`
@@ -265,8 +266,8 @@ int dm_nodelay(dm_handle handle, int on);
 // `addr` is null or points to an address, and `listener` to a handle.
 int dm_tcp_listen(const dm_addr *addr, dm_handle *listener);
 
-// The next listener that the host opened before the program began, if there is one, and else `dm_tcp_listen`: so one program
-// serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
+// Takes the next listener that the host opened before the program began, if there is one, and else does `dm_tcp_listen`: so one
+// program serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
 // socket activation.
 //
 // # Errors
@@ -276,7 +277,7 @@ int dm_tcp_listen(const dm_addr *addr, dm_handle *listener);
 // As `dm_tcp_listen`.
 int dm_tcp_listen_or_preopened(const dm_addr *addr, dm_handle *listener);
 
-// The listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; whoever
+// Gives the listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; a call that
 // asks for it again shares it, and it is closed with the last handle. Never blocks.
 //
 // # Errors
@@ -287,7 +288,7 @@ int dm_tcp_listen_or_preopened(const dm_addr *addr, dm_handle *listener);
 // `listener` is null or points to a handle.
 int dm_tcp_listener_from_fd(uint32_t fd, dm_handle *listener);
 
-// The connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
+// Gives the connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
 //
 // # Errors
 // As `dm_tcp_listener_from_fd`.
@@ -318,12 +319,12 @@ int dm_tcp_dial(const dm_addr *addr, dm_handle *stream);
 int dm_tcp_dial_name(const char *name, dm_handle *stream);
 
 // Takes a connection. `stream` gets its handle, and `peer`, which may be null, where it comes from: `0.0.0.0:0` on wasip1,
-// where nobody knows. Never blocks.
+// where it is not known. Never blocks.
 //
 // # Errors
 // `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says.
 // Some errors pass, as `dm_is_transient` tells. `-ECONNABORTED` is of one connection. After `-EMFILE`, no more descriptors, and `-ENOMEM`
-// the listener pauses: it says `-EAGAIN` and wakes nobody until a handle has been closed, or for a time, which is 5 ms and is doubled
+// the listener pauses: it says `-EAGAIN` and wakes no waiter until a handle has been closed, or for a time, which is 5 ms and is doubled
 // at each failure up to a second. So wait with `dm_when` or `dm_watch` as after `-EAGAIN`.
 //
 // # Safety
@@ -362,7 +363,7 @@ int64_t dm_write(dm_handle handle, const uint8_t *buf, size_t len);
 // `DM_READ | DM_WRITE`.
 int dm_shutdown(dm_handle handle, uint32_t sides);
 
-// A socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
+// Opens a socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
 // `dm_tcp_listen`.
 //
 // # Errors
@@ -372,12 +373,13 @@ int dm_shutdown(dm_handle handle, uint32_t sides);
 // `addr` is null or points to an address, and `socket` to a handle.
 int dm_udp_bind(const dm_addr *addr, dm_handle *socket);
 
-// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks, but that on
-// wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
+// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Another call names another peer. Never blocks, but
+// on wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
 //
 // # Errors
-// The socket has the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
-// what the host says.
+// The socket keeps the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's
+// policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and what the host
+// says.
 //
 // # Safety
 // `addr` is null or points to an address.
@@ -386,7 +388,7 @@ int dm_udp_connect(dm_handle handle, const dm_addr *addr);
 // Sends a datagram to the peer of `dm_udp_connect`, and returns its length. `buf` is the caller's, and is not kept. Never blocks.
 //
 // # Errors
-// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one found nobody; `-ETIMEDOUT` after the
+// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one was refused; `-ETIMEDOUT` after the
 // deadline; `-ENOTCONN` if there is no peer; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what else the host says.
 //
 // # Safety
@@ -407,7 +409,7 @@ int64_t dm_send_to(dm_handle handle, const uint8_t *buf, size_t len, const dm_ad
 // caller's, and is not kept. Never blocks.
 //
 // # Errors
-// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent found nobody; `-EBADF`; `-ENOTSOCK`;
+// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent was refused; `-EBADF`; `-ENOTSOCK`;
 // `-EFAULT`; `-EINVAL` for a `len` above PTRDIFF_MAX.
 //
 // # Safety
@@ -431,10 +433,10 @@ int dm_when(dm_handle handle, uint32_t side, dm_call call, void *arg);
 // Has `dm_poll` report `token`, once, when it is worth trying on this side of `handle` again: as `dm_when`. Never blocks.
 //
 // # Errors
-// As `dm_when`; `-EPERM` in `dm_run`, which reports to nobody.
+// As `dm_when`; `-EPERM` in `dm_run`, which reports no tokens.
 int dm_watch(dm_handle handle, uint32_t side, uint64_t token);
 
-// Forgets all who wait for these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
+// Forgets all waiters of these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
 // blocks.
 //
 // # Errors

@@ -52,7 +52,7 @@ fn check_length(len: usize) -> Result<()> {
 /// Bytes to be read.
 ///
 /// # Safety
-/// `buf` is null, or points to `len` bytes that nobody changes for `'a`.
+/// `buf` is null, or points to `len` bytes that do not change for `'a`.
 pub(crate) unsafe fn bytes<'a>(buf: *const u8, len: usize) -> Result<&'a [u8]> {
     check_length(len)?;
     match (buf.is_null(), len) {
@@ -66,7 +66,7 @@ pub(crate) unsafe fn bytes<'a>(buf: *const u8, len: usize) -> Result<&'a [u8]> {
 /// Bytes to be written to.
 ///
 /// # Safety
-/// `buf` is null, or points to `len` bytes that nobody else uses for `'a`.
+/// `buf` is null, or points to `len` bytes that are used through this slice only for `'a`.
 pub(crate) unsafe fn bytes_mut<'a>(buf: *mut u8, len: usize) -> Result<&'a mut [u8]> {
     check_length(len)?;
     match (buf.is_null(), len) {
@@ -81,7 +81,7 @@ pub(crate) unsafe fn bytes_mut<'a>(buf: *mut u8, len: usize) -> Result<&'a mut [
 /// A text that ends with a 0.
 ///
 /// # Safety
-/// `text` is null, or such a text, which nobody changes for `'a`.
+/// `text` is null, or points to such a text, which does not change for `'a`.
 pub(crate) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str> {
     if text.is_null() {
         return Err(NULL);

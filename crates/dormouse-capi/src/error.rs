@@ -1,4 +1,4 @@
-//! What went wrong: the target's own `errno` numbers, negative, and a sentence that is made when somebody asks for it.
+//! Errors: the target's own `errno` numbers, negative, and a sentence that is made when the program asks for it.
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
@@ -39,7 +39,7 @@ pub const KIND: Error = Error::Misuse(libc::ENOTSOCK, "the handle is of another 
 pub const NULL: Error = Error::Misuse(libc::EFAULT, "a pointer is null");
 /// Inside of no loop.
 pub const NO_LOOP: Error = Error::Misuse(libc::EPERM, "call it inside dm_run, or between dm_begin and dm_end");
-/// Nobody could end the wait.
+/// Nothing could end the wait.
 pub const STALLED: Error = Error::Misuse(
     libc::EDEADLK,
     "this would wait for ever: nobody waits for a socket, and no timer ends; dm_watch, dm_when or dm_sleep first",
@@ -101,8 +101,8 @@ fn of_kind(kind: ErrorKind) -> c_int {
     }
 }
 
-/// The sentence of this thread's last error: what was tried, and what to do. Writes it, cut off if need be, with a 0 at its
-/// end; returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
+/// Writes the sentence of this thread's last error: what was tried, and what to do. It is cut off if need be, with a 0 at its
+/// end. Returns its whole length, without that, as `snprintf` does. `-EAGAIN` is no error and leaves it as it was; before the
 /// first it is empty. Never blocks.
 ///
 /// # Safety

@@ -5,17 +5,17 @@
 //! One idea: *nothing here waits but one call*. Each operation tries, and says `-EAGAIN` if it would have to wait. Then the
 //! program asks to be told when another try is worth it, by a callback or by a token, and goes on with something else. When
 //! it has nothing else to do it makes the one waiting call: [`dm_run`](run::dm_run) makes it for a program of callbacks,
-//! [`dm_poll`](poll::dm_poll) for a scheduler of somebody else's. So the library keeps no pointer into the program's memory but
+//! [`dm_poll`](poll::dm_poll) for a scheduler of the program's own. So the library keeps no pointer into the program's memory but
 //! the argument of a callback, which it only hands back.
 //!
 //! ```text
 //!   C:   dm_read … ──▶ -EAGAIN ──▶ dm_when(read, call) ──┐       ┌── dm_run calls it ──▶ dm_read …
 //!                             or  dm_watch(read, token) ─┤       ├── dm_poll reports it
-//!   table.rs: the entry of the handle ◀── who waits ─────┘       │
+//!   table.rs: the entry of the handle ◀── a waiter ──────┘       │
 //!   dormouse: park ─────────────── the one host call ─── waker ──┘
 //! ```
 //!
-//! `table.rs` has the handles, `wait.rs` who waits for them, `run.rs` and `poll.rs` the two loops; `tcp.rs`, `udp.rs`,
+//! `table.rs` has the handles, `wait.rs` their waiters, `run.rs` and `poll.rs` the two loops; `tcp.rs`, `udp.rs`,
 //! `name.rs`, `addr.rs` and `socket.rs` the operations, and `error.rs` what they say. Each function goes by [`call`], where
 //! pointers, panics and errors stop.
 #![allow(non_camel_case_types, reason = "as they are called in C")]

@@ -35,8 +35,8 @@ pub unsafe extern "C" fn dm_lookup(name: *const c_char, lookup: *mut dm_handle) 
     })
 }
 
-/// The next address of a lookup: 1, and `addr` is it, in the order in which the host would try them; or 0, and there are no
-/// more. Never blocks.
+/// Gives the next address of a lookup, in the order in which the host would try them: returns 1 and sets `addr`, or returns 0 if there
+/// are no more. Never blocks.
 ///
 /// # Errors
 /// `-EAGAIN` while it is being looked up, and what went wrong with that; `-EBADF`, `-ENOTSOCK`, `-EFAULT`.

@@ -1,4 +1,4 @@
-//! For a scheduler of somebody else's: `dm_begin`, and in its idle path `dm_poll`.
+//! For a scheduler of the program's own: `dm_begin`, and in its idle path `dm_poll`.
 
 use std::ffi::c_int;
 
@@ -9,7 +9,7 @@ use crate::run::run_batch;
 use crate::state::{self, Mode, State, UNLIMITED};
 use crate::{DM_FOREVER, DM_NOW, call, dm_handle};
 
-/// Somebody who waited, by `dm_watch`, and is to try again.
+/// A side that `dm_watch` waited for, and that is worth another try.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct dm_event {
@@ -36,7 +36,7 @@ pub extern "C" fn dm_begin() -> c_int {
 }
 
 /// Leaves the loop of `dm_begin`. **Blocks** up to five seconds for what was written and is still on its way. Sockets that are
-/// open stay open; timers, and who waits, are forgotten.
+/// open stay open; timers and waiters are forgotten.
 ///
 /// # Errors
 /// `-EPERM` without a `dm_begin`; `-EBUSY` in a callback.
@@ -52,13 +52,13 @@ pub extern "C" fn dm_end() -> c_int {
     })
 }
 
-/// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until somebody who waits is to try
-/// again, or until the clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
+/// The one waiting call, for the idle path of a scheduler: **blocks**, with the whole program, until a waiter is due, or until the
+/// clock of `dm_now` says `until`: `DM_NOW` only looks, `DM_FOREVER` waits for as long as it takes.
 /// Reports up to `count` tokens in `events`, in the order in which they became due, and returns how many; what there is no room for is for the
 /// next call. Callbacks are called meanwhile, and if there was one it returns as well, perhaps with 0.
 ///
 /// # Errors
-/// `-EDEADLK` if `until` is `DM_FOREVER`, and nobody waits for anything: it would be for ever. `-EPERM` without a `dm_begin`, `-EBUSY` in a
+/// `-EDEADLK` if `until` is `DM_FOREVER` and there is no waiter: the wait would not end. `-EPERM` without a `dm_begin`, `-EBUSY` in a
 /// callback, `-EFAULT` if `events` is null and `count` not 0, and what the host says if it cannot wait.
 ///
 /// # Safety

@@ -23,10 +23,10 @@ const WORK_PER_LOOK_IN_BATCH: u32 = 8 * WORK_PER_LOOK;
 /// called, or until `dm_stop`. **Blocks** for as long as that takes, and at its end up to five seconds for what was written and is still
 /// on its way. Returns 0, or what `dm_stop` was given.
 ///
-/// A callback may do 128 operations, of which one that moves much counts as one more for each 2 KiB; from then on each says `-EAGAIN`, and `dm_when` calls it again at once: so a busy connection
-/// starves nobody.
+/// A callback may do 128 operations, and each 2 KiB that an operation moves count as one more. From then on each operation says `-EAGAIN`,
+/// and `dm_when` calls it again at once: so a busy connection does not starve the others.
 ///
-/// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers, and who waits, are forgotten.
+/// Sockets that are open at the end stay open, and can be used in another `dm_run`. Timers and waiters are forgotten.
 ///
 /// # Errors
 /// `-EBUSY` inside another `dm_run`, or between `dm_begin` and `dm_end`; `-EFAULT` if `call` is null; `-EDEADLK` if all that is left is
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn dm_sleep(nanoseconds: u64, call: dm_call, arg: *mut c_v
     call::status(|| unsafe { start(call, arg, timer, || sleep(Duration::from_nanos(nanoseconds))) })
 }
 
-/// The same until the clock of `dm_now` says so; makes no host call.
+/// Has `call(arg)` called, once, when the clock of `dm_now` says `until`, as `dm_sleep`; makes no host call.
 ///
 /// # Errors
 /// As `dm_spawn`.

@@ -21,7 +21,7 @@ pub extern "C" fn dm_opened(handle: dm_handle) -> c_int {
     call::status(|| state::with(|state| state.ask(handle, |_| Some(Ok(())))))
 }
 
-/// Closes a handle of any kind; it is `-EBADF` from now on. Who waits for it is due, and gets that. What was written is still
+/// Closes a handle of any kind; it is `-EBADF` from now on. Its waiters are due, and get that. What was written is still
 /// sent: the loop sees to that, and this **never blocks**. A timer is stopped: it is not called any more.
 ///
 /// # Errors
@@ -48,8 +48,8 @@ impl State {
     }
 }
 
-/// Until when operations on these sides of a socket may wait, on the clock of `dm_now`: from then on they say `-ETIMEDOUT`, and whoever
-/// waits is told. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
+/// Sets the deadline of operations on these sides of a socket, on the clock of `dm_now`: when it has passed they say `-ETIMEDOUT`, and all
+/// waiters are due. `DM_FOREVER` is no deadline, as at first; `DM_NOW` has passed. A listener has only the one of `DM_READ`. Never
 /// blocks; makes no host call.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ pub extern "C" fn dm_deadline(handle: dm_handle, sides: u32, until: u64) -> c_in
     })
 }
 
-/// This end's address. Never blocks.
+/// Gives this end's address. Never blocks.
 ///
 /// # Errors
 /// `-ENOTSUP` on wasip1, which has no call for it (`dm_describe` says what is known); `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAGAIN` while it
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn dm_local_addr(handle: dm_handle, addr: *mut dm_addr) ->
     })
 }
 
-/// The other end's address, of a connection or of a UDP socket that is connected. Never blocks.
+/// Gives the other end's address, of a connection or of a UDP socket that is connected. Never blocks.
 ///
 /// # Errors
 /// As `dm_local_addr`; `-ENOTCONN` if there is none, or none any more.
@@ -126,7 +126,8 @@ pub unsafe extern "C" fn dm_peer_addr(handle: dm_handle, addr: *mut dm_addr) -> 
     })
 }
 
-/// What a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are enough. Never blocks.
+/// Writes what a listener listens on, as text: its address, or `FD 3` where no address is known. As `dm_addr_format`; 60 bytes are
+/// enough. Never blocks.
 ///
 /// # Errors
 /// `-EBADF`, `-ENOTSOCK` for all but listeners, `-EAGAIN` while it is being opened, `-EFAULT`.
@@ -147,7 +148,7 @@ pub unsafe extern "C" fn dm_describe(handle: dm_handle, buf: *mut c_char, len: u
     })
 }
 
-/// Whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
+/// Sets whether small writes to a connection are sent at once (TCP_NODELAY). Never blocks.
 ///
 /// # Errors
 /// `-ENOTSUP` under WASI, which has no such option, but for `on` where the runner has set it already; `-EBADF`, `-ENOTSOCK`, `-EAGAIN`

@@ -39,13 +39,13 @@ pub(crate) struct State {
     pub(crate) polls: u32,
 }
 
-/// A budget that is never spent: a scheduler of somebody else's sees to fairness itself.
+/// A budget that is never spent: a scheduler of the program's own sees to fairness itself.
 pub(crate) const UNLIMITED: u32 = u32::MAX;
 
 /// An operation counts as one more for each so many bytes.
 const BYTES_PER_OPERATION: usize = 2 * 1024;
 
-/// Whose loop it is.
+/// Which of the two loops runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// `dm_run`'s.
@@ -64,13 +64,13 @@ pub(crate) struct DueCall {
     pub(crate) side: u32,
 }
 
-/// What a handle names, and who waits for it.
+/// What a handle names, and its waiters.
 pub(crate) struct Entry {
     pub(crate) object: Object,
     pub(crate) sides: [Queue; 2],
 }
 
-/// Who waits for one side. While there is somebody, a waker is parked there.
+/// The waiters of one side. While there is one, a waker is parked there.
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) list: Vec<Waiting>,
@@ -109,7 +109,7 @@ thread_local! {
     /// The loop of [`State::mode`]. By itself, since waiting in it calls wakers. Dropped by [`leave`] alone: a program in C may end by
     /// `exit`, inside a callback, and what a loop needs of its thread may be gone when that lets go of everything.
     static LOOP: RefCell<Option<ManuallyDrop<Loop>>> = const { RefCell::new(None) };
-    /// What wakers have said, and nobody has seen to yet. By itself, since they are called when they are.
+    /// What wakers have reported and the loop has not handled yet. A cell of its own, since a waker may be called at any time.
     static FIRED: RefCell<Vec<(dm_handle, What)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn enter(mode: Mode) -> Result<()> {
     Ok(())
 }
 
-/// Leaves it. Nobody is told any more what he waits for, and what has been written gets up to five seconds.
+/// Leaves the loop. Waiters are not told any more, and what has been written gets up to five seconds.
 pub(crate) fn leave() {
     with(|state| {
         state.calls.clear();
@@ -189,7 +189,7 @@ impl Wake for Mark {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // At the end of the thread there is nobody left to tell.
+        // At the end of the thread there is no loop left to tell.
         let _ = FIRED.try_with(|fired| fired.borrow_mut().push((self.0, self.1)));
     }
 }
@@ -277,7 +277,7 @@ impl State {
         }
     }
 
-    /// Those who wait for this side are due.
+    /// Makes the waiters of this side due.
     pub(crate) fn fire(&mut self, handle: dm_handle, side: Side) {
         let State { table, calls, events, pending, .. } = self;
         let Ok(entry) = table.get(handle) else { return };

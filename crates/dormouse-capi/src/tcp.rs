@@ -33,8 +33,8 @@ pub unsafe extern "C" fn dm_tcp_listen(addr: *const dm_addr, listener: *mut dm_h
     })
 }
 
-/// The next listener that the host opened before the program began, if there is one, and else `dm_tcp_listen`: so one program
-/// serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
+/// Takes the next listener that the host opened before the program began, if there is one, and else does `dm_tcp_listen`: so one
+/// program serves on every host. On wasip1 `dormouse run --listen ADDR` opens it, and `addr` is not looked at; natively it is systemd's
 /// socket activation.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn dm_tcp_listen_or_preopened(addr: *const dm_addr, listen
     })
 }
 
-/// The listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; whoever
+/// Gives the listener that the host opened as this descriptor: wasip1 only. The descriptor is Dormouse's from now on; a call that
 /// asks for it again shares it, and it is closed with the last handle. Never blocks.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dm_tcp_listener_from_fd(fd: u32, listener: *mut dm_hand
     call::status(|| unsafe { opens(listener, |state| state.insert(Object::Listener(TcpListener::from_fd(fd)?))) })
 }
 
-/// The connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
+/// Gives the connection that the host opened as this descriptor, as `dm_tcp_listener_from_fd`.
 ///
 /// # Errors
 /// As `dm_tcp_listener_from_fd`.
@@ -122,12 +122,12 @@ pub unsafe extern "C" fn dm_tcp_dial_name(name: *const c_char, stream: *mut dm_h
 }
 
 /// Takes a connection. `stream` gets its handle, and `peer`, which may be null, where it comes from: `0.0.0.0:0` on wasip1,
-/// where nobody knows. Never blocks.
+/// where it is not known. Never blocks.
 ///
 /// # Errors
 /// `-EAGAIN` if there is none; `-ETIMEDOUT` after the deadline; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; `-ENFILE`; and what the host says.
 /// Some errors pass, as `dm_is_transient` tells. `-ECONNABORTED` is of one connection. After `-EMFILE`, no more descriptors, and `-ENOMEM`
-/// the listener pauses: it says `-EAGAIN` and wakes nobody until a handle has been closed, or for a time, which is 5 ms and is doubled
+/// the listener pauses: it says `-EAGAIN` and wakes no waiter until a handle has been closed, or for a time, which is 5 ms and is doubled
 /// at each failure up to a second. So wait with `dm_when` or `dm_watch` as after `-EAGAIN`.
 ///
 /// # Safety

@@ -14,7 +14,7 @@ use crate::socket::opens;
 use crate::state::{self, Object};
 use crate::{call, dm_handle};
 
-/// A socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
+/// Opens a socket with this address of its own; port 0 lets the host choose one, which `dm_local_addr` tells. Never blocks, as
 /// `dm_tcp_listen`.
 ///
 /// # Errors
@@ -41,12 +41,13 @@ fn udp<T>(handle: dm_handle, operation: impl FnOnce(&UdpSocket) -> io::Result<T>
     })
 }
 
-/// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Again, with another one. Never blocks, but that on
-/// wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
+/// Names the one peer: `dm_send` sends to it, and only what comes from it is received. Another call names another peer. Never blocks, but
+/// on wasip2 it waits for the host to let go of a receive that was waited for; what arrives in that moment is lost.
 ///
 /// # Errors
-/// The socket has the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and
-/// what the host says.
+/// The socket keeps the peer that it had before. `-EINVAL` for port 0 and for an address of the other family; `-EACCES` if the host's
+/// policy refuses the address, `-EBADF`, `-ENOTSOCK`, `-EFAULT`, `-EAFNOSUPPORT`, `-EAGAIN` while it is being opened, and what the host
+/// says.
 ///
 /// # Safety
 /// `addr` is null or points to an address.
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn dm_udp_connect(handle: dm_handle, addr: *const dm_addr)
 /// Sends a datagram to the peer of `dm_udp_connect`, and returns its length. `buf` is the caller's, and is not kept. Never blocks.
 ///
 /// # Errors
-/// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one found nobody; `-ETIMEDOUT` after the
+/// `-EAGAIN` if there is no room; `-EMSGSIZE` if it is too large; `-ECONNREFUSED` if an earlier one was refused; `-ETIMEDOUT` after the
 /// deadline; `-ENOTCONN` if there is no peer; `-EBADF`; `-ENOTSOCK`; `-EFAULT`; and what else the host says.
 ///
 /// # Safety
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn dm_send_to(handle: dm_handle, buf: *const u8, len: usiz
 /// caller's, and is not kept. Never blocks.
 ///
 /// # Errors
-/// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent found nobody; `-EBADF`; `-ENOTSOCK`;
+/// `-EAGAIN` if none has come; `-ETIMEDOUT` after the deadline; `-ECONNREFUSED` if what was sent was refused; `-EBADF`; `-ENOTSOCK`;
 /// `-EFAULT`; `-EINVAL` for a `len` above PTRDIFF_MAX.
 ///
 /// # Safety

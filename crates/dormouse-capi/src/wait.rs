@@ -1,13 +1,13 @@
-//! Who waits for what: a callback or a token, once, on one side of a handle.
+//! Waiters: a callback or a token that waits, once, on one side of a handle.
 //!
 //! ```text
 //!            dm_when, dm_watch               ready, opened, deadline passed, closed
-//!   nobody ─────────────────────▶ waiting ──────────────────────────────────────────▶ due: called, or reported
+//!   none ───────────────────────▶ waiting ──────────────────────────────────────────▶ due: called, or reported
 //!                                    │ dm_forget                                        │ dm_forget
-//!                                    └──────────────▶ nobody ◀──────────────────────────┘
+//!                                    └───────────────▶ none ◀───────────────────────────┘
 //! ```
 //!
-//! Whoever waits is told exactly once, or never if he is forgotten first.
+//! A waiter is told exactly once, unless it is forgotten first.
 
 use std::ffi::{c_int, c_void};
 
@@ -31,12 +31,12 @@ impl Call {
 
     /// Calls it. Nothing of ours is borrowed meanwhile.
     pub(crate) fn make(self) {
-        // SAFETY: who gave it has promised that it may be called with this argument, on this thread.
+        // SAFETY: the caller of `dm_when` has promised that it may be called with this argument, on this thread.
         unsafe { (self.call)(self.arg) }
     }
 }
 
-/// Who is to be told.
+/// What a waiter is told by.
 pub(crate) enum Waiting {
     Call(Call),
     Token(u64),
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn dm_when(handle: dm_handle, side: u32, call: dm_call, ar
 /// Has `dm_poll` report `token`, once, when it is worth trying on this side of `handle` again: as `dm_when`. Never blocks.
 ///
 /// # Errors
-/// As `dm_when`; `-EPERM` in `dm_run`, which reports to nobody.
+/// As `dm_when`; `-EPERM` in `dm_run`, which reports no tokens.
 #[unsafe(no_mangle)]
 pub extern "C" fn dm_watch(handle: dm_handle, side: u32, token: u64) -> c_int {
     call::status(|| {
@@ -114,7 +114,7 @@ pub extern "C" fn dm_watch(handle: dm_handle, side: u32, token: u64) -> c_int {
     })
 }
 
-/// Forgets all who wait for these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
+/// Forgets all waiters of these sides of `handle`, those that are due as well: after this none of them is called or reported. Never
 /// blocks.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
-//! How long planning takes, and for what: `cargo run --release -p dormouse-goroot --example planning GOROOT [OVERLAY]`.
+//! Measures how long planning takes: `cargo run --release -p dormouse-goroot --example planning GOROOT [OVERLAY]`.
 //!
-//! The overlay is the Go tree itself, and its table merges every directory there is. So all files of Go are read and decided on,
-//! which is more than any overlay has. With OVERLAY it is that one, with TinyGo's table.
+//! By default the overlay is the Go tree itself, and its table merges every directory. So all files of Go are read and decided on,
+//! which is more than any overlay has. OVERLAY names another overlay, which gets TinyGo's table.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

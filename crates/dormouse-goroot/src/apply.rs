@@ -33,9 +33,9 @@ pub enum Link {
 /// A tree that has been made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Where it is: a GOROOT.
+    /// Its path: a GOROOT.
     pub path: PathBuf,
-    /// It was not there before, and is from this call.
+    /// True if this call made it.
     pub new: bool,
 }
 
@@ -103,7 +103,7 @@ impl Plan {
             move |source| Error::Write { path, source }
         };
         fs::create_dir_all(cache).map_err(failed(cache))?;
-        // It is deleted when this function ends. The tree is in it, and not it, as its permissions are for us alone.
+        // It is deleted when this function ends. The tree is built inside of it, since its own permissions are for us alone.
         sweep(cache);
         let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(cache).map_err(failed(cache))?;
         let means = system.means(link, aside.path());

@@ -1,4 +1,4 @@
-//! What one build has of the standard library that another has not: the files that belong to it, through the links of its plan.
+//! Compares the standard library of two builds: the files that belong to each, through the links of its plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,9 +15,9 @@ use crate::{Error, Plan, Side};
 /// The packages of the standard library in which two builds differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diff {
-    /// What the one is for.
+    /// The target of the first build.
     pub from: String,
-    /// What the other is for.
+    /// The target of the second build.
     pub to: String,
     /// The packages that differ, by path.
     pub packages: Vec<PackageChange>,
@@ -41,7 +41,7 @@ pub struct FileChange {
     pub file: String,
     /// What becomes of it.
     pub change: Change,
-    /// The tree that it is of; the new one's if that has changed.
+    /// The tree that it comes from; the second build's if that has changed.
     pub of: Side,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! # Where things are
 //! * [`constraint`]: what a file asks for. [`Target`]: what there is.
-//! * [`Listing`]: what is in a tree. [`Overrides`]: whose each directory is.
+//! * [`Listing`]: what is in a tree. [`Overrides`]: which tree each directory comes from.
 //! * [`Plan`]: what is linked from where, and [why](Plan::why); [as a tree](Plan::tree), [as JSON](Plan::json), [for
 //!   `go build -overlay`](Plan::go_overlay), or [made](Plan::apply).
 //! * [`Report`]: what is odd about an overlay. [`Diff`]: what one build has and another has not.

@@ -42,7 +42,7 @@ impl Entry {
 }
 
 impl Listing {
-    /// Of files that are not on any disk, by path and content.
+    /// Makes a listing of files that are on no disk, by path and content.
     pub fn of_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut listing = Self::default();
         listing.dirs.entry(String::new()).or_default();
@@ -64,7 +64,7 @@ impl Listing {
         }
     }
 
-    /// Of the directories `dirs` below `root`. Those that are not there are not in the listing.
+    /// Lists the directories `dirs` below `root`. Those that are not there are not in the listing.
     ///
     /// # Errors
     /// A directory that is there and cannot be read.
@@ -78,7 +78,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Of everything below the directory `dir` of `root`, which may be missing.
+    /// Lists everything below the directory `dir` of `root`, which may be missing.
     ///
     /// # Errors
     /// A directory that cannot be read.

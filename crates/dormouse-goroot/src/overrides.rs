@@ -1,4 +1,4 @@
-//! The table of directories: whose each is in the merged tree.
+//! The table of directories: which tree each one of the merged tree comes from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::constraint::{Expr, parse_expr};
 use crate::{Error, Target};
 
-/// Whose a directory is in the merged tree.
+/// The tree that a directory of the merged tree comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// Both trees': files are the overlay's if one of them matches, else upstream's; directories are upstream's, unless the
@@ -22,7 +22,7 @@ pub enum Whose {
 pub struct Override {
     /// The directory, relative to `src`, without a slash at its end: `net/http`. The root is empty.
     pub dir: String,
-    /// Whose it is.
+    /// The tree it comes from.
     pub whose: Whose,
     /// It counts only if the overlay has the directory.
     pub if_there: bool,
@@ -51,7 +51,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// TinyGo's.
+    /// TinyGo's table.
     pub fn tinygo() -> Self {
         let text = include_str!("../data/tinygo.overrides");
         Self::parse(Path::new("TinyGo's overrides"), text).expect("the table that is built in is well formed")
@@ -70,7 +70,7 @@ impl Overrides {
         table
     }
 
-    /// The table in a file.
+    /// Reads the table in a file.
     ///
     /// # Errors
     /// It cannot be read, or is malformed.
@@ -79,7 +79,7 @@ impl Overrides {
         Self::parse(path, &text)
     }
 
-    /// The table that `text` is; `path` is for messages.
+    /// Parses a table; `path` is for messages.
     ///
     /// # Errors
     /// It is malformed, or has a directory twice.

@@ -86,7 +86,7 @@ impl Plan {
         Self::new(&upstream, &Listing::of_dirs(overlay, dirs())?.with_rules(), table, target)
     }
 
-    /// Plans.
+    /// Makes a plan of two listings.
     ///
     /// ```
     /// # use std::path::Path;
@@ -215,7 +215,7 @@ impl Plan {
         self.decisions.iter().flat_map(|(path, list)| list.iter().map(move |it| (path.as_str(), it)))
     }
 
-    /// What it is for.
+    /// The target that it is for.
     pub fn target(&self) -> &Target {
         &self.target
     }

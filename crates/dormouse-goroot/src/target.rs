@@ -79,7 +79,7 @@ pub const UNIX_OS: [&str; 12] = [
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What people call it.
+    /// The target's name.
     pub name: String,
     /// GOOS.
     pub goos: String,

@@ -89,7 +89,7 @@ struct Spec {
 }
 
 impl Targets {
-    /// Those of an overlay, with Go 1.`minor`. A malformed file is found out when its target is asked for.
+    /// Reads the targets of an overlay, with Go 1.`minor`. A malformed file is found out when its target is asked for.
     ///
     /// # Errors
     /// A directory that is there and cannot be read.

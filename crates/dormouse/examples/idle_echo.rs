@@ -1,4 +1,4 @@
-//! A TCP echo server that hangs up on who is silent for a second, and ends when somebody says "quit".
+//! A TCP echo server that hangs up on a client that is silent for a second, and ends when a client says "quit".
 
 use std::rc::Rc;
 use std::time::Duration;

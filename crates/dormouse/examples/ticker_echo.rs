@@ -28,7 +28,7 @@ async fn main() -> io::Result<()> {
     }
 }
 
-/// Prints without stopping the world, even if nobody reads what is printed.
+/// Prints without stopping the other tasks, even if the output is not read.
 async fn say(line: String) -> io::Result<()> {
     io::stdout().write_all(line.as_bytes()).await
 }

@@ -13,7 +13,7 @@ async fn main() -> io::Result<()> {
     };
     let server = lookup_host(addr).await?.next().ok_or(io::ErrorKind::NotFound)?;
     let socket = UdpSocket::bind(if server.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" }).await?;
-    // From now on it hears nobody else.
+    // From now on it receives from this peer only.
     socket.connect(server).await?;
     let mut answer = [0; 1500];
     for text in args {

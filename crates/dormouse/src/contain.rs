@@ -35,13 +35,13 @@ impl Drop for Panic {
     fn drop(&mut self) {
         let payload = self.0.take();
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // A destructor that panics with a value whose destructor may panic: it is left alone.
+            // A destructor that panics with a value, whose destructor may panic too: the value is leaked.
             std::mem::forget(again);
         }
     }
 }
 
-/// A value of others that we drop, or take out before.
+/// A foreign value that we drop, unless it is taken out before.
 #[cfg(panic = "unwind")]
 struct Slot<T>(Option<T>);
 
@@ -100,7 +100,7 @@ impl<T> Held<T> {
     }
 }
 
-/// A waker of others. A clone is made where its owner waits, and may panic there; waking and dropping are ours to do, and do not.
+/// A foreign waker. Cloning it may panic, where its owner waits; waking and dropping it are our calls, and do not panic.
 pub(crate) struct SafeWaker(Slot<Waker>);
 
 impl SafeWaker {

@@ -1,7 +1,7 @@
 //! Dormouse is a cooperative runtime for programs inside a WebAssembly module under WASI.
 //!
 //! A WASI module has one thread. If that thread waits in a read, everything in the module waits. Under Dormouse a
-//! *task* waits instead: it is parked, the others run, and when nobody can run the module makes **one** host call that
+//! *task* waits instead: it is parked, the others run, and when no task can run the module makes **one** host call that
 //! waits for the nearest timer and every parked socket together. The same program runs natively, to develop and to test
 //! on.
 //!

@@ -1,13 +1,13 @@
-//! The one loop: run what can run, and when nobody can, make one host call that waits for everything.
+//! The one loop: run what can run, and when no task can, make one host call that waits for everything.
 //!
 //! ```text
 //!       ┌──────────────── main future and tasks, a batch at a time ◀─────────────┐
 //!       │                                                                        │ wakers push to the queue
 //!       ▼                                                                        │
-//!   anyone left to run? ──yes, and not for long──▶ next batch                    │
+//!   any task runnable? ───yes, and not for long──▶ next batch                    │
 //!       │ no                     │ a turn is due                                 │
 //!       ▼                        ▼                                               │
-//!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: who waits for this? ──────┘
+//!   wait(At(timer) | Forever)   wait(Now) ──▶ reactor: which wakers? ────────────┘
 //!       │ nothing armed, no timer
 //!       ▼
 //!   the diagnosis
@@ -80,12 +80,12 @@ struct AtEnd {
 }
 
 /// Has `flush` called when a `block_on` of this thread ends, and `refused` when that is done, to tell what the host refused. A hook, so
-/// that only who prints links the printing.
+/// that only a program that prints links the printing.
 pub(crate) fn at_end(flush: fn(), refused: fn() -> Option<io::Error>) {
     AT_END.set(Some(AtEnd { flush, refused }));
 }
 
-/// Whether a `block_on` of this thread has ended with a loss of standard output, and no other has asked.
+/// True once after a `block_on` of this thread has lost some of standard output.
 pub(crate) fn take_output_lost() -> bool {
     OUTPUT_LOST.take()
 }
@@ -129,7 +129,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     output
 }
 
-/// [`block_on`] that returns when the last of the output is lost: who calls it asks for [`take_output_lost`].
+/// [`block_on`] that returns when the last of the output is lost: its caller asks for [`take_output_lost`].
 pub(crate) fn block_on_and_stay<F: Future>(future: F) -> F::Output {
     try_block_on(future).unwrap_or_else(|error| {
         complain(&format!("dormouse: {error}\n"));
@@ -254,7 +254,7 @@ impl Entered {
         let host = sys::enter()?;
         OUTPUT_LOST.set(false);
         assert!(reactor.set_running(true), "block_on was called inside another block_on: await it instead");
-        // What was used before is of no task.
+        // What was used before belongs to no task.
         reactor.end_poll();
         Ok(Entered { reactor, _host: host })
     }
@@ -262,7 +262,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // The thread may be ending, and with it what is of the thread.
+        // The thread may be ending, and its thread-locals with it.
         if let Ok(Some(tasks)) = TASKS.try_with(|slot| slot.take()) {
             tasks.shut_down();
         }
@@ -273,7 +273,7 @@ impl Drop for Entered {
     }
 }
 
-/// Sees off what is on its way, up to [`LINGER`].
+/// Waits for bytes that are on their way, up to [`LINGER`].
 fn linger(reactor: &Reactor) {
     let Some(at_end) = AT_END.get() else { return see_off(reactor) };
     (at_end.flush)();

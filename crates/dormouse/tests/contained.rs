@@ -362,7 +362,7 @@ fn wakers_that_panic_are_dropped_with_their_handles_and_timers() {
     everywhere(|| async {
         let (near, _far) = pair().await;
         for _ in 0..200 {
-            // Each replaces another, goes with its owner, or is one of a crowd.
+            // Each replaces another, goes with its owner, or is purged.
             let mut clone = near.try_clone().unwrap();
             read_grumpy(&mut clone);
             read_grumpy(&mut clone);

@@ -1,4 +1,4 @@
-//! Who reads or writes a descriptor is parked, and the others run on: standard input, pipes, devices, files.
+//! A task that reads or writes a descriptor is parked, and the others run on: standard input, pipes, devices, files.
 
 use std::io::ErrorKind;
 use std::time::Duration;

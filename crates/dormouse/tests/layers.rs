@@ -1,4 +1,4 @@
-//! Who may name whom, read from the sources: what is below the seam names nothing above it.
+//! Which module may name which, read from the sources: what is below the seam names nothing above it.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;

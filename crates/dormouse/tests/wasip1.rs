@@ -79,7 +79,7 @@ async fn a_preopened_listener_is_taken_once_and_closed_once() {
     let error = TcpListener::bind_or_preopened("127.0.0.1:9").await.unwrap_err();
     assert!(error.to_string().starts_with("bind 127.0.0.1:9: wasm32-wasip1 has no call for it;"), "{error}");
 
-    // Who asks by number shares it, and it stays open until the last of them has gone, in either order.
+    // A handle that is asked for by number shares it, and it stays open until the last of them has gone, in either order.
     let same = TcpListener::from_fd(3).unwrap();
     drop(listener);
     let listener = TcpListener::from_fd(3).unwrap();

@@ -14,7 +14,7 @@ thread_local! {
     static HELD: RefCell<Option<(TcpListener, Waker)>> = const { RefCell::new(None) };
 }
 
-/// Drops what is held, and wakes who waits for that.
+/// Drops what is held, and wakes what waits for that.
 struct Closes;
 
 impl Wake for Closes {

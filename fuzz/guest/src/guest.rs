@@ -346,7 +346,7 @@ impl World {
                 let opened: Vec<_> = (0..count).map_while(|_| file.open_at(follow, name, open, flags).ok()).collect();
                 self.files.extend(opened);
             }
-            // An offset is small: sparse files are large for who cleans up.
+            // An offset is small: a sparse file takes long to remove.
             3 => ignore(file.write(&vec![1; input.below(256)], input.odd() % (1 << 16))),
             4 => ignore(file.read(input.odd(), input.odd())),
             5 => self.inputs.push(file.read_via_stream(input.odd()).ok()?),

@@ -18,7 +18,7 @@ use self::case::{Case, Host};
 use self::programs::Programs;
 use crate::{Result, cargo, say, setup, target_dir};
 
-/// Where the checkouts come from, for whoever has none.
+/// Where the checkouts come from.
 const WHERE: &str = "\
 name checkouts of wasmtime and of wasi-testsuite:
   git clone --depth 1 --branch v48.0.0 https://github.com/bytecodealliance/wasmtime

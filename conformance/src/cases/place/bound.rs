@@ -14,7 +14,7 @@ pub struct Place {
     addr: SocketAddr,
 }
 
-/// Listens for who is inside of this program.
+/// Listens for clients inside of this program.
 pub async fn listen_inside() -> (TcpListener, Place) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
     let addr = listener.local_addr().expect("a bound listener has an address");
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-/// What accepting says of who is at this end.
+/// The address that accepting gives for this end.
 pub fn peer(client: &TcpStream) -> SocketAddr {
     client.local_addr().expect("a connected stream has an address")
 }

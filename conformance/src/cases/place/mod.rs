@@ -24,7 +24,7 @@ pub async fn listen_outside() -> TcpListener {
     TcpListener::bind_or_preopened("127.0.0.1:0").await.expect("a listener")
 }
 
-/// Listens for clients outside and tells them where. Who has opened a descriptor knows where that is.
+/// Listens for clients outside and tells them where. A driver that has opened a descriptor knows where that is.
 pub async fn listen() -> TcpListener {
     let listener = listen_outside().await;
     println!("listening {listener}");
@@ -43,7 +43,7 @@ pub async fn pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// What a host without addresses says to who would use one; the outside hears it, too.
+/// What a host without addresses says to a program that uses one; the outside hears it, too.
 #[track_caller]
 pub fn unsupported(result: io::Result<impl Debug>) {
     let error = result.expect_err("a host without addresses took one");

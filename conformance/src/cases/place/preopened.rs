@@ -11,7 +11,7 @@
 //! | `BATTERY_CONTROL=16` | a stream: `connect SOCKET LISTENER` is answered with `ok`, or the kind of the error |
 //! | `BATTERY_SOCKETS=17..33` | sockets that are not connected |
 //!
-//! A host of somebody else's has no such service: there the last two are missing, and cases with connections inside are
+//! A host that is not ours has no such service: there the last two are missing, and cases with connections inside are
 //! not run.
 
 use std::cell::{Cell, OnceCell};
@@ -34,7 +34,7 @@ pub struct Place {
     fd: u32,
 }
 
-/// Listens for who is inside of this program.
+/// Listens for clients inside of this program.
 pub async fn listen_inside() -> (TcpListener, Place) {
     thread_local!(static TAKEN: Cell<u32> = const { Cell::new(0) });
     let fd = next("BATTERY_LISTENERS", &TAKEN).expect("the host opens listeners");
@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-/// What accepting says of who is at this end: nothing.
+/// The address that accepting gives for this end: none.
 pub fn peer(client: &TcpStream) -> SocketAddr {
     for told in [client.local_addr(), client.peer_addr()] {
         assert_eq!(told.unwrap_err().kind(), ErrorKind::Unsupported);
@@ -70,7 +70,7 @@ pub fn peer(client: &TcpStream) -> SocketAddr {
     SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into()
 }
 
-/// The next descriptor of a range that nobody has taken; `None` on a host that opens none of the kind.
+/// The next descriptor of a range that is not taken; `None` on a host that opens none of the kind.
 fn next(range: &str, taken: &'static std::thread::LocalKey<Cell<u32>>) -> Option<u32> {
     let Range { start, end } = {
         let said = env::var(range).ok()?;

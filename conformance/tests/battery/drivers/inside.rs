@@ -1,4 +1,4 @@
-//! Sockets for a program that can open none, and somebody who connects them: the outside of `cases/place/preopened.rs`,
+//! Sockets for a program that can open none, and the service that connects them: the outside of `cases/place/preopened.rs`,
 //! where the protocol is.
 //!
 //! A socket that the program will have as a connection is made here and not connected. We keep a duplicate of it until the

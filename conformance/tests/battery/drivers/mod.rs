@@ -70,7 +70,7 @@ impl Backend {
         }
     }
 
-    /// What it lacks of what a case needs, if it does, as the text of a cell.
+    /// What a case needs and this backend lacks, as the text of a cell.
     pub fn lacks(self, needed: &str) -> Option<&'static str> {
         match (self, needed) {
             (Backend::Sim, "clients") => Some("needs clients outside"),
@@ -263,7 +263,7 @@ pub fn lines_to(sender: std::sync::mpsc::Sender<String>) -> impl FnMut(&[u8]) + 
         partial.extend_from_slice(bytes);
         while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = partial.drain(..=end).collect();
-            // Nobody may be listening any more.
+            // The receiver may be gone.
             let _ = sender.send(String::from_utf8_lossy(&line[..end]).into_owned());
         }
     }
@@ -372,7 +372,7 @@ pub fn dir_for(case: &str) -> Option<PathBuf> {
     Some(dir)
 }
 
-/// Compiles a program, or takes it from the cache that all tests share: that of a user to whom it is `XDG_CACHE_HOME`.
+/// Compiles a program, or takes it from the cache that all tests share: a user's, with [`cache_dir`] as `XDG_CACHE_HOME`.
 pub fn load(path: &Path) -> Program {
     let cache = Cache::in_dir(&cache_dir().join("wasmtime"));
     let program = cache.and_then(|cache| Source::read(path)?.cache(cache).compile());

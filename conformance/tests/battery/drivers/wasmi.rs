@@ -46,7 +46,7 @@ fn wasmi_run(options: &[&str], module: &Path) -> Command {
     command
 }
 
-/// A port that nobody has, and that the system gives to nobody else while the socket lives: it is bound. It does not listen,
+/// A free port, and a socket that is bound to it, so that the system gives the port to no other program. The socket does not listen,
 /// and both it and the host set SO_REUSEADDR, so on Linux the host can bind the port, too.
 fn free_port() -> (SocketAddr, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");

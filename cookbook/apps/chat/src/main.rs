@@ -1,7 +1,7 @@
 //! A chat, with a page to try it: `chat-server ADDR [SECONDS]`.
 //!
-//! `GET /` is the page, `GET /chat?name=NAME` a WebSocket. Who says nothing for SECONDS (30) is pinged, and dropped after as long
-//! again. SIGINT or SIGTERM ends it, also under `dormouse run`: everybody is told, and has five seconds to say good bye.
+//! `GET /` is the page, `GET /chat?name=NAME` a WebSocket. A member that says nothing for SECONDS (30) is pinged, and dropped
+//! after as long again. SIGINT or SIGTERM ends it, also under `dormouse run`: all members are told, and have five seconds to close.
 
 mod member;
 mod room;

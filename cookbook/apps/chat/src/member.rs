@@ -69,7 +69,8 @@ async fn talk(socket: &mut Socket, member: &mut Member, chat: &Chat) -> Result<O
                 match message {
                     Some(Ok(Message::Text(text))) => {
                         member.say(&text);
-                        // Many may have come at once. All have a turn for each, or their queues would be full, and so would its own.
+                        // Many may have come at once. All members have a turn after each, or their queues would fill up, as would
+                        // this one's.
                         while let Ok(line) = member.lines.try_recv() {
                             send(socket, Message::Text(line), chat).await?;
                         }

@@ -1,7 +1,7 @@
-//! Who is there, and what is said to all of them.
+//! The members, and what is said to all of them.
 //!
-//! A line is made once, and each member's queue has a reference to it. A queue that is full belongs to somebody who does not read:
-//! that member is dropped, and nobody waits.
+//! A line is made once, and each member's queue has a reference to it. A queue that is full belongs to a member that does not read:
+//! that member is dropped, and no other waits.
 //!
 //! ```text
 //!   "hello" of mouse ──▶ said mouse hello ──┬──▶ queue of mouse, QUEUE lines ──▶ its socket
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
 
-/// Lines that may wait for a member: a megabyte, if all are as long as can be, and the same one for all who wait for them.
+/// Lines that may wait for a member: a megabyte, if all are as long as can be, and the same one for all members that wait.
 pub const QUEUE: usize = 64;
 
 /// What is in a line of the protocol, and in a query: there is nothing in it to escape.
@@ -62,7 +62,7 @@ impl Room {
         Member { name, lines, late, room: self.clone() }
     }
 
-    /// Says something to everybody, and drops those whose queue is full, which is again something to say.
+    /// Says something to all members, and drops those whose queue is full; then says that they have left.
     fn tell(&self, line: String) {
         let mut news = vec![Utf8Bytes::from(line)];
         while let Some(line) = news.pop() {
@@ -87,7 +87,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // Who was late is gone already, and somebody else may have the name.
+        // A member that was late is gone already, and another may have the name.
         if !self.late.is_cancelled() {
             self.room.members.borrow_mut().remove(&self.name);
             self.room.tell(format!("left {}", self.name));

@@ -94,7 +94,7 @@ impl Client {
     }
 }
 
-/// In time, or an error that says what was not.
+/// Waits for a future within a time, or returns an error that says what was late.
 async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, future)
         .await

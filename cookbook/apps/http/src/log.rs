@@ -1,4 +1,4 @@
-//! A log that blocks nobody, and is bounded.
+//! A log that blocks no task, and is bounded.
 //!
 //! `eprintln!` waits until the reader of standard error has room, and with it waits every connection: under a client that makes the server
 //! complain, and a reader that has fallen behind, for ever. [`dormouse::io::stderr`] keeps up to 64 KiB that wait for the reader. A line for

@@ -1,4 +1,4 @@
-//! How long a server waits for others: for the head of a request, for more of a body, for somebody who does not read.
+//! How long a server waits for others: for the head of a request, for more of a body, for a peer that does not read.
 //!
 //! hyper has a timeout for the head of a request of HTTP/1.1, and pings for HTTP/2. The rest is here.
 
@@ -105,7 +105,7 @@ where
 
 /// A connection whose peer reads in time what is written to it.
 ///
-/// The deadline is the socket's own: to set it costs no call of the host and no timer of one's own.
+/// The deadline is the socket's own: setting it costs no host call and no timer.
 pub(crate) struct Written {
     pub(crate) conn: TcpStream,
     pub(crate) limit: Duration,

@@ -20,11 +20,11 @@ use crate::{Limits, Patient, log};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Serves until `stop` is there. Then nobody is accepted any more, what has been begun is finished, and what is not after
+/// Serves until `stop` is there. Then no connection is accepted any more, what has been begun is finished, and what is not after
 /// [`Limits::drain`] is cut off.
 ///
 /// # Errors
-/// If the listener cannot be used any more. What a connection fails with is logged, as far as the reader of the log keeps up.
+/// If the listener cannot be used any more. Errors of connections are logged, as far as the reader of the log keeps up.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -76,14 +76,14 @@ where
     B: Body + 'static,
     B::Error: Into<Failure>,
 {
-    // HTTP/2 writes small frames one after another. Under `dormouse run` it is on already, and elsewhere under WASI nobody can.
+    // HTTP/2 writes small frames one after another. Under `dormouse run` it is on already; other hosts of WASI have no call for it.
     let _ = conn.set_nodelay(true);
     // Until the first request is there the socket has a deadline: hyper has none for the first bytes, of which it tells HTTP/1.1
     // from HTTP/2, and none for the beginning of HTTP/2.
     conn.set_read_deadline(Some(Instant::now() + limits.head))?;
     let first = conn.try_clone()?;
     let service = service_fn(move |request: Request<Incoming>| {
-        // It fails if the connection is closed, and then nobody waits.
+        // It fails if the connection is closed, and then nothing waits on it.
         let _ = first.set_read_deadline(None);
         service.call(request.map(|body| Patient::new(body, limits.body)))
     });

@@ -21,7 +21,7 @@ pub type Error = Box<dyn std::error::Error>;
 /// How long connecting and logging in may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client, whose queries any number of tasks may have at once, and what the channels that it listens to are told.
+/// Connects. Gives a client, on which any number of tasks may have queries at once, and the notifications that it listens to.
 pub async fn connect(config: &Config) -> Result<(Client, UnboundedReceiver<Notification>), Error> {
     let (client, mut connection) = timeout(PATIENCE, async {
         let stream = reach(config).await?;

@@ -17,15 +17,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// How long an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection, which any number of tasks may use at once, each through a clone.
+/// Opens a connection, which any number of tasks may use at once, each through a clone.
 ///
-/// When the server goes away, what waits gets an error, and so does what comes later: who goes on connects anew.
+/// When the server goes away, what waits gets an error, and so does what comes later: to go on, connect anew.
 pub async fn connect(addr: SocketAddr) -> RedisResult<MultiplexedConnection> {
     open(addr, RedisConnectionInfo::default(), config()).await
 }
 
-/// A connection, and what the server pushes to it: messages of the channels that it subscribes to, and `Disconnection` when the
-/// server has gone.
+/// Opens a connection, and gives what the server pushes to it: messages of the channels that it subscribes to, and `Disconnection`
+/// when the server has gone.
 pub async fn subscriber(addr: SocketAddr) -> RedisResult<(MultiplexedConnection, UnboundedReceiver<PushInfo>)> {
     let (sender, pushes) = unbounded_channel();
     let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);

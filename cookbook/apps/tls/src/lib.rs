@@ -1,6 +1,6 @@
 //! TLS over Dormouse's sockets: rustls, with tokio-rustls between it and them, and a provider in Rust alone.
 //!
-//! What of it is the application's: which certificate a name has, whom a client trusts, how long a handshake may take, and what is
+//! What of it is the application's: which certificate a name has, what a client trusts, how long a handshake may take, and what is
 //! said when it fails.
 
 pub mod provider;
@@ -50,7 +50,7 @@ pub fn acceptor(dir: &Path, protocols: &[&str]) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A client's side, which trusts the authorities in a file (PEM), and nobody else.
+/// A client's side, which trusts the authorities in a file (PEM), and no others.
 pub fn connector(authorities: &Path, protocols: &[&str]) -> io::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(authorities)? {
@@ -63,7 +63,7 @@ pub fn connector(authorities: &Path, protocols: &[&str]) -> io::Result<TlsConnec
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// The handshake with a client, which has this long for it: who connects and says nothing does not stay.
+/// The handshake with a client, which has this long for it: a client that connects and says nothing does not stay.
 pub async fn accept(
     acceptor: &TlsAcceptor,
     conn: TcpStream,

@@ -1,4 +1,4 @@
-//! A log on standard error that blocks nobody.
+//! A log on standard error that blocks no task.
 //!
 //! std's standard error waits until its reader has room, and with it waits the program. Here a line is put into a queue, from which
 //! a task writes with [`dormouse::io::stderr`], which waits alone. A reader that falls behind loses lines, and is told how many.

@@ -263,7 +263,7 @@ fn two_pages_in_chromium() {
         browser.until(&mouse, "They are behind the oak.");
         assert_eq!(browser.run(&mouse, "document.getElementById('people').innerText"), "mouse, vole", "{backend:?}");
         if backend == Backend::P3 {
-            // For who wants to see it, and for the page's README.
+            // To look at, and for the page's README.
             let picture = browser.picture(&mouse);
             let mut decode = Command::new("base64");
             decode.arg("-d").stdin(std::process::Stdio::piped());

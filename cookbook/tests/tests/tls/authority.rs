@@ -31,7 +31,7 @@ impl Authority {
         Authority { dir, issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for a name, served by `tls-server`, on a key that openssl and everybody has.
+    /// A certificate for a name, served by `tls-server`, on a key of P-256, which every client knows.
     pub fn signs(self, name: &str) -> Authority {
         self.signs_for(name, &KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key"))
     }

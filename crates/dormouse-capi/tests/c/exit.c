@@ -1,4 +1,4 @@
-/* Ends in a callback, by exit, in the middle of everything: somebody waits, a timer runs, bytes are on their way. */
+/* Ends in a callback, by exit, in the middle of everything: a callback waits, a timer runs, bytes are on their way. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <dormouse.h>

@@ -82,7 +82,7 @@ fn a_client_that_does_not_read_does_not_stop_the_others() {
             deaf.flood();
             let mut other = Client::nc(&addr);
             other.echo("hello");
-            // It has gone, and what was written to it is still on its way: that stops nobody, and neither does the end.
+            // It has gone, and what was written to it is still on its way: that stops no other client, and neither does the end.
             drop(deaf);
             other.echo("hello again");
             other.hang_up();

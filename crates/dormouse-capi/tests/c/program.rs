@@ -1,4 +1,4 @@
-//! A program in C that runs, and who talks with it.
+//! A program in C that runs, and its client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub enum Backend {
     P1,
     P2,
     P3,
-    /// As `Native`, and somebody watches its memory.
+    /// As `Native`, under valgrind.
     Valgrind,
 }
 
@@ -163,7 +163,7 @@ impl Drop for Program {
     }
 }
 
-/// Who talks with it: `nc`, or a socket.
+/// A client of the program: `nc`, or a socket.
 pub enum Client {
     Nc { child: Child, stdin: Option<ChildStdin>, lines: Receiver<String> },
     Socket(TcpStream),
@@ -205,7 +205,7 @@ impl Client {
         }
     }
 
-    /// Sends until nobody takes any more, and reads nothing of it.
+    /// Sends until the program takes no more, and reads nothing of it.
     pub fn flood(&mut self) {
         let Client::Socket(stream) = self else { panic!("nc reads") };
         stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();

@@ -137,7 +137,7 @@ static void much(void) {
     EXPECT(dm_close(server), 0);
 }
 
-/* What is closed while much is on its way stops nobody, and nothing of it is lost. */
+/* What is closed while much is on its way stops no other handle, and nothing of it is lost. */
 static void lingering(void) {
     size_t written;
     dm_handle slow;
@@ -165,7 +165,7 @@ static void deadlines(void) {
     EXPECT(dm_poll(&event, 1, DM_FOREVER), 1);
     EXPECT(dm_deadline(server, DM_READ | DM_WRITE, DM_FOREVER), 0);
     EXPECT(read_some(server, buf, sizeof buf), 1);
-    /* One that is set while somebody waits tells him. */
+    /* One that is set while a token waits makes it due. */
     EXPECT(dm_watch(server, DM_READ, 8), 0);
     EXPECT(dm_deadline(server, DM_READ, DM_NOW), 0);
     EXPECT(dm_poll(&event, 1, DM_FOREVER), 1);
@@ -186,7 +186,7 @@ static void deadlines(void) {
 static void closing(void) {
     uint8_t buf[16];
     dm_event events[4];
-    /* Who waits is told, and his next try says why; two who wait are told both. */
+    /* A waiter is told, and the next try says why; two waiters are both told. */
     EXPECT(dm_deadline(server, DM_READ, DM_FOREVER), 0);
     EXPECT(dm_watch(server, DM_READ, 1), 0);
     EXPECT(dm_watch(server, DM_READ, 2), 0);
@@ -197,7 +197,7 @@ static void closing(void) {
     EXPECT(events[0].token, 2);
     EXPECT(dm_read(server, buf, sizeof buf), -EBADF);
     EXPECT(dm_close(client), 0);
-    /* Who is forgotten is not told. */
+    /* A waiter that is forgotten is not told. */
     connect_both();
     EXPECT(dm_watch(server, DM_READ, 1), 0);
     EXPECT(dm_forget(server, DM_READ | DM_WRITE), 0);
@@ -243,7 +243,7 @@ static void timers(void) {
     int one = 1, many = 100;
     dm_handle kept, stopped;
     uint64_t start = dm_now();
-    /* With nobody to wait for, it waits until then, or says that it would be for ever. */
+    /* Without a waiter, it waits until then, or says that it would be for ever. */
     EXPECT(dm_poll(NULL, 0, start + MS), 0);
     EXPECT(dm_now() >= start + MS, 1);
     EXPECT(dm_poll(NULL, 0, DM_FOREVER), -EDEADLK);
@@ -295,7 +295,7 @@ static void datagrams(void) {
     EXPECT(receive(one, buf, sizeof buf, NULL), 2);
     EXPECT(dm_send(other, large, sizeof large), -EMSGSIZE);
     EXPECT(dm_close(one), 0);
-    /* Who waits without a try, and then names a peer. */
+    /* A socket that is waited for without a try, and then names a peer. */
     EXPECT(dm_udp_bind(&any, &one), 0);
     EXPECT(opened(one), 0);
     EXPECT(dm_watch(one, DM_READ, 1), 0);
@@ -387,7 +387,7 @@ static void restless(void *arg) {
     EXPECT(dm_deadline(server, DM_READ, DM_NOW), 0);
 }
 
-/* Whoever keeps the loop busy by what it does to its own handle does not keep a timer from its end. */
+/* A callback that keeps the loop busy by what it does to its own handle does not keep a timer from its end. */
 static void restlessness(void *arg) {
     EXPECT(dm_sleep(MS, stop, arg, NULL), 0);
     restless(NULL);

@@ -30,7 +30,7 @@ fn clean((code, lines, stderr): (Option<i32>, Vec<String>, String), what: &str) 
 fn an_echo_allocates_nothing() {
     for example in ["echo_ticker", "own_scheduler"] {
         let (few, many) = (allocations(example, 50), allocations(example, 550));
-        // What is allocated when somebody first waits somewhere, which may be sooner or later.
+        // What is allocated at the first wait on a handle, which may be sooner or later.
         assert!(many < few + 25, "{example}: {many} allocations, {few} of them without 500 echoes");
     }
 }

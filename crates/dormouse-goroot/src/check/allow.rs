@@ -26,7 +26,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// The list in a file.
+    /// Reads the list in a file.
     ///
     /// # Errors
     /// It cannot be read, or is malformed.
@@ -35,7 +35,7 @@ impl Allowed {
         Self::parse(path, &text)
     }
 
-    /// The list that `text` is; `path` is for messages.
+    /// Parses a list; `path` is for messages.
     ///
     /// # Errors
     /// It is malformed.
@@ -59,7 +59,7 @@ impl Allowed {
         Ok(Self { path: path.to_owned(), lines })
     }
 
-    /// Takes out what is allowed, and gives a finding for each line that nothing is allowed by.
+    /// Takes out what is allowed, and gives a finding for each line that allows nothing.
     pub(super) fn leave_out(&self, findings: &mut Vec<Finding>) -> Vec<Finding> {
         let mut used = vec![false; self.lines.len()];
         findings.retain(|finding| {

@@ -13,7 +13,7 @@ use crate::{KNOWN_ARCH, KNOWN_OS, Listing, Overrides, Target, Whose};
 const LOOKALIKES: [&str; 10] =
     ["aarch64", "macos", "unix", "wasi", "wasip2", "wasip3", "wasm32", "wasm64", "win32", "win64"];
 
-/// Tags by which a file says that it is not built, and means it.
+/// Tags by which a file says on purpose that it is not built.
 const ON_PURPOSE: [&str; 2] = ["ignore", "none"];
 
 /// What a file may be built for.

@@ -29,11 +29,11 @@ pub struct Expected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It is what an overlay is for, and may be more than was meant.
+    /// It is what an overlay is for, though perhaps more than intended.
     Note,
-    /// It is of no effect, or of another than it looks.
+    /// It has no effect, or another effect than it seems to have.
     Warning,
-    /// A build fails of it.
+    /// It makes a build fail.
     Error,
 }
 
@@ -51,7 +51,7 @@ pub enum Kind {
     NeverUsed,
     /// A directory of the overlay that the table does not have, so that nothing in it is ever linked.
     NeverLinked,
-    /// A file with a name that ends in what is no system that Go knows, and that nothing in it limits to it.
+    /// A file whose name ends in a system that Go does not know, and that has no build constraint for it.
     GuardsNothing,
     /// A file of the overlay where upstream has a directory of that name.
     Shadowed,
@@ -59,7 +59,7 @@ pub enum Kind {
     LeftOut,
     /// Files of upstream that are hidden.
     Hides,
-    /// A line of the list of what is allowed that no finding is.
+    /// A line of the list of allowed findings that matches no finding.
     AllowsNothing,
 }
 
@@ -83,7 +83,7 @@ pub struct Finding {
     pub files: Vec<String>,
 }
 
-/// What has been found.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The findings, by kind and path.

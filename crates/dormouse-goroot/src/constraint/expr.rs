@@ -16,7 +16,7 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// The expression that is a tag.
+    /// Makes the expression that is one tag.
     pub fn tag(name: impl Into<String>) -> Self {
         Self::Tag(name.into())
     }
@@ -37,7 +37,7 @@ impl Expr {
         Self::Or(Box::new(self), Box::new(other))
     }
 
-    /// Whether it holds where `has` says of a tag whether that is set. Every tag of it is asked for, from left to right, also
+    /// Whether it holds; `has` says of a tag whether it is set. Every tag is asked for, from left to right, also
     /// where the result is known already.
     pub fn eval(&self, mut has: impl FnMut(&str) -> bool) -> bool {
         self.eval_with(&mut has)
@@ -86,7 +86,7 @@ impl Expr {
         self.version(true)
     }
 
-    /// What this one needs to be `wanted`. `None` is less than any version.
+    /// The version that this expression needs to be `wanted`. `None` is less than any version.
     fn version(&self, wanted: bool) -> Option<u32> {
         match self {
             // That a tag is not set needs nothing.

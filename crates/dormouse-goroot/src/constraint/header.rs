@@ -77,7 +77,7 @@ const NUL: &str = "unexpected NUL in input";
 const CHUNK: usize = 4096;
 
 impl Header {
-    /// Of a file whose content is `text`. [`Content::Binary`] says nothing.
+    /// Parses the head of a file whose content is `text`. [`Content::Binary`] says nothing.
     ///
     /// ```
     /// use dormouse_goroot::constraint::{Constraint, Content, Header};
@@ -95,7 +95,7 @@ impl Header {
         Ok(Self::parse_start(content, text, true)?.expect("all of the text is there"))
     }
 
-    /// Of a file, of which no more is read than has to be.
+    /// Reads the head of a file, and no more of the file than it has to.
     ///
     /// # Errors
     /// The outer ones are those of reading, the inner ones as of [`parse`](Self::parse).

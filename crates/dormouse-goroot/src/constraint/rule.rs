@@ -26,7 +26,7 @@ pub struct Rule {
     head: Result<Header, Trouble>,
 }
 
-/// Why one cannot tell what a file is for. It matters only for targets that the name does not rule out.
+/// Why it is not known what a file is for. It matters only for targets that the name does not rule out.
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// It cannot be read.
@@ -56,12 +56,12 @@ pub struct Verdict {
 }
 
 impl Rule {
-    /// Of a file with this name and content.
+    /// Makes the rule of a file with this name and content.
     pub fn of(name: &str, text: &[u8]) -> Self {
         Self::with(name, |content| Ok(Header::parse(content, text)))
     }
 
-    /// Of the file at `path`. What goes wrong is kept, and is an error for each target that the name does not rule out.
+    /// Makes the rule of the file at `path`. An error is kept, and is returned for each target that the name does not rule out.
     pub fn read(path: &Path) -> Self {
         // A name that is not UTF-8 has no suffix of Go's, in which it is replaced.
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,5 +1,5 @@
 //! Against real Go: `cargo xtask setup` installs it on Debian (elsewhere: https://go.dev/dl, 1.21 or later), and fetches a
-//! current one. Others than the `go` on the PATH and that one are taken from the variables GO and GO_CURRENT.
+//! current one. The variables GO and GO_CURRENT name others in place of these two.
 
 mod files;
 mod heads;

@@ -60,7 +60,7 @@ macro_rules! write {
                 futures_io::AsyncWrite::poll_flush(Pin::new(&mut *self.0), cx)
             }
 
-            // As tokio's: what is written is seen off, and the descriptor stays open.
+            // As tokio's: what was written is flushed, and the descriptor stays open.
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 self.poll_flush(cx)
             }

@@ -56,7 +56,7 @@ impl TcpStream {
         self.io.peer_addr()
     }
 
-    /// What has been asked for and not been got; hosts of WASI tell none by itself.
+    /// Always none: hosts of WASI tell no error apart from an operation.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! Keys. A key is an index and a generation, so a key that is kept too long finds nothing instead of somebody else.
+//! Keys. A key is an index and a generation, so a key that is kept too long finds nothing instead of another entry.
 
 /// Names an entry of an [`Arena`]; never given out twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! For those who ask for `Send` where one thread is all there is.
+//! `Send` for libraries that ask for it, where there is only one thread.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::{Deref, DerefMut};
@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use send_wrapper::SendWrapper;
 
-/// A stream for who asks for [`Send`]: `redis`' connections, or a pool that is shared. It stays on its thread all the same.
+/// A stream that is [`Send`], for a library that asks for it: `redis`' connections, or a pool that is shared. It stays on its thread.
 ///
-/// For futures there is [`SendWrapper`] itself, which this one is for streams.
+/// It is for streams what [`SendWrapper`] is for futures.
 ///
 /// ```
 /// use dormouse::{io::OnThread, net::{TcpListener, TcpStream}};

@@ -45,10 +45,10 @@ thread_local! {
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// When no task of tokio's can run, it calls a hook before it would put the thread to sleep, and the hook is the one wait. tokio's `time` is
-/// not built in: tokio tells nobody when its next timer is due. While a task is always runnable there is no wait, and sockets get their
+/// When no task of tokio's can run, it calls a hook before it would put the thread to sleep, and the hook is the one wait. tokio's `time`
+/// is not built in: tokio does not tell when its next timer is due. While a task is always runnable there is no wait, and sockets get their
 /// turn only between: such a task awaits [`dormouse::task::yield_now`](crate::task::yield_now) now and then, or spawns nothing that
-/// never waits. Natively, what another thread wakes (`spawn_blocking`) is not heard of before a socket or timer is due.
+/// never waits. Natively, what another thread wakes (`spawn_blocking`) runs only when a socket or timer is due.
 ///
 /// # Errors
 /// None of its own: if nothing can wake the program any more it is ended, as by [`block_on`](crate::block_on).
@@ -57,7 +57,7 @@ thread_local! {
 /// Inside of another `block_on`, Dormouse's or tokio's; or if the host cannot wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let made = || io::Result::Ok((Loop::enter()?, Builder::new_current_thread().on_thread_park(wait).build()?));
-    // The runtime goes first: what its tasks have written is seen off at the end of the loop.
+    // The runtime is dropped first: the end of the loop waits for what its tasks have written.
     let (_inside, runtime) = made().unwrap_or_else(|error| panic!("make a runtime of tokio's: {error}"));
     let main = Arc::new(Mutex::new(None));
     MAIN.with(|slot| slot.replace(Some(Arc::clone(&main))));

@@ -82,7 +82,7 @@ impl File {
         fs::File::create(path).and_then(File::from_std).map_err(|error| context(error, "create", path))
     }
 
-    /// A file that std has opened, or a pipe.
+    /// Wraps a file that std has opened, or a pipe.
     ///
     /// ```no_run
     /// use dormouse::fs::File;
@@ -105,7 +105,7 @@ impl File {
         Ok(File { wait, file: Rc::new(file) })
     }
 
-    /// Reads some bytes from where the file stands, waiting for at least one. `Ok(0)` is the end, or an empty `buf`.
+    /// Reads some bytes at the file's position, waiting for at least one. `Ok(0)` is the end, or an empty `buf`.
     /// Safe to cancel: nothing that was read is lost.
     ///
     /// # Errors
@@ -117,11 +117,11 @@ impl File {
         }
     }
 
-    /// Writes some of `buf` to where the file stands, and tells how much: a pipe takes no more than 4 KiB at a time.
-    /// Safe to cancel: what is dropped has written nothing.
+    /// Writes some of `buf` at the file's position, and returns how much: a pipe takes no more than 4 KiB at a time.
+    /// Safe to cancel: a future that is dropped has written nothing.
     ///
     /// # Errors
-    /// `BrokenPipe` if nobody reads the pipe any more, and what else the host says.
+    /// `BrokenPipe` if the pipe has no reader any more, and what else the host says.
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.wait {
             Some(wait) => wait.retry(Side::Write, |source| try_write(source, &self.file, buf)).await,
@@ -129,7 +129,7 @@ impl File {
         }
     }
 
-    /// Goes to a place in the file, and tells which that is, in bytes from its beginning. It may be after the end.
+    /// Moves the file's position, and returns it, in bytes from the beginning. It may be after the end.
     ///
     /// # Errors
     /// `NotSeekable` for a pipe, `InvalidInput` for a place before the beginning.
@@ -137,7 +137,7 @@ impl File {
         (&*self.file).seek(to).map_err(file_error)
     }
 
-    /// There is nothing to flush: what was written the host has. See [`sync_all`](File::sync_all).
+    /// Does nothing: the host has what was written. See [`sync_all`](File::sync_all).
     ///
     /// # Errors
     /// None.
@@ -145,7 +145,7 @@ impl File {
         (&*self.file).flush()
     }
 
-    /// Waits, with the whole program, until what was written is on the disk, and what is known of the file as well.
+    /// Waits, with the whole program, until the file's content and metadata are on the disk.
     ///
     /// # Errors
     /// What the host says.
@@ -153,7 +153,7 @@ impl File {
         self.file.sync_all().map_err(file_error)
     }
 
-    /// What is known of the file: its length, its type.
+    /// Returns the file's metadata: its length, its type.
     ///
     /// # Errors
     /// What the host says.
@@ -161,7 +161,7 @@ impl File {
         self.file.metadata().map_err(file_error)
     }
 
-    /// Another handle to the same file, which stands at the same place whichever of them moves it, as
+    /// Makes another handle to the same file; both have one position, as
     /// [`std::fs::File::try_clone`]. The file is closed when the last of them is dropped.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{context, of_read};
 
-/// What is known of a file or directory; follows symbolic links.
+/// Returns the metadata of a file or directory; follows symbolic links.
 ///
 /// # Errors
 /// `NotFound` and what else the host says.
@@ -15,7 +15,7 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     on(path, "look at", |path| fs::metadata(path))
 }
 
-/// The whole of a file.
+/// Reads the whole of a file.
 ///
 /// ```
 /// # dormouse::block_on(async {
@@ -31,7 +31,7 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     on(path, "read", |path| fs::read(path))
 }
 
-/// The whole of a file, as text.
+/// Reads the whole of a file, as text.
 ///
 /// # Errors
 /// As [`read`], and `InvalidData` if it is not UTF-8.
@@ -39,7 +39,7 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     on(path, "read", |path| fs::read_to_string(path))
 }
 
-/// Makes a file of this; it takes the place of what is there.
+/// Writes a file with this content; it replaces a file that is there.
 ///
 /// # Errors
 /// `NotFound`, `PermissionDenied` and what else the host says.
@@ -79,7 +79,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     on(path, "remove the directory", |path| fs::remove_dir(path))
 }
 
-/// Gives a file or directory another name. What has that name goes, as on the system.
+/// Renames a file or directory. What has the new name is replaced, as the system does it.
 ///
 /// # Errors
 /// `NotFound` and what else the host says.
@@ -88,7 +88,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
     on(from, "rename", |from| fs::rename(from, to))
 }
 
-/// What is in a directory, in no particular order.
+/// Lists a directory, in no particular order.
 ///
 /// ```no_run
 /// # dormouse::block_on(async {
@@ -100,9 +100,10 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # }).unwrap();
 /// ```
 ///
-/// Files may be made and removed meanwhile: what was there before and after is given once. On WASI the directory is read as a whole,
-/// before the first entry, since hosts of wasip1 count entries from the beginning anew, and would leave one out for each that has gone. There
-/// a name that is not UTF-8 ends the listing with `InvalidData`, on wasip1 from the start: hosts or std give nothing that comes after it.
+/// Files may be made and removed meanwhile: an entry that is there before and after is given once. On WASI the directory is read as a
+/// whole, before the first entry, since hosts of wasip1 count entries from the beginning anew, and would leave one out for each that has
+/// gone. There a name that is not UTF-8 ends the listing with `InvalidData`, on wasip1 from the start: hosts or std give nothing that
+/// comes after it.
 ///
 /// # Errors
 /// `NotFound`, `NotADirectory` and what else the host says.

@@ -23,7 +23,7 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Copies all that `reader` gives to `writer` until the reader's end, flushes, and tells how many bytes that were. The
+/// Copies all that `reader` gives to `writer` until the reader's end, flushes, and returns the number of bytes. The
 /// writer is not closed.
 ///
 /// Both can be the same stream through two references; this is an echo server:
@@ -47,7 +47,7 @@ where
     poll_fn(|cx| copy.poll(cx, Pin::new(&mut reader), Pin::new(&mut writer))).await
 }
 
-/// Copies in both directions until both have ended, and tells how many bytes went from `a` to `b` and from `b` to `a`.
+/// Copies in both directions until both have ended, and returns how many bytes went from `a` to `b` and from `b` to `a`.
 /// The end of one direction is passed on as a half close.
 ///
 /// Not safe to cancel: what has been read but not yet written is lost.
@@ -106,7 +106,7 @@ impl Direction {
 }
 
 /// ```text
-///   buffer │ written │ waiting │        │ … of somebody who asks for more │
+///   buffer │ written │ waiting │        │ … of a copy that asks for more  │
 ///          0       start      end     room
 /// ```
 struct Copy {

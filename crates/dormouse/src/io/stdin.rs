@@ -1,4 +1,4 @@
-//! Standard input: who reads it is parked, and the others run on.
+//! Standard input: a task that reads it is parked, and the others run on.
 //!
 //! All handles of a thread share one source: the system's poller knows a descriptor once.
 

@@ -275,7 +275,7 @@ impl Lines {
 
     /// Sends what the host takes now, and leaves the rest to the reactor.
     fn send(self: &Rc<Self>) {
-        // Who was woken may have sent, too.
+        // A task that was woken may have sent, too.
         if self.draining.get() || self.drain() || self.draining.get() {
             return;
         }
@@ -285,7 +285,7 @@ impl Lines {
         }
     }
 
-    /// True when no line is left, and nobody waits for the host to be through.
+    /// Writes what the host takes. True when no line is left, and no flush waits for the host.
     fn drain(&self) -> bool {
         let mut buffer = self.buffer.borrow_mut();
         let lines = self.lines.get();
@@ -317,7 +317,7 @@ impl Lines {
         let is_news = lines - sent < FULL || self.out.get() > out;
         let waiting = if is_news { self.waiting.take() } else { Vec::new() };
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
-        // Who was woken may have written.
+        // A task that was woken may have written.
         self.lines.get() == 0 && self.wanted.get().is_none()
     }
 

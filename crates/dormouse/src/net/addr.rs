@@ -24,7 +24,7 @@ pub(crate) mod sealed {
 
     use crate::net::TcpSocket;
 
-    /// Each type has futures of its own, so that who names no host links no lookup and no race.
+    /// Each type has futures of its own, so that a program that names no host links no lookup and no race.
     pub trait Sealed {
         /// The addresses, of which there is at least one.
         ///

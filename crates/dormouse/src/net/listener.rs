@@ -46,7 +46,7 @@ impl TcpListener {
         Ok(TcpSocket::open(addr.resolve().await?, &[BIND, LISTEN]).await?.into_listener())
     }
 
-    /// A listener that the host opened before the program began, if there is one that nobody has, and else
+    /// Takes a listener that the host opened before the program began, if one is not taken yet, and else does
     /// [`bind`](Self::bind). So one program serves on every host:
     ///
     /// * On wasip1, which has no call to bind, it is a pre-opened descriptor. `dormouse run --listen ADDR` opens it, and which
@@ -93,14 +93,15 @@ impl TcpListener {
         }
     }
 
-    /// The listener that the host opened as this descriptor. wasip1 only.
+    /// Gives the listener that the host opened as this descriptor. wasip1 only.
     ///
-    /// Who asks for the same descriptor again shares it. It is closed once, when the last of them has been dropped or closed,
+    /// A second call for the same descriptor shares it. It is closed once, when the last of them has been dropped or closed,
     /// in whatever order. It is Dormouse's from now on: std must not close it too.
     ///
     /// # Errors
     /// `NotFound` if the host has opened no such descriptor, `InvalidInput` if it is no stream socket, or a connection that this program has
-    /// accepted, whose number may be the next one's when it is closed; `Unsupported` on all other targets. One that does not listen says so when it is to [`accept`](Self::accept).
+    /// accepted, whose number may be the next one's when it is closed; `Unsupported` on all other targets. The
+    /// [`accept`](Self::accept) of one that does not listen says so.
     pub fn from_fd(fd: u32) -> io::Result<TcpListener> {
         Ok(TcpListener::on(Handle::new(Source::from_fd(fd)?)?))
     }
@@ -109,9 +110,9 @@ impl TcpListener {
         TcpListener { handle: Share::new(handle) }
     }
 
-    /// Waits for a connection and tells who it is from. Safe to cancel: no connection is lost.
+    /// Waits for a connection, and returns it with its peer's address. Safe to cancel: no connection is lost.
     ///
-    /// On wasip1 nobody tells who it is from, and the address is `0.0.0.0:0`, as std's is there;
+    /// On wasip1 the host does not tell the peer's address, and it is `0.0.0.0:0`, as std's is there;
     /// [`peer_addr`](TcpStream::peer_addr) says so with an error.
     ///
     /// # Errors
@@ -128,8 +129,8 @@ impl TcpListener {
     /// [`accept`](Self::accept) that goes on after an error that passes: what a server's loop calls. It fails only if the listener
     /// cannot be used any more, or after its deadline. Safe to cancel: no connection is lost.
     ///
-    /// When the host has no more descriptors, the connections that come wait in the backlog, and those that there are go on. It tries
-    /// again as soon as this program has closed a socket, and after 5 ms, 10 ms and so on, up to each second, since another one may have.
+    /// When the host has no more descriptors, new connections wait in the backlog, and the open ones go on. It tries again as soon as
+    /// this program has closed a socket, and after 5 ms, 10 ms and so on, up to each second, since another program may have closed one.
     ///
     /// ```
     /// use dormouse::{io, net::TcpListener};
@@ -166,14 +167,14 @@ impl TcpListener {
         conclude(&self.handle, accepted)
     }
 
-    /// The connections as a stream. What [`accept`](Self::accept) fails with is an item as well, and the listener pauses as there; that
-    /// the listener was closed is the last one. Safe to drop.
+    /// Returns the connections as a stream. An error of [`accept`](Self::accept) is an item as well, and the listener pauses as there;
+    /// the error of a closed listener is the last item. Safe to drop.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { handle: self.handle.another(), ended: false, _listener: PhantomData }
     }
 
-    /// Until when an [`accept`](Self::accept) may wait, one that is parked now as well: from then on it fails with `TimedOut`,
-    /// even if there is a connection, which stays for later. One in the past has passed; `None` is for ever, as at first.
+    /// Sets the deadline of [`accept`](Self::accept), also of one that is parked now: after it, an accept fails with `TimedOut`,
+    /// even if there is a connection, which stays for later. A deadline in the past has passed; `None` is none, as at first.
     ///
     /// Makes no call of the host.
     ///
@@ -183,7 +184,7 @@ impl TcpListener {
         self.handle.set_deadline(&[Side::Read], deadline)
     }
 
-    /// Another handle to the same listener, as [`std::net::TcpListener::try_clone`]. It is closed when the last of them is
+    /// Makes another handle to the same listener, as [`std::net::TcpListener::try_clone`]. It is closed when the last of them is
     /// dropped, or when any of them is closed.
     ///
     /// # Errors
@@ -193,8 +194,8 @@ impl TcpListener {
     }
 
     /// Stops listening, at once, for all clones: every [`accept`](Self::accept) in progress fails with an error that
-    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. Dropping the listener does the
-    /// same when nobody else has it.
+    /// [`is_closed`](super::is_closed) recognises, and so does all that is called later. Dropping the last clone does the
+    /// same.
     ///
     /// # Errors
     /// The same, if it is closed already.
@@ -228,7 +229,7 @@ impl fmt::Debug for TcpListener {
     }
 }
 
-/// All listeners that the host opened before the program began and that nobody has: see
+/// Takes all listeners that the host opened before the program began and that are not taken yet: see
 /// [`TcpListener::bind_or_preopened`].
 ///
 /// ```

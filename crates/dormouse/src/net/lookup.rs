@@ -7,7 +7,7 @@ use super::ToSocketAddrs;
 use crate::reactor::Handle;
 use crate::sys::{Side, Source};
 
-/// The addresses of a host, in the order in which the host would try them; as [`tokio`'s function of that
+/// Looks up the addresses of a host, in the order in which the system would try them; as [`tokio`'s function of that
 /// name](https://docs.rs/tokio/latest/tokio/net/fn.lookup_host.html). Dropping the future gives the lookup up, so
 /// [`timeout`](crate::time::timeout) around it bounds it.
 ///

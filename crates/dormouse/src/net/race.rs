@@ -103,7 +103,7 @@ mod tests {
             (socket.listen(backlog).await.unwrap(), addr)
         }
 
-        /// An address at which nobody listens any more.
+        /// An address at which nothing listens any more.
         async fn nobody() -> SocketAddr {
             listener(1).await.1
         }
@@ -131,7 +131,7 @@ mod tests {
         #[test]
         fn one_that_takes_long_gets_company() {
             block_on(async {
-                // Nobody accepts: when its backlog is full, an attempt goes on and on.
+                // Its connections are not accepted: when its backlog is full, an attempt goes on and on.
                 let (_full, full) = listener(1).await;
                 let mut waiting = Vec::new();
                 while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(full)).await {

@@ -129,8 +129,7 @@ impl TcpSocket {
     }
 }
 
-/// What a socket goes through on its way to be something. A host may say of each that it has to be waited for. As data,
-/// so that one future serves all.
+/// A step of opening a socket. A host may say of each that it has to be waited for. Steps are data, so that one future serves all.
 pub(super) struct Step {
     what: &'static str,
     start: fn(&Source, SocketAddr, u32) -> io::Result<()>,

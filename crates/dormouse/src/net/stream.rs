@@ -67,7 +67,7 @@ impl TcpStream {
         Ok(addr.connect().await?.into_stream())
     }
 
-    /// The connection that the host opened as this descriptor. wasip1 only. Who asks for the same descriptor again shares it:
+    /// Gives the connection that the host opened as this descriptor. wasip1 only. A second call for the same descriptor shares it:
     /// see [`TcpListener::from_fd`](super::TcpListener::from_fd).
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl TcpStream {
     /// Ends reading, writing (a half close: the peer reads to the end and may still send) or both, at once, and for operations that are
     /// parked as well. It may be done again.
     ///
-    /// When reading has ended, what has come is read still, and then it is the end; the peer is told nothing. When writing has
+    /// When reading has ended, reads still give what has come, and then the end; the peer is told nothing. When writing has
     /// ended, what was written before is still sent, and writes fail with `BrokenPipe`, empty ones too. On a wasip2 host other than wasmtime, await
     /// [`close`](futures_io::AsyncWrite::poll_close) instead to be sure of what was written: it lets the host send first.
     ///
@@ -147,7 +147,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Until when reads and writes may wait: [`set_read_deadline`](Self::set_read_deadline) and
+    /// Sets both deadlines: [`set_read_deadline`](Self::set_read_deadline) and
     /// [`set_write_deadline`](Self::set_write_deadline) at once.
     ///
     /// ```
@@ -169,9 +169,9 @@ impl TcpStream {
         self.handle.set_deadline(&[Side::Read, Side::Write], deadline)
     }
 
-    /// Until when reads may wait, those that are parked now as well: from then on they fail with `TimedOut`, even if there
-    /// is something to read, which stays for later. One in the past, such as `Some(Instant::now())`, has passed; `None` is
-    /// for ever, as at first.
+    /// Sets the deadline of reads, also of those that are parked now: after it they fail with `TimedOut`, even if there
+    /// is something to read, which stays for later. A deadline in the past, such as `Some(Instant::now())`, has passed; `None`
+    /// is none, as at first.
     ///
     /// Makes no call of the host, so it may be set anew for each message; reading the clock for it is one call on wasip2.
     ///
@@ -181,7 +181,7 @@ impl TcpStream {
         self.handle.set_deadline(&[Side::Read], deadline)
     }
 
-    /// Until when writes, and closing through [`AsyncWrite`], may wait; as
+    /// Sets the deadline of writes, and of closing through [`AsyncWrite`]; as
     /// [`set_read_deadline`](Self::set_read_deadline). A write that fails with `TimedOut` has written nothing.
     ///
     /// # Errors
@@ -190,8 +190,8 @@ impl TcpStream {
         self.handle.set_deadline(&[Side::Write], deadline)
     }
 
-    /// Passes on all that comes to another connection, up to the end, and then ends that one's direction: a half close. Both may
-    /// be the same.
+    /// Passes on all that comes to another connection, up to the end, and then shuts that connection down for writing: a half close.
+    /// Both may be the same.
     ///
     /// ```no_run
     /// # async fn proxy(client: dormouse::net::TcpStream) -> std::io::Result<()> {
@@ -207,9 +207,9 @@ impl TcpStream {
     /// there were, as WASI has no call for that. Everywhere else this is [`io::copy`](crate::io::copy) and
     /// [`shutdown`](TcpStream::shutdown).
     ///
-    /// When this future is dropped, or a deadline passes, the bytes stop; calling it again goes on where it stopped. So does the host on
-    /// WASI 0.3 if it is `dormouse run`. The `wasmtime` command, seen on 48 and 49, goes on by itself until one of the peers ends it, and so it
-    /// does when a stream is closed.
+    /// When this future is dropped, or a deadline passes, no more bytes are moved; another call goes on from there. On WASI 0.3 that is
+    /// so under `dormouse run`. The `wasmtime` command, seen on 48 and 49, goes on by itself until one of the peers ends it, also when a
+    /// stream is closed.
     ///
     /// # Errors
     /// As [`read`](TcpStream::read) of the one, and [`write`](TcpStream::write) to the other.
@@ -223,7 +223,7 @@ impl TcpStream {
         to.shutdown(Shutdown::Write)
     }
 
-    /// Another handle to the same connection, as [`std::net::TcpStream::try_clone`]. The connection is closed when the last
+    /// Makes another handle to the same connection, as [`std::net::TcpStream::try_clone`]. The connection is closed when the last
     /// of them is dropped, or when any of them is closed.
     ///
     /// # Errors
@@ -234,9 +234,10 @@ impl TcpStream {
 
     /// Closes the connection, at once, for all clones and halves: every operation in progress fails with an error that
     /// [`is_closed`](super::is_closed) recognises, and so does all that is called later but flushing. What was written is
-    /// still sent, unless something that has come is unread: see [how the peer sees the end](Self#how-the-peer-sees-the-end). Dropping the stream does the same when nobody else has it.
+    /// still sent, unless something that has come is unread: see [how the peer sees the end](Self#how-the-peer-sees-the-end). Dropping the
+    /// last clone or half does the same.
     ///
-    /// Not to be taken for [`AsyncWrite::poll_close`], which is a half close: call that one on a half, or as
+    /// This is not [`AsyncWrite::poll_close`], which is a half close: call that on a half, or as
     /// `AsyncWriteExt::close(&mut stream).await`; or use [`shutdown`](Self::shutdown).
     ///
     /// # Errors
@@ -261,13 +262,13 @@ impl TcpStream {
         self.handle.with(|stream| stream.peer_addr())
     }
 
-    /// A half that reads and a half that writes, for as long as the stream is borrowed.
+    /// Splits the stream into a half that reads and a half that writes, for as long as it is borrowed.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf(self), WriteHalf(self))
     }
 
-    /// A half that reads and a half that writes, to be given to different tasks. Dropping the half that writes shuts
-    /// writing down.
+    /// Splits the stream into a half that reads and a half that writes, to be given to different tasks. Dropping the half that
+    /// writes shuts writing down.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let writer = self.another();
         (OwnedReadHalf(self), OwnedWriteHalf::new(writer))

@@ -74,8 +74,8 @@ impl UdpSocket {
         Ok(UdpSocket { handle: Share::new(handle) })
     }
 
-    /// Names the one peer: [`send`](Self::send) sends to it, and only what comes from it is received. Again, with another
-    /// one. Of several addresses the first that works is taken. `0.0.0.0` and `[::]` are this machine, as on Linux.
+    /// Names the one peer: [`send`](Self::send) sends to it, and only what comes from it is received. Another call names
+    /// another peer. Of several addresses the first that works is taken. `0.0.0.0` and `[::]` are this machine, as on Linux.
     ///
     /// What has come before from the peer stays and is received; what has come from others is passed over, whether it is in a
     /// queue of the host or in one of Dormouse. A receive that is parked stays so, and hears the new peer. An error that an
@@ -105,7 +105,7 @@ impl UdpSocket {
     /// Sends a datagram to the peer that the socket is connected to, and tells its length. Safe to cancel.
     ///
     /// # Errors
-    /// One without a kind if it is too large (`EMSGSIZE`), `ConnectionRefused` if an earlier one found nobody there,
+    /// One without a kind if it is too large (`EMSGSIZE`), `ConnectionRefused` if an earlier one was refused,
     /// `NotConnected` if no peer has been named, `TimedOut` after the write deadline, and one that
     /// [`is_closed`](super::is_closed) recognises after [`close`](Self::close).
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
@@ -127,7 +127,7 @@ impl UdpSocket {
     /// not.
     ///
     /// # Errors
-    /// `ConnectionRefused` if what was sent found nobody there, `TimedOut` after the read deadline, and one that
+    /// `ConnectionRefused` if what was sent was refused, `TimedOut` after the read deadline, and one that
     /// [`is_closed`](super::is_closed) recognises after [`close`](Self::close).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.recv_from(buf).await?.0)
@@ -153,7 +153,7 @@ impl UdpSocket {
     /// many they are. On wasip2 one host call brings up to 16. Safe to cancel.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv). An error that comes after some have been received is that of the next call.
+    /// As [`recv`](Self::recv). An error that comes after some have been received is returned by the next call.
     pub async fn recv_many(&self, into: &mut Vec<Datagram>, limit: usize) -> io::Result<usize> {
         if limit == 0 {
             return Ok(0);
@@ -170,8 +170,8 @@ impl UdpSocket {
     /// takes up to 16, of a socket without a peer. Safe to cancel.
     ///
     /// # Errors
-    /// As [`send`](Self::send), of the first one. That of a later one is met by the next call that sends it. One that tells of an
-    /// earlier datagram, such as `ConnectionRefused`, is that of the next call, whichever that is.
+    /// As [`send`](Self::send), of the first one. The error of a later one is returned by the next call that sends it. An error of an
+    /// earlier datagram, such as `ConnectionRefused`, is returned by the next call of any kind.
     pub async fn send_many(&self, datagrams: &[Datagram]) -> io::Result<usize> {
         if datagrams.is_empty() {
             return Ok(0);
@@ -182,7 +182,7 @@ impl UdpSocket {
         Ok(count)
     }
 
-    /// Until when operations may wait: as [`TcpStream::set_deadline`](super::TcpStream::set_deadline).
+    /// Sets both deadlines: as [`TcpStream::set_deadline`](super::TcpStream::set_deadline).
     ///
     /// # Errors
     /// If the socket is closed.
@@ -190,7 +190,7 @@ impl UdpSocket {
         self.handle.set_deadline(&[Side::Read, Side::Write], deadline)
     }
 
-    /// Until when receiving may wait.
+    /// Sets the deadline of receiving.
     ///
     /// # Errors
     /// If the socket is closed.
@@ -198,7 +198,7 @@ impl UdpSocket {
         self.handle.set_deadline(&[Side::Read], deadline)
     }
 
-    /// Until when sending may wait.
+    /// Sets the deadline of sending.
     ///
     /// # Errors
     /// If the socket is closed.
@@ -206,7 +206,7 @@ impl UdpSocket {
         self.handle.set_deadline(&[Side::Write], deadline)
     }
 
-    /// Another handle to the same socket.
+    /// Makes another handle to the same socket.
     ///
     /// # Errors
     /// If the socket is closed.

@@ -35,7 +35,7 @@ pub(crate) const BYTES_PER_UNIT: usize = 2 * 1024;
 /// Work after which sockets, timers and the host get a look, if a task is always runnable. A look costs host calls, so
 /// not after each batch: two tasks that talk through a channel make many small batches.
 const WORK_PER_LOOK: u32 = 64;
-/// A run is one piece of work, and one more for each so many units: they take far longer than the run itself.
+/// The work of a run is 1, and 1 more for each so many units: they take far longer than the run itself.
 const UNITS_PER_WORK: u32 = 8;
 /// Units after which they get a look within a batch. More, since most batches end before that, and a wait comes then anyway. Runs do not
 /// count here: 10 000 tasks that set a timer each are a short batch, and timers fire in order if all are set before the first fires.
@@ -49,12 +49,12 @@ const REFUSALS_PER_POLL: u32 = 1 << 16;
 pub(super) struct Budget {
     /// Units that were used since the poll began. May be more than there are: what an operation moves is known afterwards.
     used: Cell<u32>,
-    /// As many are still to be refused, whatever there is.
+    /// So many operations are still to be refused, though there are units left.
     skip: Cell<u32>,
-    /// With what `skip` the poll began.
+    /// The `skip` with which the poll began.
     began: Cell<u32>,
     refused: Cell<u32>,
-    /// As many may be refused.
+    /// After so many refusals the budget is filled again.
     patience: Cell<u32>,
     /// What has been done since the last look.
     work: Cell<u32>,
@@ -91,7 +91,7 @@ impl Budget {
             0 | 1 => 0,
             refused => (self.began.get() + 1) % refused,
         };
-        // What runs now is no task of ours, but of a scheduler that sees to fairness itself: one refusal, as a hint.
+        // What runs now is no task of ours, but a task of a scheduler that sees to fairness itself: it is refused once, as a hint.
         self.begin(0);
         self.patience.set(0);
         next

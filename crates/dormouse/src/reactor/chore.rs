@@ -11,7 +11,7 @@ pub(crate) trait Chore {
     /// Do what can be done now. True when there is nothing left; the chore is then dropped.
     fn run(&self) -> bool;
 
-    /// Its source cannot be watched: nobody will run it again, and it is dropped.
+    /// Its source cannot be watched: it is not run again, and is dropped.
     fn failed(&self, _error: io::Error) {}
 }
 

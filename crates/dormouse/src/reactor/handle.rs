@@ -83,7 +83,7 @@ impl Handle {
         *source = source.take().map(into);
     }
 
-    /// Changes the source in a way that the poller must not see. Who is parked is woken, to park on what it is then.
+    /// Changes the source in a way that the poller must not see. Parked tasks are woken, to park on what it is then.
     pub(crate) fn replace<T>(&self, change: impl FnOnce(&mut Source) -> io::Result<T>) -> io::Result<T> {
         let (result, woken) = match self.source.try_borrow_mut().as_deref_mut() {
             Ok(Some(source)) => {
@@ -109,7 +109,7 @@ impl Handle {
         }
     }
 
-    /// Releases the source, and wakes who is parked: operations that are in progress, and all that come later, are
+    /// Releases the source, and wakes the parked tasks: operations that are in progress, and all that come later, are
     /// refused.
     pub(crate) fn close(&self) -> io::Result<()> {
         let source = self.source.try_borrow_mut().ok().and_then(|mut source| source.take()).ok_or_else(closed)?;
@@ -118,14 +118,14 @@ impl Handle {
         Ok(())
     }
 
-    /// Takes the source, which is in nobody's hands now, from the reactor, and then lets it go.
+    /// Takes the source, which no operation uses now, from the reactor, and then drops it.
     fn release(&self, source: Source) -> Option<Slot> {
         let slot = self.reactor.remove_slot(self.key);
         self.reactor.let_go(source);
         slot
     }
 
-    /// Until when operations may take on these sides; `None` is for ever. Those that are parked are held to it as well.
+    /// Sets the deadline of operations on these sides, also of those that are parked; `None` is none.
     pub(crate) fn set_deadline(&self, sides: &[Side], deadline: Option<Instant>) -> io::Result<()> {
         self.reactor.set_deadline(self.key, sides, deadline)
     }
@@ -141,7 +141,7 @@ impl Handle {
         poll_fn(|cx| self.poll(side, &mut parked.id, cx, &mut op)).await
     }
 
-    /// Runs `op` once, and parks nobody.
+    /// Runs `op` once, and parks no task.
     pub(crate) fn try_once<T>(&self, side: Side, mut op: impl FnMut(&Source) -> io::Result<T>) -> io::Result<T> {
         match self.reactor.next(self.key, side, SHARED) {
             Next::Try => {}
@@ -177,7 +177,7 @@ impl Handle {
     }
 
     /// [`retry`](Self::retry) for `poll_*` functions through shared references. They have no future that could be dropped: the waker
-    /// stays parked until the handle is ready, refused or closed, or until it is one of a crowd.
+    /// stays parked until the handle is ready, refused or closed, or until stale wakers are purged (`Waiters::is_crowd`).
     pub(crate) fn poll_shared<T: Moved>(
         &self,
         side: Side,
@@ -246,7 +246,7 @@ impl Handle {
         if *id == UNPARKED {
             *id = self.reactor.next_id();
         }
-        // Cloned first and dropped last: both are somebody else's code, and may do anything with this handle.
+        // Cloned first and dropped last: both are foreign code, and may do anything with this handle.
         let mut waker = Some(SafeWaker::new(cx.waker()));
         let mut crowd = Vec::new();
         let parked =
@@ -290,7 +290,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The wakers that are left are of nobody: who waits holds the handle.
+        // The wakers that are left are stale: an operation that waits holds the handle.
         if let Some(source) = self.source.get_mut().take() {
             self.release(source);
         }

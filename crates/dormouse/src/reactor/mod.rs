@@ -1,4 +1,4 @@
-//! Who waits for what: parks wakers on handles and timers, and wakes them when the poller says so.
+//! The reactor: parks wakers on handles and timers, and wakes them when the poller says so.
 //!
 //! There is one reactor a thread. Handles hold it, so they may be made before a runtime runs, outlive it, and be
 //! dropped anywhere. No waker is called or dropped while the reactor is borrowed: both can run a task's destructor,
@@ -78,8 +78,8 @@ enum Place {
 /// What an operation does next.
 enum Next {
     Try,
-    /// It has tried before, and the poller watches since: what comes is reported, and there is nothing before that. So who
-    /// is polled again for another reason, or is woken with many and comes too late, costs the host nothing. Or the side is paused.
+    /// It has tried before, and the poller watches since: what comes is reported, and there is nothing before that. So a task that
+    /// is polled again for another reason, or is woken with many and comes too late, costs no host call. Or the side is paused.
     Park,
     Expired,
 }
@@ -188,8 +188,8 @@ impl Reactor {
         }
     }
 
-    /// Whether anything could wake anybody: a timer of a sleeper, or what somebody is parked on. The deadline of a handle
-    /// on which nobody is parked does not.
+    /// Whether anything could wake a task: a timer of a sleeper, or a handle on which a task is parked. The deadline of a handle
+    /// on which none is parked does not count.
     pub(crate) fn can_wake(&self) -> bool {
         let inner = self.inner.borrow();
         inner.timers.wake_somebody()
@@ -198,7 +198,7 @@ impl Reactor {
             || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
 
-    /// One turn: sleep until something is ready, wake who waits for it. Called by `runtime.rs` alone.
+    /// One turn: sleeps until something is ready, and wakes the tasks that wait for it. Only the runtime calls it.
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
         self.budget.looked();
         self.turns.set(self.turns.get().wrapping_add(1));
@@ -250,7 +250,7 @@ impl Reactor {
         self.inner.borrow_mut().slots.insert(Place::Handle(Slot::default()))
     }
 
-    /// The poller forgets it, and its timer goes. The caller wakes or drops who is parked there, outside of the borrow.
+    /// The poller forgets it, and its timer goes. The caller wakes or drops the wakers that are parked there, outside of the borrow.
     fn remove_slot(&self, key: Key) -> Option<Slot> {
         let inner = &mut *self.inner.borrow_mut();
         inner.poller.remove(key);
@@ -269,7 +269,7 @@ impl Reactor {
         self.inner.borrow_mut().poller.remove(key);
     }
 
-    /// The poller forgets the source of a slot, on which somebody may be parked: those are for the caller to wake.
+    /// Has the poller forget the source of a slot. Returns the wakers that are parked there: the caller wakes them.
     fn reset(&self, key: Key) -> Vec<SafeWaker> {
         let inner = &mut *self.inner.borrow_mut();
         let mut woken = Vec::new();
@@ -281,7 +281,7 @@ impl Reactor {
         woken
     }
 
-    /// Who is parked on a side, which the poller does not watch any more: those are for the caller to wake.
+    /// Takes the wakers that are parked on a side, which the poller does not watch any more: the caller wakes them.
     fn take_parked(&self, key: Key, side: Side) -> Vec<SafeWaker> {
         let inner = &mut *self.inner.borrow_mut();
         let mut parked = Vec::new();
@@ -309,8 +309,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// What is to be done. A first poll always tries, and so do `poll_*` functions, of which nobody knows whether it is the
-    /// first: who asks whether there is something must not be told by a waker that somebody else has left behind.
+    /// Whether to try or to park. A first poll always tries. So does every `poll_*` function, since it may be a first poll: a waker
+    /// that an earlier poll left behind must not decide that there is nothing.
     fn next(&self, key: Key, side: Side, id: Id) -> Next {
         let inner = &mut *self.inner.borrow_mut();
         // No slot: it is closed, and trying says so.
@@ -333,8 +333,8 @@ impl Reactor {
         self.last_id.get()
     }
 
-    /// Parks the waker until `source` is ready on `side`; `is_tried` if an operation there has just said `WouldBlock`. What is to be dropped afterwards, outside of any borrow, is left
-    /// in `waker`, and what is to be woken in `crowd`.
+    /// Parks the waker until `source` is ready on `side`; `is_tried` if an operation there has just said `WouldBlock`. What is to be
+    /// dropped afterwards, outside of any borrow, is left in `waker`, and what is to be woken in `crowd`.
     fn park(
         &self,
         source: &Source,
@@ -541,7 +541,7 @@ fn resume(inner: &mut Inner, wakers: &mut Vec<SafeWaker>) {
     }
 }
 
-/// Nobody would wake who waits now.
+/// The error of an operation that would wait while nothing can wake it.
 #[cold]
 pub(crate) fn no_runtime() -> io::Error {
     crate::io::error(io::ErrorKind::Other, "no Dormouse runtime is running: call it inside dormouse::block_on")

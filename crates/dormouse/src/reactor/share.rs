@@ -66,7 +66,7 @@ impl Deref for Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // The last one closes it, and that takes everybody off.
+        // The last one closes it, and that takes all waiters off.
         if Rc::strong_count(&self.handle) > 1 {
             self.unpark(Side::Read);
             self.unpark(Side::Write);

@@ -1,4 +1,4 @@
-//! A slot: what the reactor knows of one handle. Who is parked on it, on which side, until when, and whether the poller
+//! A slot: what the reactor knows of one handle. Which tasks are parked on it, on which side, until when, and whether the poller
 //! watches. Each side by itself:
 //!
 //! ```text
@@ -32,7 +32,7 @@ pub(crate) struct Slot {
     timer: Option<Key>,
 }
 
-/// Who is parked: [`SHARED`], an owner ([`OWNERS`] and a number), or the number of an operation. No number is given out
+/// Names a waiter: [`SHARED`], an owner ([`OWNERS`] and a number), or the number of an operation. No number is given out
 /// twice.
 pub(crate) type Id = u64;
 
@@ -62,13 +62,13 @@ pub(crate) struct Waiters {
     deadline: Option<Instant>,
     /// The deadline has passed.
     pub(crate) expired: bool,
-    /// How many, and [`CROWD`] more, may be parked before they are asked whether they are still there.
+    /// Stale shared wakers are purged when this number of waiters, and [`CROWD`] more, are parked.
     crowd: usize,
-    /// The turn in which they were asked last.
+    /// The turn of the last purge.
     asked: u32,
 }
 
-/// Who are fewer than that are left alone.
+/// The smallest number of waiters at which stale shared wakers are purged.
 const CROWD: usize = 32;
 
 struct Waiter {
@@ -115,7 +115,7 @@ impl Slot {
         self.timer
     }
 
-    /// Who is parked on it.
+    /// The wakers that are parked on either side.
     pub(crate) fn into_wakers(self) -> impl Iterator<Item = SafeWaker> {
         self.sides.into_iter().flat_map(|side| side.list).map(|waiter| waiter.waker)
     }
@@ -137,8 +137,9 @@ impl Waiters {
         self.list.push(Waiter { id, waker: new });
     }
 
-    /// Nothing says when a shared reference has lost interest, so that its wakers would pile up on a quiet side. When there
-    /// is a crowd all are woken and forgotten; who is still there comes back, and if that is a crowd again, it may be one.
+    /// True if the stale wakers are to be purged. Nothing says when a shared reference has lost interest, so its wakers would pile up
+    /// on a quiet side. A purge wakes and forgets all; tasks that still wait park again. If they reach the threshold again within a turn,
+    /// they are real, and the threshold grows.
     fn is_crowd(&mut self, turn: u32) -> bool {
         if self.list.len() < self.crowd + CROWD {
             return false;

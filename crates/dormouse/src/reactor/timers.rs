@@ -18,7 +18,7 @@ pub(crate) struct Timers {
     timers: Arena<Timer>,
     /// Number of the last timer set.
     sequence: u64,
-    /// How many of them wake somebody. A deadline wakes those who are parked on its handle, if anybody is.
+    /// How many of them surely wake a task. A deadline wakes the tasks that are parked on its handle, if there are any.
     sleepers: usize,
     /// `remove`, once there was a timer: a program that sets none does not link it.
     on_cancel: Option<fn(&mut Timers, Key) -> Option<Due>>,
@@ -46,7 +46,7 @@ impl Timers {
         self.heap.first().map(|node| node.when)
     }
 
-    /// Whether one of them will wake somebody, whatever is parked.
+    /// Whether one of them will wake a task, whatever is parked.
     pub(crate) fn wake_somebody(&self) -> bool {
         self.sleepers > 0
     }
@@ -95,7 +95,7 @@ impl Timers {
         Some(due)
     }
 
-    /// Removes the timer of somebody who may never have set one.
+    /// Removes a timer, if one was set.
     pub(crate) fn cancel(&mut self, key: Option<Key>) {
         if let (Some(key), Some(remove)) = (key, self.on_cancel) {
             remove(self, key);

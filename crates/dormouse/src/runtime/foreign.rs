@@ -3,7 +3,7 @@
 //! It has things of its own to run, in its own order. What it needs of a runtime is what [`block_on`](crate::block_on) is
 //! made of, in parts: *try* an operation once ([`try_read`](crate::net::TcpStream::try_read) and its like), *park* a waker on the
 //! side of a socket that said `WouldBlock` ([`park`](crate::net::TcpStream::park)), and when it has nothing left to run make the
-//! *one waiting call*, [`Loop::wait`], which calls the wakers of whoever may try again.
+//! *one waiting call*, [`Loop::wait`], which calls the wakers of all that may try again.
 //!
 //! ```
 //! use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
@@ -25,7 +25,7 @@
 //! let mut buf = [0; 16];
 //! let received = loop {
 //!     while !runnable.0.swap(false, Ordering::Relaxed) {
-//!         host.wait(None)?; // nobody is runnable: sleep
+//!         host.wait(None)?; // nothing is runnable: sleep
 //!     }
 //!     match socket.try_recv_from(&mut buf) {
 //!         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -97,7 +97,7 @@ impl Loop {
         self.turn(deadline.map_or(Until::Forever, Until::At))
     }
 
-    /// [`wait`](Loop::wait) without sleeping: the host has its turn, and who may try again is called.
+    /// Does what [`wait`](Loop::wait) does, without sleeping: the host has its turn, and the wakers of all that may try again are called.
     ///
     /// # Errors
     /// What the host says.
@@ -110,7 +110,7 @@ impl Loop {
         // What the caller has done is counted.
         reactor.end_poll();
         let tasks = installed();
-        // As in `try_block_on`: whoever wakes from another thread looks whether we sleep.
+        // As in `try_block_on`: a wake from another thread looks whether we sleep.
         let notifier = reactor.notifier();
         notifier.sleeping(true);
         let runnable = tasks.as_ref().is_some_and(|tasks| tasks.is_runnable());

@@ -95,7 +95,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// The events of a run: their digest always, themselves if somebody wants to read them.
+/// The events of a run: always their digest, and the events themselves if they are asked for.
 pub(crate) struct Log {
     digest: Digest,
     events: Option<Vec<Event>>,

@@ -27,7 +27,7 @@ pub struct Faults {
     pub subsets: u8,
     /// Percent of the waits after which the clock leaps ahead, as after a suspended host, by up to a second.
     pub clock_jumps: u8,
-    /// Percent of the attempts to connect that fail, after a while, though somebody listens; and of the resets that come
+    /// Percent of the attempts to connect that fail, after a while, though the port has a listener; and of the resets that come
     /// only after what was sent before.
     pub late_errors: u8,
     /// Percent of the writes at which the network resets the connection, and of the connections that have gone when they

@@ -81,7 +81,7 @@ impl Sim {
         Sim { origin, from, faults: Faults::none(), log: false, buffer: BUFFER, limit: None }
     }
 
-    /// What may go wrong; nothing, if it is not said.
+    /// Sets what may go wrong; by default nothing.
     pub fn faults(self, faults: Faults) -> Sim {
         Sim { faults, ..self }
     }
@@ -97,7 +97,7 @@ impl Sim {
         Sim { log: keep, ..self }
     }
 
-    /// How many bytes one direction of a connection holds, written and not read; 64 KiB, if it is not said.
+    /// Sets how many bytes one direction of a connection holds, written and not read; by default 64 KiB.
     pub fn buffer(self, bytes: usize) -> Sim {
         Sim { buffer: bytes.max(1), ..self }
     }

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
-/// Datagrams that one call sends or receives, at the most: a task's budget. Somebody who sends for ever, or a list of a million, must
+/// Datagrams that one call sends or receives, at the most: a task's budget. A peer that sends for ever, or a list of a million, must
 /// not keep the task from its end.
 const MOST_AT_ONCE: usize = 128;
 
@@ -97,7 +97,7 @@ fn tells_of_an_earlier_one(kind: ErrorKind) -> bool {
     matches!(kind, ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NetworkDown)
 }
 
-/// True if a socket with this address can surely be connected to that one: no route has to be found.
+/// True if a socket with this address can surely be connected to that address: no route has to be found.
 #[cfg(target_os = "wasi")]
 pub(super) fn cannot_fail(local: IpAddr, peer: IpAddr) -> bool {
     peer.is_loopback() && (local.is_loopback() || local.is_unspecified()) && local.is_ipv4() == peer.is_ipv4()

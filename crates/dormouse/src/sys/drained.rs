@@ -13,7 +13,7 @@ pub(in crate::sys) fn next_turn() {
 }
 
 /// The turn in which a read of a socket took all there was, or 0. Then the next one in that turn says `WouldBlock`, once, without asking
-/// the host. Whoever reads parks; should more have come meanwhile, the poller says so at once, as it does of whatever *is* ready.
+/// the host. So the reader parks; should more have come meanwhile, the poller says so at once, as it does of whatever *is* ready.
 #[derive(Default)]
 pub(crate) struct Drained(Cell<u32>);
 

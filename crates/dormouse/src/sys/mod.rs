@@ -17,7 +17,7 @@
 //! |---|---|
 //! | `Source` | a thing that can become ready, with its `try_*` operations (`net.rs`, `stdio.rs`) |
 //! | `Source::from_fd(fd)` | the socket that the host opened as this descriptor; `Unsupported` where there are none |
-//! | `Source::preopened(name)` | a listener that the host opened and nobody has: the first, or the one of this name |
+//! | `Source::preopened(name)` | a listener that the host opened and that is not taken: the first, or the one of this name |
 //! | `Source::fd()` | the descriptor's number, where that is what it is known by |
 //! | `Source::stdin()` | standard input: its `try_read` says `WouldBlock` instead of blocking, and dropping it closes nothing |
 //! | `Source::file(&File)` | what to wait for before each read or write of a file of std; `None` if it is always ready |
@@ -38,8 +38,8 @@
 //! | item | what it is |
 //! |---|---|
 //! | `enter()` | the program begins to run, until the `Entered` is dropped; an error if the host cannot wait |
-//! | `tell()` | wakes who is none of ours and waits in the same set, after each `wait`, when nothing is borrowed |
-//! | `set_spawn(spawn)` | how tasks are spawned, for who else wants to; with the feature `p3-spawn` |
+//! | `tell()` | wakes foreign futures that wait in our waitable set, after each `wait`, when nothing is borrowed |
+//! | `set_spawn(spawn)` | how foreign code spawns tasks; with the feature `p3-spawn` |
 //! | `exit(code)` | ends the program; std can say no more than 0 or 1 there |
 //! | `begin(of, side)` | has the host read, where one waits for a read and not for its being possible |
 //! | `hand_over(from, to)` | has the host move all that one stream receives to another, if it can |
@@ -179,7 +179,7 @@ pub(crate) struct Ready {
     pub(crate) side: Side,
 }
 
-/// The contract of a backend's `Poller`. Nobody is generic over it: it is here to be documented once and to be checked
+/// The contract of a backend's `Poller`. Nothing is generic over it: it is here to be documented once and to be checked
 /// by the compiler.
 pub(crate) trait Wait: Sized {
     type Source;

@@ -178,7 +178,7 @@ pub async fn yield_now() {
 }
 
 /// Promises that wakes may come from outside of the program's tasks, from another thread, for as long as the guard is
-/// held: until then a program in which everybody is parked waits instead of ending with a diagnosis.
+/// held: until then a program in which all tasks are parked waits instead of ending with a diagnosis.
 ///
 /// Only needed where a waker is given to another thread. Under WASI there is none, so there the promise changes nothing.
 ///

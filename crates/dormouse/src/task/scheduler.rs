@@ -39,7 +39,7 @@ pub(super) struct Scheduler {
     joiner: Cell<Option<SafeWaker>>,
     /// The `block_on` ends: no task is polled any more.
     ending: Cell<bool>,
-    /// Whose turn it is; `None` is the main future's.
+    /// The task that runs; `None` is the main future.
     running: Cell<Option<Key>>,
     main_waits: Cell<Waits>,
 }
@@ -204,7 +204,7 @@ impl Tasks for Scheduler {
             }
         }
         self.running.set(None);
-        // What is left here is of a loop that ran inside of one of the tasks.
+        // What is left here belongs to a loop that ran inside of one of the tasks.
         let mut inner = self.batch.replace(batch);
         while let Some(runnable) = inner.pop() {
             self.queue.push(runnable);
@@ -235,7 +235,7 @@ impl Tasks for Scheduler {
             }
             self.run_batch();
         }
-        // The thread may be ending, and with it what is of the thread.
+        // The thread may be ending, and its thread-locals with it.
         let _ = CURRENT.try_with(|current| current.take());
     }
 

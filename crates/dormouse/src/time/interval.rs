@@ -1,4 +1,4 @@
-//! Something that happens again and again.
+//! Intervals: ticks that come again and again.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -47,7 +47,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the next tick and tells when it was due. Safe to cancel: the tick is not lost.
+    /// Waits for the next tick and returns when it was due. Safe to cancel: the tick is not lost.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }

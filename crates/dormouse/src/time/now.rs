@@ -6,7 +6,7 @@ use super::Instant;
 use crate::sys::clock;
 
 impl Instant {
-    /// The time now.
+    /// Returns the time now.
     pub fn now() -> Instant {
         Instant::from_nanos(clock::now())
     }

@@ -27,7 +27,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(Instant::after(duration))
 }
 
-/// Waits until `deadline`; one that has passed is over at the next turn of the runtime.
+/// Waits until `deadline`; for one that has passed, until the next turn of the runtime.
 ///
 /// # Panics
 /// When it is first polled outside of [`dormouse::block_on`](crate::block_on).

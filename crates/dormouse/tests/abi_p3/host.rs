@@ -174,7 +174,7 @@ pub fn drop_foreign(handle: u32) {
 macro_rules! built_in {
     ($($link:literal fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
         $(
-            // SAFETY: nobody else defines it.
+            // SAFETY: nothing else defines it.
             #[unsafe(export_name = $link)]
             extern "C" fn $name($($arg: $ty),*) $(-> $ret)? $body
         )*

@@ -46,7 +46,7 @@ fn a_sleep_that_is_over_does_not_cancel_another() {
         .unwrap();
 }
 
-/// Who asks whether there is something is not told by a waker that an abandoned poll has left behind.
+/// A waker that an abandoned poll has left behind does not keep the next poll from a try.
 #[test]
 fn a_poll_that_was_abandoned_does_not_make_a_ready_handle_look_quiet() {
     Sim::seeded(0)
@@ -65,7 +65,7 @@ fn a_poll_that_was_abandoned_does_not_make_a_ready_handle_look_quiet() {
         .unwrap();
 }
 
-/// A deadline wakes those who are parked on its handle, and nobody else: it is no reason to wait.
+/// A deadline wakes the tasks that are parked on its handle, and no other: it is no reason to wait.
 #[test]
 fn a_deadline_of_a_handle_that_nobody_waits_for_hides_no_deadlock() {
     let run = Sim::seeded(0).run(async {

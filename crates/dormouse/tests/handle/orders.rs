@@ -68,8 +68,8 @@ struct Script {
     operations: [Option<Operation>; 2],
 }
 
-/// The model: how operations that wait on one side must have ended, once everybody has run. Which of two gets the one
-/// thing that is ready is not said.
+/// The model: how operations that wait on one side must have ended, once all tasks have run. It leaves open which of two gets the one
+/// thing that is ready.
 fn check(ends: &[Option<End>], closed: bool, expired: bool, ready: &mut usize) {
     let refused = if closed {
         Some(End::Closed)
@@ -88,7 +88,7 @@ fn check(ends: &[Option<End>], closed: bool, expired: bool, ready: &mut usize) {
     *ready -= done;
 }
 
-/// Everybody runs until nobody can.
+/// Lets all tasks run until none can.
 async fn sleep_a_little() {
     for _ in 0..4 {
         sleep(Duration::from_nanos(1)).await;
@@ -170,7 +170,7 @@ impl Script {
         }
     }
 
-    /// Everybody runs until nobody can; then all is as the model says.
+    /// Lets all tasks run until none can; then all is as the model says.
     async fn settle(&mut self) {
         sleep_a_little().await;
         let now = Instant::now();

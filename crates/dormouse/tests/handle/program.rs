@@ -71,7 +71,7 @@ pub async fn run() {
     for at in [0, 1] {
         nobody_waits_for_nothing(&link, at);
     }
-    // Who still waits can be told to stop.
+    // Tasks that still wait can be told to stop.
     link.over.set(true);
     for end in &link.ends {
         end.set_deadline(&[Side::Read, Side::Write], Some(Instant::now()));
@@ -194,7 +194,7 @@ async fn write(link: &Link, at: usize) {
     link.ends[1 - at].inbox.borrow_mut().extend(&buf[..n]);
 }
 
-/// What has settled leaves nobody parked who could go on: no wake was lost.
+/// Asserts that no operation that could go on is still parked: no wake was lost.
 fn nobody_waits_for_nothing(link: &Link, at: usize) {
     let (end, other) = (&link.ends[at], &link.ends[1 - at]);
     let waits = |side: Side| end.pending[side as usize].get() > 0;

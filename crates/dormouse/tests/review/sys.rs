@@ -158,7 +158,7 @@ impl Program {
         Program { world: Rc::new(RefCell::new(world)), list, random: Random(seed * 2 + 1) }
     }
 
-    /// Waits, and serves who is ready: each is ready again after what `again` says. Who they were, and how long each has waited.
+    /// Waits, and serves the ready sides: each is ready again after what `again` says. Returns them, and how long each has waited.
     fn turn(&mut self, mut again: impl FnMut(&mut Random, u32) -> u64) -> Vec<(u32, u64)> {
         let mut ready = Vec::new();
         let mut host = Simulated { world: Rc::clone(&self.world), fired: Vec::new() };
@@ -222,7 +222,7 @@ fn the_bound_holds_and_the_share_for_every_seed() {
     }
 }
 
-/// A host that tells of the first 128 only serves everybody alike, however many are busy.
+/// With a host that reports only the first 128, all sides are served alike, however many are busy.
 #[test]
 fn a_host_with_a_budget_leaves_nobody_behind() {
     for (busy, quiet) in [(200, 0), (400, 0), (1_000, 0), (3_000, 0), (400, 3_000)] {
@@ -286,7 +286,7 @@ fn idle_connections_take_a_tenth_at_the_most() {
     }
 }
 
-/// Nothing happens for an hour: nobody wakes up, and then it is noticed at once.
+/// Nothing happens for an hour: the program does not wake up, and then notices an event at once.
 #[test]
 fn an_idle_program_does_not_wake_up() {
     let mut program = Program::new(1_000, 3);
@@ -322,7 +322,7 @@ fn a_short_list_is_given_whole() {
     assert_eq!((world.entries, world.clocks.len()), (world.polls * (LONG as u64 - 1), 0));
 }
 
-/// Arming and disarming in any order keeps the list, and who is where.
+/// Arming and disarming in any order keeps the list, and the place of each side.
 #[test]
 fn the_list_is_right_after_any_changes() {
     for seed in 0..50 {
@@ -356,7 +356,7 @@ fn the_list_is_right_after_any_changes() {
     }
 }
 
-/// Who is busy has his turn in each lap, once, whatever others do meanwhile.
+/// Each busy side is polled once in each lap, whatever the others do meanwhile.
 #[test]
 fn everybody_has_his_turn() {
     for seed in 0..50 {
@@ -396,7 +396,7 @@ fn everybody_has_his_turn() {
                     watched.push(Side::Read, key(index), index);
                 }
             }
-            // A lap of a thousand is eleven parts; who is armed in one comes in the next.
+            // A lap of a thousand is eleven parts; a side that is armed in one lap comes in the next.
             let longest = armed.iter().map(|&index| part - since[index as usize]).max().unwrap_or(0);
             assert!(longest <= 2 * 1_000_u64.div_ceil(PART as u64) + 1, "somebody waits since {longest} parts");
         }

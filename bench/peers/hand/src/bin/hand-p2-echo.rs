@@ -38,7 +38,7 @@ fn main() {
             .chain(conns.iter().map(|conn| if conn.left.is_empty() { &conn.readable } else { &conn.writable }))
             .collect();
         let mut events = poll(&list);
-        // From the last on, so that one that goes moves none that is still to be looked at.
+        // From the last on: removing an entry moves none that is still to be served.
         events.sort_unstable_by(|a, b| b.cmp(a));
         for at in events {
             if at == 0 {

@@ -1,6 +1,6 @@
 //! An axum application that keeps notes: `axum-notes [ADDR] [head=MS] …`.
 //!
-//! axum's router is a service, and which sockets its requests come from it does not ask. Its own `axum::serve` does: that is tokio's.
+//! axum's router is a service, and does not depend on the sockets of its requests. `axum::serve` does: it takes tokio's.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};

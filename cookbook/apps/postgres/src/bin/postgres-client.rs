@@ -1,4 +1,4 @@
-//! What one does with PostgreSQL, in a minute: `postgres-client CONFIG`, where CONFIG is as for psql,
+//! The usual uses of PostgreSQL, one after the other: `postgres-client CONFIG`, where CONFIG is as for psql,
 //! `host=127.0.0.1 user=mouse password=…`.
 
 use std::pin::pin;
@@ -127,7 +127,7 @@ async fn giving_up(config: &Config, client: &Client) -> Result<(), Error> {
     let late = within(patience, config, client, client.batch_execute("select pg_sleep(3600)")).await;
     println!("cancelled: {}", sentence(&*late.expect_err("an hour is too long")));
 
-    // Dropped, not cancelled: it is done all the same, and the next one waits for it. Meanwhile it waits for somebody else's lock.
+    // Dropped, not cancelled: it is done all the same, and the next one waits for it. Meanwhile it waits for the lock of another client.
     let (other, _) = connect(config).await?;
     other.batch_execute("select pg_advisory_lock(7)").await?;
     let slow = client.batch_execute("insert into animals select 1000, 'sloth' from pg_advisory_lock(7)");

@@ -1,4 +1,4 @@
-//! What one does with redis, in a minute: `redis-client REDIS_ADDR`.
+//! The usual uses of redis, one after the other: `redis-client REDIS_ADDR`.
 
 use std::rc::Rc;
 

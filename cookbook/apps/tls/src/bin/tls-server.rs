@@ -1,7 +1,7 @@
 //! A server over TLS: `tls-server ADDR DIR [SECONDS]`.
 //!
-//! It has the certificates in DIR, and speaks what is agreed on in the handshake: HTTP/1.1 with who asks for it (browsers and curl
-//! do), and with everybody else it echoes. A handshake may take ten seconds, or SECONDS.
+//! It has the certificates in DIR, and speaks what is agreed on in the handshake: HTTP/1.1 with a client that asks for it (browsers
+//! and curl do), and an echo with all others. A handshake may take ten seconds, or SECONDS.
 
 use std::net::SocketAddr;
 use std::path::Path;

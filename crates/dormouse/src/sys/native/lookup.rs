@@ -18,7 +18,7 @@ pub(crate) struct Lookup {
 #[derive(Default)]
 struct State {
     result: Option<io::Result<vec::IntoIter<SocketAddr>>>,
-    /// Who waits for it.
+    /// The slot that waits for it.
     waiting: Option<(Key, Ended)>,
 }
 
@@ -61,7 +61,7 @@ impl Source {
     pub(crate) fn lookup(host: &str) -> io::Result<Self> {
         let state = Arc::<Mutex<State>>::default();
         let (host, told) = (host.to_owned(), Arc::clone(&state));
-        // Should the future be dropped, the thread still runs to its end, and tells nobody.
+        // If the future is dropped, the thread still runs to its end, and its result is dropped.
         thread::Builder::new().name("look up a name".into()).spawn(move || {
             let result = look_up(&host);
             let mut state = lock(&told);

@@ -141,7 +141,7 @@ impl AsRawSocket for Source {
     }
 }
 
-/// Ends a wait from another thread; free of charge while nobody sleeps.
+/// Ends a wait from another thread; costs nothing while the loop does not sleep.
 #[derive(Clone)]
 pub(crate) struct Notifier {
     interrupt: Arc<dyn Interrupt>,

@@ -7,7 +7,7 @@ use listenfd::ListenFd;
 
 use super::Source;
 
-/// What nobody has taken yet, and what it is called.
+/// The listeners, until each is taken, and their names.
 struct Preopened {
     listeners: ListenFd,
     names: Vec<String>,
@@ -16,7 +16,7 @@ struct Preopened {
 /// One for the process, as the environment is, from which it is taken.
 static PREOPENED: Mutex<Option<Preopened>> = Mutex::new(None);
 
-/// The first that nobody has, or the one of this name.
+/// Takes the first that is not taken, or the one of this name.
 pub(super) fn next(name: Option<&str>) -> io::Result<Option<Source>> {
     let mut preopened = PREOPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let Preopened { listeners, names } = preopened.get_or_insert_with(|| {

@@ -1,6 +1,6 @@
 //! WASI 0.3: one waitable set, and calls that go on by themselves.
 //!
-//! 0.3 tells that something is *done*, where the others tell that it *can be* done. A read is begun before anybody asks,
+//! 0.3 tells that something is *done*, where the others tell that it *can be* done. A read is begun before a task asks,
 //! into a small box of ours, and "readable" is that it is through. A write goes straight from the caller's memory;
 //! if there is no room, an empty one is begun, which is through when there is.
 //!
@@ -9,7 +9,7 @@
 //!              └── there was something ────────────────────▲
 //! ```
 //!
-//! `set.rs` knows what is under way, and who waits for it. Calls that return once (connecting, names, datagrams) are
+//! `set.rs` knows what is under way, and which sides wait for it. Calls that return once (connecting, names, datagrams) are
 //! futures of the `wasip3` crate: `call.rs`.
 
 mod abi;

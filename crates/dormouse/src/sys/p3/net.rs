@@ -97,7 +97,7 @@ impl Source {
             };
             match socket.get_remote_address() {
                 Ok(peer) => return Ok((Source::new(State::connected(Rc::new(socket))), from_wasi(peer))),
-                // The peer has reset it since: nobody to talk to and no address to tell. The next one, please.
+                // The peer has reset it since: it has no peer and no address. Takes the next one.
                 Err(ErrorCode::InvalidState | ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted) => {}
                 // The host makes a socket of an error of accept: it has the code, and nothing else.
                 Err(code) => return Err(opening(code)),
@@ -263,7 +263,7 @@ fn connect(
             (*reader, *writer) = (Half::HandedOver(received, there), Half::HandedOver(sent, here));
             true
         }
-        // Who had asked for it has gone.
+        // The future that had asked for it has gone.
         (Half::HandedOver(received, there), Half::HandedOver(sent, here)) => {
             received.waitable() == *here && sent.waitable() == *there
         }

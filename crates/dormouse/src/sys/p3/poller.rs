@@ -1,4 +1,4 @@
-//! Whose is an event: the sides that are armed, by their waitable; and the timers.
+//! Which side an event is of: the sides that are armed, by their waitable; and the timers.
 
 use std::io;
 

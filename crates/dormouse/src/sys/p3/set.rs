@@ -8,7 +8,7 @@ use crate::base::Key;
 use crate::sys::quirks::lowest_first;
 use crate::sys::{Ready, Side};
 
-/// So many that a wait has told of are a crowd.
+/// A wait that reports so many events has found a crowd.
 const CROWD: usize = 3;
 
 thread_local! {
@@ -32,7 +32,7 @@ struct Set {
     armed: Cell<usize>,
     /// A future of others that is to be told, and what.
     untold: Cell<Option<(Listener, u32)>>,
-    /// The last wait has told of many.
+    /// The last wait found a crowd.
     is_crowded: Cell<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Set {
         self.armed.set(self.armed.get().wrapping_add_signed(more));
     }
 
-    /// Whether it is looked for more than one event.
+    /// Whether a wait takes more than one event.
     fn is_looked_at(&self) -> bool {
         let is_due = lowest_first::is_look_due();
         self.is_crowded.get() || is_due
@@ -69,7 +69,7 @@ pub(super) fn arm_ready(key: Key, side: Side) {
     });
 }
 
-/// Reports it no more. What was armed before the last report is not due any more: with thousands of connections that are due in each
+/// Reports the side no more. What was armed before the last report is not due any more: with thousands of connections that are due in each
 /// turn, looking for each of them would cost more than serving them.
 pub(super) fn disarm(waitable: Waitable, armed_at: u32, key: Key, side: Side) {
     SET.with(|set| {
@@ -109,7 +109,7 @@ pub(super) fn wait(ready: &mut Vec<Ready>) {
     }
 }
 
-/// Whether the last wait has told of many. Then a read is not begun after one that was short, but at the next turn: while the crowd is
+/// True if the last wait found a crowd. Then a read is not begun after one that was short, but at the next turn: while the crowd is
 /// served, the peers of the first of it answer, and the read is done at once: an echo is a read and a write, and no event.
 pub(super) fn is_crowded() -> bool {
     SET.with(|set| set.is_crowded.get())
@@ -152,8 +152,8 @@ fn take_events(ready: &mut Vec<Ready>) {
     }
 }
 
-/// Tells the future that is to be told. Its waker is somebody else's code and may do anything, so nothing is borrowed; and
-/// nobody has run since the event was taken, who could have dropped the future.
+/// Tells the foreign future whose event was taken. Its waker is foreign code and may do anything, so nothing is borrowed. No task has
+/// run since the event was taken, so the future has not been dropped.
 pub(super) fn tell() {
     if let Some((listener, code)) = SET.with(|set| set.untold.take()) {
         listener.hear(code);

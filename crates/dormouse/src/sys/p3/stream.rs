@@ -48,7 +48,7 @@ pub(super) struct Reader<E: End> {
     more: bool,
     /// The last read took all there was, and the next one is not begun at once: see [`set::is_crowded`].
     drained: Drained,
-    /// Shut down by this program: what a read does then. Who shuts nothing down does not link it.
+    /// Shut down by this program: what a read does then. A program that shuts nothing down does not link it.
     shut: Option<TakeLast<E>>,
 }
 
@@ -218,7 +218,7 @@ impl<E: End> Writer<E> {
         }
     }
 
-    /// Sees a write that was under way to its end; `WouldBlock` if that has not come.
+    /// Finishes the write that is under way; `WouldBlock` if it has not ended.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         loop {
             let moved = if self.outbox.is_under_way() {

@@ -43,7 +43,7 @@ impl Other for Udp {
 }
 
 impl Udp {
-    /// Sees the datagram that is on its way off. Its error, if any, is that of the operation that follows.
+    /// Finishes the send that is under way; `WouldBlock` if it has not ended. Its error, if any, is that of the operation that follows.
     fn settle(&mut self) -> io::Result<()> {
         let Some(call) = &mut self.sending else { return Ok(()) };
         let Some(result) = call.try_finish() else { return Err(io::ErrorKind::WouldBlock.into()) };

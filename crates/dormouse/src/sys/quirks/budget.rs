@@ -42,8 +42,8 @@ pub(in crate::sys) fn refresh() {
     SPENT.set(0);
 }
 
-/// Asked when the host says "not ready", and before a wait of a crowd (`short_read.rs`): if that may be for want of budget, has
-/// `give_turn` give the host its turn, and returns true. The host is to be asked again then.
+/// Called when the host says "not ready", and before a wait while a crowd is served (`short_read.rs`). If so much was done that the host's
+/// budget may be spent, calls `give_turn`, which gives the host its turn, and returns true: ask the host again then.
 pub(in crate::sys) fn is_renewed(give_turn: impl FnOnce()) -> bool {
     if SPENT.get() < ENOUGH || !super::are_needed() {
         return false;

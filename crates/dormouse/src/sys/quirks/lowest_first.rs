@@ -1,8 +1,8 @@
 //! Events of WASI 0.3 that come in the order of numbers, one a turn of the host.
 //!
-//! * **Host**: wasmtime 48 and 49 (48.0.8, concurrent.rs: `ready` is ordered, and the first is taken; `poll_until` sees one thing to its
-//!   end for each yield). It keeps to the specification, which leaves the order open.
-//! * **What it does**: a wait tells of the waitable with the lowest number, whatever has been ready for longer. With one event a turn,
+//! * **Host**: wasmtime 48 and 49 (48.0.8, concurrent.rs: `ready` is ordered, and the first is taken; `poll_until` completes
+//!   one thing for each yield). It keeps to the specification, which leaves the order open.
+//! * **What it does**: a wait reports the waitable with the lowest number, though others have been ready for longer. With one event a turn,
 //!   those with low numbers would have all turns while they are busy. And what has come meanwhile becomes an event only when the host
 //!   has its turn, one thing for each yield.
 //! * **What is done**: every [`UNTIL_LOOK`]th wait takes all events there are, and the host is yielded to until a yield brings nothing.

@@ -6,7 +6,7 @@
 //!   ENOTSUP in the event. Other hosts may say of such a descriptor what they like, but not that.
 //! * **What is done**: at the first socket the host is asked once. Where it cannot wait, all try after a nap of [`NAP`] each.
 //! * **Cost**: one call a program. On such a host, five milliseconds an echo and some CPU.
-//! * **Can go** when a wazero that waits for sockets is older than those that do not.
+//! * **Can go** when no wazero that cannot wait for sockets is in use.
 
 use crate::sys::wasi::long::Watched;
 use crate::sys::{Ready, Until};

@@ -11,19 +11,19 @@
 
 use std::cell::Cell;
 
-/// So many that a poll has told of are a crowd.
+/// A poll that reports so many events has found a crowd.
 const CROWD: usize = 3;
 
 thread_local! {
     static CROWDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes how many sides a poll has told of. If it was of a long list that had been quiet, what it tells of twice is no crowd.
+/// Notes how many events a poll has reported. A poll of all of a long list that was quiet (`was_quiet`) never makes a crowd.
 pub(in crate::sys) fn note(reported: usize, was_quiet: bool) {
     CROWDED.set(reported >= CROWD && !was_quiet);
 }
 
-/// Whether the last poll has told of a crowd.
+/// True if the last poll found a crowd. Then a short read is believed to have drained the socket.
 pub(in crate::sys) fn is_crowded() -> bool {
     CROWDED.get()
 }

@@ -163,7 +163,7 @@ impl Odometer {
 
     /// Turns to the next sequence; false if there is none.
     pub(crate) fn turn(&mut self) -> bool {
-        // A run that made fewer choices than it repeats has been caught by nobody else.
+        // Nothing else notices a run that made fewer choices than it repeats.
         assert_eq!(
             self.at,
             self.digits.len(),

@@ -32,7 +32,7 @@ pub(crate) use world::{Setup, State, World};
 
 use super::host;
 
-/// What can be polled, on either host. Where it is made decides whose it is.
+/// What can be polled, on either host. It belongs to the host on which it is made.
 pub(crate) enum Source {
     Host(host::Source),
     Sim(Descriptor),

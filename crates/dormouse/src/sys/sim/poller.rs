@@ -14,7 +14,7 @@ use crate::base::Key;
 use crate::sim::{Fault, What};
 use crate::sys::{Ready, Side, Until, Wait};
 
-/// A look takes a moment, so that who looks again and again gets somewhere.
+/// Virtual time of a look, in nanoseconds: so the clock goes on also under a program that only looks.
 const LOOK: u64 = 1_000;
 /// So many waits may find something ready in a row, and take no time. Then each is a look: a peer that never stops would
 /// otherwise stop the clock.

@@ -184,7 +184,7 @@ impl State {
 
     // ---- addresses ----
 
-    /// Whether somebody has it. An address for all interfaces takes the port on each.
+    /// Whether a socket has this address. An address for all interfaces takes the port on each.
     fn is_taken(&self, addr: SocketAddr) -> bool {
         let mut waiting = self.sockets.values().filter(|it| matches!(it.stage, Stage::Idle | Stage::Listening { .. }));
         waiting.any(|it| it.local.is_some_and(|local| overlap(local, addr)))
@@ -241,7 +241,7 @@ impl State {
         Ok(())
     }
 
-    /// Who listens there, on that very address or on all; there are never both.
+    /// The listener there, on that very address or on all; there are never both.
     pub(super) fn listener_at(&self, addr: SocketAddr) -> Option<Id> {
         let mut listening = self.sockets.iter().filter(|(_, it)| matches!(it.stage, Stage::Listening { .. }));
         listening.find(|(_, it)| it.local.is_some_and(|local| overlap(local, addr))).map(|(&id, _)| id)
@@ -288,7 +288,7 @@ impl State {
             return Err(ErrorKind::InvalidInput.into());
         }
         let to = SocketAddr::new(reachable(to.ip()), to.port());
-        // All addresses are this host's, and who calls one of them calls from it.
+        // All addresses are this host's, and a socket that connects to one connects from it.
         let local = match socket.local {
             Some(local) if !local.ip().is_unspecified() => local,
             Some(local) => SocketAddr::new(to.ip(), local.port()),
@@ -334,7 +334,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
-/// An address that stands for all is this host's own, to who calls it.
+/// The address to connect to: an address that stands for all is this host's own.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

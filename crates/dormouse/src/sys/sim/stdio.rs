@@ -37,7 +37,7 @@ impl Source {
         Source::Host(host::Source::stderr())
     }
 
-    /// A simulation never has to wait for who reads what it prints: no virtual time would pass.
+    /// A simulation never waits for a reader of its output: no virtual time would pass.
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Source::Sim(socket) => socket.try_write(buf),

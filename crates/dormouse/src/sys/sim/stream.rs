@@ -247,7 +247,7 @@ impl State {
     pub(super) fn reset(&mut self, id: Id) {
         let Some(end) = self.end(id).filter(|end| !end.reset) else { return };
         end.reset = true;
-        // Who has seen the end of the stream goes on seeing that, and hears of the reset by writing.
+        // A reader that has seen the end of the stream goes on seeing it; a write gets the reset.
         end.error = Some(if end.fin_received { ErrorKind::BrokenPipe } else { ErrorKind::ConnectionReset });
         self.log(What::Reset { socket: id });
     }
@@ -278,7 +278,7 @@ impl State {
         self.send(other, Packet::Rst);
     }
 
-    /// Closes a socket, and tells who watches it.
+    /// Closes a socket, and returns the key that watches it.
     pub(super) fn close(&mut self, id: Id) -> Option<Key> {
         let socket = self.sockets.remove(&id)?;
         self.log(What::Closed { socket: id });

@@ -16,7 +16,7 @@ const RETRY: u64 = 1_000_000_000;
 /// What travels.
 #[derive(Debug)]
 pub(super) enum Packet {
-    /// `from` asks whoever listens there for a connection.
+    /// `from` asks the listener there for a connection.
     Syn {
         from: Id,
         to: SocketAddr,
@@ -121,7 +121,7 @@ impl State {
     }
 
     fn ask(&mut self, from: Id, to: SocketAddr, attempt: u32) {
-        // Who has given the attempt up is not waited for.
+        // A client that has given the attempt up is not waited for.
         let Some(local) = self.sockets.get(&from).filter(|client| client.is_connecting()).and_then(|it| it.local)
         else {
             return;
@@ -161,7 +161,7 @@ impl State {
         }
         match self.end(to) {
             Some(end) if end.reset => {}
-            // Nobody can read it any more: Linux resets both ends then (RFC 1122, 4.2.2.13).
+            // It cannot be read any more: Linux resets both ends then (RFC 1122, 4.2.2.13).
             Some(end) if end.is_shut_both_ways() => {
                 self.reset(to);
                 self.send(from, Packet::Rst);
@@ -170,7 +170,7 @@ impl State {
                 end.inbox.extend(bytes);
                 self.log(What::Arrived { socket: to, bytes: bytes.len() });
             }
-            // Nobody is there to read it.
+            // No socket is there to read it.
             None => self.send(from, Packet::Rst),
         }
     }

@@ -62,7 +62,7 @@ impl World {
         CURRENT.with(|current| current.borrow().clone())
     }
 
-    /// Makes it this thread's, or nobody's.
+    /// Makes it this thread's world; `None` takes the thread's world away.
     pub(crate) fn set_current(world: Option<Rc<World>>) {
         CURRENT.with(|current| current.replace(world));
     }

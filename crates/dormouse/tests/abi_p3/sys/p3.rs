@@ -128,7 +128,7 @@ fn a_direct_read_leaves_nothing_with_the_host() {
     all_gone();
 }
 
-/// The host traps who reads once he has been told of the end.
+/// The host traps a guest that reads after it has been told of the end.
 #[test]
 fn what_has_ended_is_not_read_again() {
     let (mut mailbox, end) = incoming();

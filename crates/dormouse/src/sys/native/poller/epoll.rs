@@ -120,7 +120,7 @@ impl Epoll {
 
 impl Interrupt for OwnedFd {
     fn interrupt(&self) {
-        // It fails after 2⁶⁴ of them, or if the poller has gone: then nobody waits.
+        // It fails after 2⁶⁴ of them, or if the poller has gone: then nothing waits.
         let _ = rustix::io::write(self, &1_u64.to_ne_bytes());
     }
 }

@@ -71,7 +71,7 @@ impl System for OneShot {
 
 impl Interrupt for polling::Poller {
     fn interrupt(&self) {
-        // It fails only if the poller's own descriptor is gone, and then nobody sleeps on it.
+        // It fails only if the poller's own descriptor is gone, and then nothing sleeps on it.
         let _ = self.notify();
     }
 }

@@ -74,7 +74,7 @@ impl<S: System> System for Counted<S> {
 type Edges = Armed<Counted<epoll::Epoll>>;
 
 const KEY: Key = Key { index: 0, generation: 0 };
-/// Longer than anything takes: who waits so long has lost an event.
+/// Longer than anything takes: a wait that lasts so long has lost an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stream, and its peer.

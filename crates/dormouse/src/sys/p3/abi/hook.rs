@@ -95,7 +95,7 @@ mod spawn {
         static SPAWN: Cell<Option<Spawn>> = const { Cell::new(None) };
     }
 
-    /// How `wit_bindgen::spawn_local` spawns. Told by the first task, so that who has none links no scheduler.
+    /// How `wit_bindgen::spawn_local` spawns. The first task sets it, so that a program without tasks links no scheduler.
     pub(crate) fn set_spawn(spawn: Spawn) {
         SPAWN.set(Some(spawn));
     }
@@ -149,15 +149,15 @@ impl Listener {
         isize::from(!self.is_ours)
     }
 
-    /// Nobody is woken by it.
+    /// True if it was registered for a future of ours, which is woken through its side, and not by this.
     pub(in crate::sys::p3) fn is_ours(self) -> bool {
         self.is_ours
     }
 
     /// Tells the future what has happened.
     pub(in crate::sys::p3) fn hear(self, code: u32) {
-        // SAFETY: who registered promises that the data is there until this is called or it unregisters, and each of both takes
-        // the listener out (wit-bindgen, `wasip3_task_vtable::waitable_register`).
+        // SAFETY: the future that registered promises that the data is there until this is called or it unregisters, and each of both
+        // takes the listener out (wit-bindgen, `wasip3_task_vtable::waitable_register`).
         unsafe { (self.callback)(self.data, code) }
     }
 }

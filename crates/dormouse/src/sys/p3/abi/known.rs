@@ -1,4 +1,4 @@
-//! What is known of each waitable: whether it is in the program's one set, whether its event has come, and who hears of it. That the
+//! What is known of each waitable: whether it is in the program's one set, whether its event has come, and what hears of it. That the
 //! event has come is what gives lent memory back, so this is one of the files that lend it.
 //!
 //! A waitable joins when something is first under way that has to be waited for, and stays. The host numbers them from 1,

@@ -6,8 +6,8 @@
 //! through: by an event, or because it was told to stop. The caller's memory is lent for the length of a call: what is not
 //! done by then is stopped.
 //!
-//! `read.rs` and `write.rs` are these two, `known.rs` knows which events have come, `open.rs` is where their streams come from, `hook.rs` lets futures of wit-bindgen wait here,
-//! and `run.rs` is how the host calls the program.
+//! `read.rs` and `write.rs` are these two, `known.rs` knows which events have come, `open.rs` is where their streams come from, `hook.rs`
+//! lets futures of wit-bindgen wait here, and `run.rs` is how the host calls the program.
 //!
 //! Names and numbers are those of the canonical ABI (component-model, design/mvp/CanonicalABI.md).
 #![allow(unsafe_code)]

@@ -7,7 +7,7 @@ use wasip3::sockets::types::{ErrorCode, TcpSocket};
 use super::read::{Bytes, Connections, Mailbox, Readable, SocketEnd, SocketResult, StdioEnd};
 use super::write::Outbox;
 
-/// How much of what comes is read before anybody asks for it.
+/// How much of what comes is read before the program asks for it.
 const MAILBOX: usize = 512;
 
 #[link(wasm_import_module = "wasi:sockets/types@0.3.2")]
@@ -61,7 +61,7 @@ pub(in crate::sys::p3) fn send(socket: &TcpSocket) -> Outgoing<SocketEnd> {
     (outbox, unsafe { Mailbox::new(tcp_send(socket.handle(), data), 1) })
 }
 
-/// Has the host move all that one connection receives to another, and tells how each of them has ended.
+/// Has the host move all that one connection receives to another. Returns how each of the two ends.
 pub(in crate::sys::p3) fn forward(from: &TcpSocket, to: &TcpSocket) -> (Mailbox<SocketEnd>, Mailbox<SocketEnd>) {
     let mut ends = [0; 2];
     // SAFETY: the host writes two handles that are ours. The first is given away at once.

@@ -205,20 +205,20 @@ impl Readable for StdioEnd {
 /// The readable end of a stream or future, and memory in which the host puts what comes.
 pub(in crate::sys::p3) struct Mailbox<R: Readable> {
     handle: u32,
-    /// The host has a pointer to these while a read is under way. No `Box`, whose contents nobody else may point to when it
-    /// moves.
+    /// The host has a pointer to these while a read is under way. No `Box`: when a `Box` moves, no other pointer to its contents may be
+    /// used.
     letters: Vec<MaybeUninit<R::Letter>>,
     /// Written by the host and not yet taken.
     filled: Range<usize>,
     under_way: bool,
-    /// Nothing more comes. A host traps who reads then; wasmtime 48 does not.
+    /// Nothing more comes. A host may trap on a read then; wasmtime 48 does not.
     over: bool,
     kind: PhantomData<R>,
 }
 
 impl<R: Readable> Mailbox<R> {
     /// # Safety
-    /// The handle is a readable end of this type, and nobody else's.
+    /// The handle is a readable end of this type, and is used here only.
     pub(super) unsafe fn new(handle: u32, room: usize) -> Self {
         let letters = Vec::from(Box::new_uninit_slice(room));
         Mailbox { handle, letters, filled: 0..0, under_way: false, over: false, kind: PhantomData }
@@ -317,7 +317,8 @@ impl Mailbox<Bytes> {
         n
     }
 
-    /// Reads straight into `buf`, of at most [`MOST`] bytes, while nothing is under way. If nothing is there it says so: a count of 0 that is no end.
+    /// Reads straight into `buf`, of at most [`MOST`] bytes, while nothing is under way. A count of 0 that is no end means that nothing
+    /// is there.
     pub(in crate::sys::p3) fn read(&mut self, buf: &mut [u8]) -> Moved {
         assert!(!self.under_way && self.filled.is_empty(), "one read at a time");
         if self.over {

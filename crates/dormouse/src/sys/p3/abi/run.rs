@@ -1,6 +1,6 @@
 //! How the host calls the program: `wasi:cli/run@0.3`, beside the one of 0.2 that std exports.
 //!
-//! `run` has an async type, so whoever is called through it may wait in a built-in; and it is lifted as an ordinary function
+//! `run` has an async type, so what is called through it may wait in a built-in; and it is lifted as an ordinary function
 //! that returns when it is done. So `fn main` is what it always was, and `block_on` waits in it.
 //!
 //! The export is made in the program's own crate, by `export_main`: in this one it would be an export of every component that

@@ -40,7 +40,7 @@ impl Outbox {
         self.under_way
     }
 
-    /// Writes some of `buf`, while nothing is under way. If there is no room it says so: a count of 0 that is no end.
+    /// Writes some of `buf`, while nothing is under way. A count of 0 that is no end means that there is no room.
     pub(in crate::sys::p3) fn write(&mut self, buf: &[u8]) -> Moved {
         assert!(!self.under_way, "one write at a time");
         // SAFETY: a write that is not through is stopped before `buf` goes back to its owner.
