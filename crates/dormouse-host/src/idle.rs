@@ -19,9 +19,10 @@ pub(crate) fn watch(after: Duration, control: Control, meter: Meter) -> io::Resu
         while since.elapsed() < after {
             thread::sleep((after / 10).clamp(OFTEN, SELDOM));
             let traffic = meter.traffic();
-            let connections = traffic.accepted + traffic.opened;
-            if traffic.connections > 0 || connections != seen {
-                (since, seen) = (Instant::now(), connections);
+            // Datagrams have no connection.
+            let done = traffic.accepted + traffic.opened + traffic.received + traffic.sent;
+            if traffic.connections > 0 || done != seen {
+                (since, seen) = (Instant::now(), done);
             }
         }
         signals::idle();

@@ -63,6 +63,20 @@ impl Interrupt {
         self.state.wake.notify_waiters();
         true
     }
+
+    /// Comes when the program has been asked.
+    pub(crate) async fn is_asked(&self) {
+        let asked = || self.state.asked.load(Ordering::SeqCst) || self.state.ended.load(Ordering::SeqCst);
+        let mut wake = pin!(self.state.wake.notified());
+        loop {
+            wake.as_mut().enable();
+            if asked() {
+                return;
+            }
+            wake.as_mut().await;
+            wake.set(self.state.wake.notified());
+        }
+    }
 }
 
 /// What a program of a run sees of it: whether the last instant has come.

@@ -1,7 +1,8 @@
 //! Pace. What a run may use in a second, of the processor and of the network.
 //!
 //! The program is not polled for a while when it has used more than that. One that waits comes back to the host by itself; one that computes
-//! is interrupted by the engine's epoch, which a [`Ticker`] moves on. Its reactor goes on meanwhile, so that others are told that it turns.
+//! is interrupted by the engine's epoch, which a [`Ticker`] moves on, and so is one that has moved as many bytes as it may. Its reactor goes on meanwhile, so that others are told that it turns.
+//! A program that was asked to stop does not pause any more: it has a time of its own to end in.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Sleep, sleep};
 use wasmtime::Engine;
 
+use crate::interrupt::Interrupt;
 use crate::net::meter::{Load, Meter};
 use crate::pulse::Pulse;
 
@@ -46,6 +48,11 @@ impl Bucket {
     }
 
     /// How long it takes until there are so many.
+    /// How many there are.
+    fn left(&self) -> f64 {
+        self.level
+    }
+
     pub(crate) fn lacks(&mut self, amount: f64, now: Instant) -> Option<Duration> {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
@@ -82,24 +89,31 @@ pub(crate) struct Pace {
     load: Arc<Load>,
     meter: Meter,
     pulse: Pulse,
+    interrupt: Interrupt,
+    engine: Engine,
 }
 
 impl Pace {
     /// For a run on this thread whose connections are counted in `load`.
-    pub(crate) fn new(rates: Rates, load: Arc<Load>, meter: Meter, pulse: Pulse) -> Pace {
+    pub(crate) fn new(rates: Rates, load: Arc<Load>, meter: Meter, pulse: Pulse, of: (Interrupt, Engine)) -> Pace {
         let now = Instant::now();
         let cpu = rates.cpu.map(|percent| (Bucket::new(f64::from(percent) * 1e7, now), thread_time()));
         let bytes = rates.bytes.map(|rate| (Bucket::new(rate as f64, now), load.bytes()));
-        Pace { cpu, bytes, load, meter, pulse }
+        let (interrupt, engine) = of;
+        Pace { cpu, bytes, load, meter, pulse, interrupt, engine }
     }
 
     /// What the program returns, at this pace.
     pub(crate) async fn keep<F: Future>(mut self, program: F) -> F::Output {
         let mut program = pin!(program);
+        let interrupt = self.interrupt.clone();
+        let mut asked = pin!(interrupt.is_asked());
+        let mut is_asked = false;
         let mut pause: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
+            is_asked = is_asked || asked.as_mut().poll(cx).is_ready();
             loop {
-                if let Some(pause) = &mut pause {
+                if let Some(pause) = pause.as_mut().filter(|_| !is_asked) {
                     ready!(pause.as_mut().poll(cx));
                 }
                 pause = None;
@@ -108,7 +122,7 @@ impl Pace {
                     return Poll::Ready(ended);
                 }
                 // If it was woken meanwhile it is polled once more after the pause.
-                let Some(after) = self.lacks() else { return Poll::Pending };
+                let Some(after) = self.lacks().filter(|_| !is_asked) else { return Poll::Pending };
                 self.meter.delayed();
                 pause = Some(Box::pin(sleep(after)));
             }
@@ -125,7 +139,11 @@ impl Pace {
             bucket.take(total.saturating_sub(std::mem::replace(seen, total)) as f64);
             bucket.lacks(0.0, now)
         };
-        of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| self.load.bytes()))
+        let lacks = of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| self.load.bytes()));
+        if let Some((bucket, seen)) = &self.bytes {
+            self.load.interrupt_at(seen.saturating_add(bucket.left().max(1.0) as u64), &self.engine);
+        }
+        lacks
     }
 }
 
@@ -198,7 +216,13 @@ mod tests {
     fn what_has_carried_too_much_is_polled_later() {
         let load = Arc::new(Load::default());
         let meter = Meter::new().of_a_run(Arc::clone(&load));
-        let pace = Pace::new(Rates { cpu: None, bytes: Some(1_000_000) }, load, meter.clone(), Pulse::default());
+        let pace = Pace::new(
+            Rates { cpu: None, bytes: Some(1_000_000) },
+            load,
+            meter.clone(),
+            Pulse::default(),
+            (Interrupt::new(), Engine::default()),
+        );
         let mut polls = 0;
         let program = poll_fn(|cx| {
             polls += 1;

@@ -401,7 +401,8 @@ impl<'a> Run<'a> {
         }
         let load = self.meter.load().unwrap_or_default();
         self.meter = self.meter.clone().of_a_run(Arc::clone(&load));
-        Some(Pace::new(self.rates, load, self.meter.clone(), self.pulse.clone()))
+        let of = (self.interrupt.clone(), self.program.engine().clone());
+        Some(Pace::new(self.rates, load, self.meter.clone(), self.pulse.clone(), of))
     }
 
     /// What is told when the program is interrupted again and again, if it is.

@@ -1,8 +1,10 @@
 //! Meter. Counts what a run does with connections, whichever WASI its program has.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::Engine;
 
 /// Counts the connections of a run and the bytes that they carry. Clones share the numbers, so one thread runs the program and
 /// another reads.
@@ -18,6 +20,8 @@ pub struct Meter {
 pub(crate) struct Load {
     connections: AtomicUsize,
     bytes: AtomicU64,
+    /// With so many bytes the program is interrupted.
+    interrupted_at: OnceLock<(AtomicU64, Engine)>,
 }
 
 impl Load {
@@ -41,8 +45,20 @@ impl Load {
         self.connections.store(connections, Ordering::Relaxed);
     }
 
+    /// Has the programs of an engine interrupted when there are so many bytes in all.
+    pub(crate) fn interrupt_at(&self, bytes: u64, engine: &Engine) {
+        let (at, _) = self.interrupted_at.get_or_init(|| (AtomicU64::new(u64::MAX), engine.clone()));
+        at.store(bytes, Ordering::Relaxed);
+    }
+
     fn carried(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let all = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        if let Some((at, engine)) = self.interrupted_at.get()
+            && all >= at.load(Ordering::Relaxed)
+        {
+            at.store(u64::MAX, Ordering::Relaxed);
+            engine.increment_epoch();
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Live {
     pub(super) is_cut: bool,
     /// It has a listener, or has run for long enough.
     pub(super) is_up: bool,
+    /// It has bound a listener.
+    pub(super) listens: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,8 +66,19 @@ impl Live {
                 let _ = messages.send(Message::Ended { id, end: end.unwrap_or_else(|_| Err(why())), lost });
             }
         })?;
-        let (is_asked, is_cut, is_up, begun) = (false, false, false, Instant::now());
-        Ok(Live { id, instance, begun, stop, interrupt, pulse, is_asked, is_cut, is_up, thread: Some(thread) })
+        Ok(Live {
+            id,
+            instance,
+            begun: Instant::now(),
+            stop,
+            interrupt,
+            pulse,
+            is_asked: false,
+            is_cut: false,
+            is_up: false,
+            listens: false,
+            thread: Some(thread),
+        })
     }
 
     /// Asks it to stop; false if it does not hear that.

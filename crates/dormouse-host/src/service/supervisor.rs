@@ -30,6 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const SETTLED: Duration = Duration::from_secs(10);
 /// After which time a new instance without a listener is up: a wasip1 program has its listeners from the start, and some programs have none.
 const UP: Duration = Duration::from_secs(1);
+/// The same where the old instances have a listener: until the new ones have it, too, nothing would accept.
+const UP_WITH_LISTENER: Duration = Duration::from_secs(60);
 
 /// What the supervisor hears.
 pub(super) enum Message {
@@ -146,8 +148,10 @@ impl Control {
         if shared.stops {
             return Health::Stops;
         }
-        let questions: Vec<_> = shared.live.iter().map(|live| live.pulse.ask()).collect();
-        let all_run = shared.live.iter().filter(|live| !live.is_asked).count() >= shared.wanted;
+        // Those that drain finish what they have begun, and may compute for it.
+        let serving = || shared.live.iter().filter(|live| !live.is_asked);
+        let questions: Vec<_> = serving().map(|live| live.pulse.ask()).collect();
+        let all_run = questions.len() >= shared.wanted;
         drop(shared);
         let deadline = Instant::now() + within;
         match all_run && questions.iter().all(|question| question.is_answered_by(deadline)) {
@@ -265,7 +269,7 @@ impl Supervisor {
                 None => self.messages.recv().ok(),
             };
             match message {
-                Some(Message::Listens { id }) => self.is_up(id),
+                Some(Message::Listens { id }) => self.listens(id),
                 Some(Message::Ended { id, end, lost }) => self.ended(id, end, lost),
                 Some(Message::Reload(program)) => self.reload(program),
                 Some(Message::Stops) => self.stops(),
@@ -364,7 +368,9 @@ impl Supervisor {
         let (restarts, stops) = (self.slots[number].restarts, self.control.shared().stops);
         match self.restart.most {
             Some(0) => {}
-            _ if stops => {}
+            // The time is that of the whole service.
+            _ if stops
+                || self.slots[number].end.as_ref().is_some_and(|end| matches!(end, Err(Error::TimedOut { .. }))) => {}
             Some(most) if restarts >= most => self.tell(Event::GivenUp { instance, restarts }),
             _ => {
                 let after = FIRST_PAUSE.saturating_mul(1 << restarts.min(16)).min(LONGEST_PAUSE);
@@ -393,7 +399,10 @@ impl Supervisor {
         self.kind.shared.keep(false);
         self.deadline.get_or_insert_with(|| Instant::now() + self.stop_timeout);
         for slot in &mut self.slots {
-            slot.due = None;
+            // It would be running: that it had failed before is told.
+            if slot.due.take().is_some() {
+                slot.end = Some(Err(Error::Stopped));
+            }
         }
         self.later = None;
         let deaf: Vec<Instance> =
@@ -448,6 +457,22 @@ impl Supervisor {
         self.tell(Event::NotReloaded { why });
     }
 
+    fn listens(&mut self, id: u64) {
+        let mut shared = self.control.shared();
+        if let Some(live) = shared.live.iter_mut().find(|live| live.id == id) {
+            live.listens = true;
+        }
+        drop(shared);
+        self.is_up(id);
+    }
+
+    /// When an instance counts as up that does not listen.
+    fn up_at(&self, live: &Live, all: &[Live]) -> Instant {
+        let is_fresh = self.fresh.as_ref().is_some_and(|fresh| fresh.ids.contains(&live.id));
+        let old_listens = || all.iter().any(|live| live.listens && self.slots.iter().any(|slot| slot.id == live.id));
+        live.begun + if is_fresh && old_listens() { UP_WITH_LISTENER } else { UP }
+    }
+
     /// An instance serves. If it is the last of those of a new program, the old ones may go.
     fn is_up(&mut self, id: u64) {
         let mut shared = self.control.shared();
@@ -498,7 +523,7 @@ impl Supervisor {
         let restarts = self.slots.iter().filter_map(|slot| slot.due);
         let drained = self.draining.iter().map(|(_, until)| *until);
         let shared = self.control.shared();
-        let up = shared.live.iter().filter(|live| !live.is_up).map(|live| live.begun + UP).min();
+        let up = shared.live.iter().filter(|live| !live.is_up).map(|live| self.up_at(live, &shared.live)).min();
         restarts.chain(drained).chain(up).chain(self.deadline).min()
     }
 
@@ -511,8 +536,10 @@ impl Supervisor {
                 self.start(number);
             }
         }
-        let up = |live: &&Live| live.begun + UP <= now && !live.is_up;
-        let up: Vec<u64> = self.control.shared().live.iter().filter(up).map(|live| live.id).collect();
+        let shared = self.control.shared();
+        let up = shared.live.iter().filter(|live| !live.is_up && self.up_at(live, &shared.live) <= now);
+        let up: Vec<u64> = up.map(|live| live.id).collect();
+        drop(shared);
         up.into_iter().for_each(|id| self.is_up(id));
         let all = self.deadline.is_some_and(|deadline| deadline <= now);
         let late = |id: u64| all || self.draining.iter().any(|(old, until)| *old == id && *until <= now);
