@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::stand_in::{self, Place};
 use super::{TcpListener, TcpStream, now, unsupported};
+use crate::home::Home;
 use crate::local::Local;
 
 /// A TCP socket that neither listens nor is connected.
@@ -79,6 +80,7 @@ impl TcpSocket {
     }
 
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        Home::here().check()?;
         self.ours()?;
         let (Local(io), nodelay) = (self.io, self.nodelay.get());
         let connect = async move { io?.io.connect(addr).await };
@@ -92,6 +94,7 @@ impl TcpSocket {
     /// # Errors
     /// What the host says; `WouldBlock` if it asks to wait.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        Home::here().check()?;
         let ours = self.ours()?;
         if ours.local_addr().is_err() {
             // As systems have it: any address of its family.
