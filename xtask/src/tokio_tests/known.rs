@@ -116,7 +116,7 @@ pub const NOT_A_PASS: &[Known] = &[
         ],
     ),
     cannot("rt_common", CAUGHT, &["*::panic_in_block_on", "*::panic_in_task"]),
-    cannot("rt_common", WORKERS, &["threaded_scheduler_4_threads::coop_yield_defers_until_park"]),
+    cannot("rt_common", WORKERS, &["threaded_scheduler_4_threads::yield_defers_until_park"]),
     runs_for_ever(
         "rt_common",
         "what it has started to block does so for hours: a second thread",
@@ -142,6 +142,7 @@ pub const NOT_A_PASS: &[Known] = &[
     cannot("rt_local", THREADS, &["test_spawn_from_guard_other_thread", "test_spawn_local_from_guard_other_thread"]),
     cannot("rt_local", CAUGHT, &["test_spawn_local_panic"]),
     cannot("rt_metrics", THREADS, &["global_queue_depth_current_thread", "global_queue_depth_multi_thread"]),
+    fails("io_driver", NO_RUNTIME, &["panics_when_io_disabled"]),
     fails("net_bind_resource", NO_RUNTIME, &["no_runtime_panics_binding_net_tcp_listener"]),
     fails("net_panic", NO_RUNTIME, &["*_from_std_panic_caller"]),
     fails(
@@ -162,6 +163,7 @@ pub const NOT_A_PASS: &[Known] = &[
         "two that block wait for the task that has started them: a second thread",
         &["issue_8056_regression_test"],
     ),
+    fails("rt_threaded", ANYWHERE, &["test_block_in_place1", "test_block_in_place3"]),
     cannot("rt_threaded", WORKERS, &["blocking", "wake_deferred_tasks_before_block_in_place"]),
     cannot(
         "rt_threaded",
@@ -185,6 +187,9 @@ pub const NOT_A_PASS: &[Known] = &[
     ),
     cannot("sync_mpsc", THREADS, &["blocking_recv", "blocking_send"]),
     cannot("sync_mpsc", CAUGHT, &["permit_send_panicking_rx_waker"]),
+    cannot("sync_broadcast", CAUGHT, &["panic_in_clone"]),
+    cannot("sync_panic", CAUGHT, &["*"]),
+    cannot("sync_watch", CAUGHT, &["send_modify_panic"]),
     cannot("sync_semaphore", THREADS, &["blocking_acquire_waits_for_permit"]),
     cannot("sync_set_once", THREADS, &["set_and_wait_multiple_threads", "set_and_wait_threads"]),
     cannot(
@@ -207,8 +212,25 @@ pub const NOT_A_PASS: &[Known] = &[
         CAUGHT,
         &["panicking_blocking_task_wakes_paused_runtime", "useful_panic_message_when_dropping_rt_in_rt"],
     ),
+    fails("task_blocking", ANYWHERE, &["no_block_in_current_thread_block_on", "no_block_in_current_thread_scheduler"]),
     cannot("task_id", CAUGHT, &["task_id_inside_block_on_panic_caller", "task_id_outside_task_panic_caller"]),
     cannot("task_join_set", CAUGHT, &["task_panics"]),
+    cannot(
+        "tcp_accept_ready",
+        "reads from the descriptor with socket2: a socket of WASI's has none",
+        &[
+            "accepted_stream_reads_without_waiting_for_an_event",
+            "async_io_wouldblock_falls_back_to_wait",
+            "first_poll_read_and_write_are_ready",
+            "full_first_read_keeps_draining",
+            "later_reads_after_runtime_drop_report_shutdown",
+            "peek_first_poll_ready",
+        ],
+    ),
+    cannot("tcp_into_std", "reads from std's socket: WASI has no call that hands over a connection", &["tcp_into_std"]),
+    cannot("tcp_peek", THREADS, &["peek"]),
+    cannot("tcp_socket", "WASI has no SO_LINGER", &["basic_linger", "linger"]),
+    cannot("tcp_socket", "WASI has no IP_TOS", &["tos_v4"]),
     cannot("tcp_into_split", THREADS, &["drop_write", "reunite"]),
     cannot("tcp_into_split", "peeks, for which components have no call", &["split"]),
     cannot(
@@ -224,9 +246,17 @@ pub const NOT_A_PASS: &[Known] = &[
     fails("task_local_set", ANYWHERE, &["block_in_place_cases::*"]),
     cannot("task_panic", CAUGHT, &["*"]),
     cannot("tcp_stream", "WASI has no SO_LINGER", &["set_linger"]),
+    runs_for_ever(
+        "tcp_stream",
+        "waits for READ_CLOSED: hosts tell of the end with a read",
+        &["try_read_buf", "try_read_write"],
+    ),
     cannot("tcp_shutdown", "WASI cannot reset a connection: it has no SO_LINGER", &["shutdown_after_tcp_reset"]),
     cannot("tcp_split", THREADS, &["split"]),
-    cannot("time_rt", "blocks its thread until another thread has run a task", &["timer_with_threaded_runtime"]),
+    cannot("time_panic", CAUGHT, &["*"]),
+    cannot("udp", "WASI has neither broadcast nor multicast nor IP_TOS", &["broadcast", "multicast_loop_*", "tos_v4"]),
+    cannot("udp", THREADS, &["try_send_spawn"]),
+    runs_for_ever("time_rt", "blocks its thread until another thread has run a task", &["timer_with_threaded_runtime"]),
 ];
 
 /// Whether a listed name stands for a test.
