@@ -138,6 +138,18 @@ pub const NOT_A_PASS: &[Known] = &[
             "threaded_scheduler_4_threads::sleep_from_blocking",
         ],
     ),
+    Known {
+        on: Some(On::P3),
+        ..runs_for_ever(
+            "rt_common",
+            "another executor blocks the thread, which alone could wake it; on WASI 0.2 a connection to the program itself is there at once",
+            &[
+                "current_thread_scheduler::socket_from_blocking",
+                "threaded_scheduler_1_thread::socket_from_blocking",
+                "threaded_scheduler_4_threads::socket_from_blocking",
+            ],
+        )
+    },
     cannot("rt_common_before_park", THREADS, &["wake_from_other_thread_block_on"]),
     cannot("rt_local", THREADS, &["test_spawn_from_guard_other_thread", "test_spawn_local_from_guard_other_thread"]),
     cannot("rt_local", CAUGHT, &["test_spawn_local_panic"]),
@@ -202,11 +214,8 @@ pub const NOT_A_PASS: &[Known] = &[
         ],
     ),
     cannot("task_abort", THREADS, &["remote_abort_local_set_3929", "test_abort_without_panic_3662"]),
-    cannot(
-        "task_blocking",
-        THREADS,
-        &["coop_disabled_in_block_in_place", "coop_disabled_in_block_in_place_in_block_on"],
-    ),
+    runs_for_ever("task_blocking", WORKERS, &["coop_disabled_in_block_in_place"]),
+    cannot("task_blocking", THREADS, &["coop_disabled_in_block_in_place_in_block_on"]),
     cannot(
         "task_blocking",
         CAUGHT,
