@@ -1,6 +1,7 @@
 //! The runtime that a socket belongs to: that in which it was made. With its end the waits for the socket end.
 
 use std::io;
+#[cfg(feature = "net")]
 use std::task::Poll;
 
 #[cfg(feature = "rt")]
@@ -51,6 +52,7 @@ impl Home {
     }
 
     /// What was polled, but for a wait that cannot end any more.
+    #[cfg(feature = "net")]
     pub(crate) fn polled<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match polled {
             Poll::Pending => match self.check() {
