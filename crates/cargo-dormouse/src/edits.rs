@@ -57,12 +57,23 @@ impl Default for ParkThread {
 "#,
         what: "the parker of a thread",
     },
-    // What was written to sockets and standard output is seen off when the runtime ends.
+    // What was written to sockets and standard output is seen off when the runtime ends, and who waits for its sockets is told.
     Edit {
         file: "runtime/park.rs",
         find: "    fn shutdown(&self) {\n",
-        put: "    fn shutdown(&self) {\n        #[cfg(target_os = \"wasi\")]\n        ::dormouse::foreign::settle();\n",
+        put: "    fn shutdown(&self) {\n        #[cfg(target_os = \"wasi\")]\n        ::dormouse::foreign::settle();\n        #[cfg(target_os = \"wasi\")]\n        ::dormouse::foreign::wake_all();\n",
         what: "the end of a parker",
+    },
+    // A clock that stands still goes on to the next timer if a look finds nothing. Bytes that a program sends to itself are there at once
+    // natively, and hosts tell of them a moment later.
+    Edit {
+        file: "runtime/time/mod.rs",
+        find: "                self.park.park_timeout(rt_handle, Duration::from_secs(0));\n",
+        put: "                #[cfg(target_os = \"wasi\")]\n                let look = \
+              Duration::from_millis(u64::from(::dormouse::foreign::is_watching()));\n                \
+              #[cfg(not(target_os = \"wasi\"))]\n                let look = Duration::from_secs(0);\n                \
+              self.park.park_timeout(rt_handle, look);\n",
+        what: "the look of a clock that stands still",
     },
     // There is one thread: what would be given to another one runs here and now, outside of the runtime as it would be there.
     Edit {
@@ -238,6 +249,14 @@ impl fmt::Debug for CurrentThread {
         put: "        #[cfg(target_os = \"wasi\")]\n        if let Ok(handle) = crate::runtime::Handle::try_current() {\n            \
               return handle.block_on(f);\n        }\n        e.block_on(f).unwrap()\n",
         what: "what blocks a thread",
+    },
+    // A socket asks for the end of the runtime in which it was made.
+    Edit {
+        file: "runtime/handle.rs",
+        find: "impl Handle {\n    /// Enters the runtime context.",
+        put: "impl Handle {\n    #[cfg(target_os = \"wasi\")]\n    #[doc(hidden)]\n    pub fn is_there(&self) -> bool {\n        \
+              self.inner.as_current_thread().is_open()\n    }\n\n    /// Enters the runtime context.",
+        what: "the handle of a runtime",
     },
     Edit {
         file: "runtime/handle.rs",

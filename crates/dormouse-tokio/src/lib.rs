@@ -28,6 +28,8 @@ compile_error!(
 
 pub use upstream::*;
 
+#[cfg(any(feature = "io-std", feature = "net"))]
+mod home;
 pub mod io;
 mod local;
 #[cfg(feature = "net")]

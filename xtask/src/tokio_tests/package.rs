@@ -86,6 +86,8 @@ pub struct Package {
     pub version: String,
     pub files: Vec<File>,
     pub left_out: Vec<LeftOut>,
+    /// tokio's own manifest, which a test reads.
+    pub manifest: String,
     dir: PathBuf,
 }
 
@@ -94,10 +96,12 @@ impl Package {
     pub fn prepare(checkout: &Path, dir: &Path) -> Result<Package> {
         let inner = checkout.join("tokio");
         let checkout = if inner.join("tests").is_dir() { inner } else { checkout.to_owned() };
+        let manifest = read(&checkout.join("Cargo.toml"))?;
         let mut package = Package {
-            version: version(&read(&checkout.join("Cargo.toml"))?)?,
+            version: version(&manifest)?,
             files: Vec::new(),
             left_out: Vec::new(),
+            manifest,
             dir: dir.join("package"),
         };
         let tests = package.dir.join("tests");
@@ -122,11 +126,11 @@ impl Package {
             write(&tests.join(format!("support/{name}.rs")), &change(&text).0)?;
         }
         write(&package.dir.join("src/lib.rs"), "")?;
-        package.manifest(&names)?;
+        package.write_manifest(&names)?;
         Ok(package)
     }
 
-    fn manifest(&self, names: &BTreeSet<&str>) -> Result {
+    fn write_manifest(&self, names: &BTreeSet<&str>) -> Result {
         let mut text =
             "[workspace]\n\n[package]\nname = \"tokio-tests\"\nversion = \"0.0.0\"\nedition = \"2021\"\n".to_owned();
         text.push_str("publish = false\n\n[lints.rust]\nwarnings = \"allow\"\n\n[features]\n");

@@ -1,6 +1,7 @@
 //! Runs the tests of one file. They share a process as long as they pass: one that does not ends it, is run again by itself unless that
 //! is known, and the next process goes on behind it.
 
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::package::File;
+use super::package::{File, Package};
 use super::{On, Outcomes, known};
 use crate::{Result, outside};
 
@@ -25,11 +26,20 @@ struct Ended {
 }
 
 /// Runs all tests of a file.
-pub fn file(on: On, dormouse: &Path, binary: &Path, file: &File, scratch: &Path) -> Result<Outcomes> {
+pub fn file(on: On, dormouse: &Path, binary: &Path, file: &File, package: &Package) -> Result<Outcomes> {
+    let scratch = &package.scratch(on, &file.name);
     let process = |args: &[&str], bound: Duration| -> Result<Ended> {
         outside::empty(scratch)?;
+        let manifest = scratch.join("Cargo.toml");
+        fs::write(&manifest, &package.manifest)
+            .map_err(|error| format!("cannot write {}: {error}", manifest.display()))?;
         let mut command = match on {
-            On::Native => Command::new(binary),
+            On::Native => {
+                let mut command = Command::new(binary);
+                command.current_dir(scratch);
+                not_root(&mut command);
+                command
+            }
             On::P2 | On::P3 => {
                 let mut command = Command::new(dormouse);
                 command
@@ -45,13 +55,22 @@ pub fn file(on: On, dormouse: &Path, binary: &Path, file: &File, scratch: &Path)
         attend(command, bound)
     };
     let mut outcomes = Outcomes::new();
+    if on != On::Native {
+        let not_run = known::endless(&file.name, on).map(|name| (name.to_owned(), Some("is not run".to_owned())));
+        outcomes.extend(not_run);
+    }
     loop {
         let done: Vec<&str> = outcomes.keys().flat_map(|name: &String| ["--skip", name]).collect();
         let ended = process(&done, BOUND)?;
         let (finished, last) = read(&ended.output);
         let before = outcomes.len();
         for (name, passed) in finished {
-            outcomes.insert(name, (!passed).then(|| "fails".to_owned()));
+            let why = match file.panics.get(last_part(&name)) {
+                _ if !passed => Some("fails".to_owned()),
+                Some(expected) if on != On::Native => Some(does_not_panic(expected)),
+                _ => None,
+            };
+            outcomes.insert(name, why);
         }
         if let Some(name) = last {
             let mut verdict = judge(&ended, &name, file, false);
@@ -111,14 +130,37 @@ fn begin(text: &str) -> Option<(&str, &str)> {
 fn judge(ended: &Ended, name: &str, file: &File, alone: bool) -> Option<String> {
     let (finished, _) = read(&ended.output);
     let passed = alone && finished.first().is_some_and(|(_, passed)| *passed);
-    let panics = file.panics.get(name.rsplit("::").next().unwrap_or(name));
+    let panics = file.panics.get(last_part(name));
     match panics {
         None if passed => None,
         Some(expected) if ended.errors.contains("panicked at") && ended.errors.contains(expected.as_str()) => None,
-        Some(expected) if passed => Some(format!("does not panic, and has to: {expected}")),
+        Some(expected) if passed => Some(does_not_panic(expected)),
         _ => Some(why(ended)),
     }
 }
+
+fn does_not_panic(expected: &str) -> String {
+    format!("does not panic, and has to: {expected}")
+}
+
+/// A test without its modules.
+fn last_part(name: &str) -> &str {
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// Files that nobody may read are read by root, which a test does not expect.
+#[cfg(unix)]
+fn not_root(command: &mut Command) {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[cfg(not(unix))]
+fn not_root(_command: &mut Command) {}
 
 /// Of a panic the message, else the first line of standard error.
 fn why(ended: &Ended) -> String {

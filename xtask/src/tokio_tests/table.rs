@@ -112,10 +112,6 @@ fn text(package: &Package, results: &Results) -> String {
             let _ = writeln!(text, "| `{}` | {tests} | {on}{} |", known.file, known.reason);
         }
     }
-    text.push_str("\n## What does not build yet\n\n| file | for want of |\n|---|---|\n");
-    for (file, reason) in known::DO_NOT_BUILD {
-        let _ = writeln!(text, "| `{file}` | {reason} |");
-    }
     text.push_str("\n## Not built for WASI\n\n| file | tests | what they need |\n|---|---|---|\n");
     for file in &package.left_out {
         let _ = writeln!(text, "| `{}` | {} | {} |", file.name, file.tests, file.reason);

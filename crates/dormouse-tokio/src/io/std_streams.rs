@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use upstream::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::home::Home;
 use crate::local::Local;
 use crate::spare;
 
@@ -37,10 +38,12 @@ impl AsyncRead for Stdin {
     }
 }
 
+// As tokio, which writes in a thread of its runtime, they write no more for one that has been shut down.
 macro_rules! write {
     ($($stream:ty),*) => {$(
         impl AsyncWrite for $stream {
             fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                Home::here().check()?;
                 futures_io::AsyncWrite::poll_write(Pin::new(&mut *self.0), cx, buf)
             }
 
@@ -49,6 +52,7 @@ macro_rules! write {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
+                Home::here().check()?;
                 futures_io::AsyncWrite::poll_write_vectored(Pin::new(&mut *self.0), cx, bufs)
             }
 

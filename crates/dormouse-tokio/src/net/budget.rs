@@ -1,8 +1,11 @@
 //! tokio's budget of a task, which its sockets are part of: a task that always finds something to read lets the others run.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
+
+use crate::home::Home;
 
 /// Polls an operation, unless the task has done as much as it may in one turn: then it is woken for another one.
 pub(super) fn poll<T>(cx: &mut Context<'_>, op: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
@@ -16,8 +19,8 @@ pub(super) fn poll<T>(cx: &mut Context<'_>, op: impl FnOnce(&mut Context<'_>) ->
     polled
 }
 
-/// Runs an operation by [`poll`].
-pub(super) async fn run<T>(op: impl Future<Output = T>) -> T {
+/// Runs an operation of a socket by [`poll`].
+pub(super) async fn run<T>(home: &Home, op: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let mut op = pin!(op);
-    poll_fn(|cx| poll(cx, |cx| op.as_mut().poll(cx))).await
+    poll_fn(|cx| home.polled(poll(cx, |cx| op.as_mut().poll(cx)))).await
 }

@@ -11,11 +11,13 @@ use dormouse::foreign::Side;
 use super::addr::resolve;
 use super::stand_in::{self, Place};
 use super::{TcpStream, ToSocketAddrs, budget};
+use crate::home::Home;
 use crate::local::Local;
 
 /// Accepts TCP connections.
 pub struct TcpListener {
     pub(super) io: Local<dormouse::net::TcpListener>,
+    home: Local<Home>,
     place: Local<Place>,
 }
 
@@ -27,6 +29,7 @@ impl TcpListener {
     /// What the host says.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let addrs = resolve(addr).await?;
+        Home::here().check()?;
         let bound = Local(async move { dormouse::net::TcpListener::bind_or_preopened(&addrs[..]).await }).await;
         Ok(TcpListener::from(bound?))
     }
@@ -37,18 +40,19 @@ impl TcpListener {
     /// What the host says. After `QuotaExceeded` and `OutOfMemory` the listener pauses, and the next accept waits: a server that
     /// goes on after each error does not spin.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, from) = budget::run(Local(self.io().accept())).await?;
-        Ok((TcpStream::from(stream), from))
+        let (stream, from) = budget::run(&self.home, Local(self.io().accept())).await?;
+        Ok((TcpStream::accepted(stream), from))
     }
 
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         budget::poll(cx, |cx| match self.io().try_accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.home.check()?;
                 stand_in::sweep();
                 self.io.park(Side::Read, cx.waker())?;
                 Poll::Pending
             }
-            accepted => Poll::Ready(accepted.map(|(stream, from)| (TcpStream::from(stream), from))),
+            accepted => Poll::Ready(accepted.map(|(stream, from)| (TcpStream::accepted(stream), from))),
         })
     }
 
@@ -79,6 +83,11 @@ impl TcpListener {
         std::mem::take(&mut self.place)
     }
 
+    #[cfg(not(target_env = "p1"))]
+    pub(super) fn move_here(&mut self) {
+        *self.home = Home::here();
+    }
+
     /// Ours, on which options that were set on the stand-in are set as well.
     fn io(&self) -> &dormouse::net::TcpListener {
         self.place.carry(self);
@@ -100,7 +109,7 @@ impl TcpListener {
 
 impl From<dormouse::net::TcpListener> for TcpListener {
     fn from(listener: dormouse::net::TcpListener) -> Self {
-        TcpListener { io: Local(listener), place: Local(Place::default()) }
+        TcpListener { io: Local(listener), home: Local(Home::here()), place: Local(Place::default()) }
     }
 }
 

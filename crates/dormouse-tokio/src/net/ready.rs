@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use dormouse::foreign::Side;
 use dormouse::net::{TcpStream, UdpSocket};
 
+use super::budget;
+use crate::home::Home;
 use crate::io::{Interest, Ready};
 
 /// A socket of Dormouse's, as far as waiting goes.
@@ -43,11 +45,12 @@ impl Waits for UdpSocket {
     }
 }
 
-/// What is known of the two sides.
+/// What is known of the two sides, and whose the socket is.
 #[derive(Default)]
 pub(crate) struct Readiness {
     read: Known,
     write: Known,
+    home: Home,
 }
 
 #[derive(Default)]
@@ -68,7 +71,7 @@ impl Readiness {
 
     /// Ready once the host has said so. The latest waker of a side is kept.
     pub(crate) fn poll(&self, socket: &impl Waits, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_asked(socket, side, &self.of(side).asked, cx)
+        budget::poll(cx, |cx| self.poll_asked(socket, side, &self.of(side).asked, cx))
     }
 
     /// The same, for a waiter that keeps itself whether it has asked.
@@ -85,12 +88,26 @@ impl Readiness {
             return Poll::Ready(Ok(()));
         }
         super::sweep();
-        let polled = socket.poll_ready(side, asked, cx);
+        let polled = self.home.polled(socket.poll_ready(side, asked, cx));
         if polled.is_ready() {
             asked.set(false);
             ready.set(matches!(polled, Poll::Ready(Ok(()))));
         }
         polled
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    #[cfg(not(target_env = "p1"))]
+    pub(crate) fn move_here(&mut self) {
+        self.home = Home::here();
+    }
+
+    /// Ready, until an operation says otherwise.
+    pub(crate) fn assume(&self, side: Side) {
+        self.of(side).ready.set(true);
     }
 
     /// Not ready any more.
@@ -120,9 +137,6 @@ impl Readiness {
     pub(crate) async fn ready(&self, socket: &impl Waits, interest: Interest) -> io::Result<Ready> {
         let known = self.known(interest);
         if !known.is_empty() {
-            // As tokio does: a loop over what is always ready lets other tasks run.
-            #[cfg(feature = "rt")]
-            upstream::task::coop::consume_budget().await;
             return Ok(known);
         }
         // A handle of its own, since each keeps one waker a side.
@@ -157,6 +171,8 @@ impl Readiness {
     ) -> io::Result<T> {
         loop {
             self.ready(socket, interest).await?;
+            #[cfg(feature = "rt")]
+            upstream::task::coop::consume_budget().await;
             let result = self.try_io(interest, &mut op);
             if !would_block(&result) {
                 return result;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::stand_in::{self, Place};
 use super::{TcpListener, TcpStream, now, unsupported};
+use crate::home::Home;
 use crate::local::Local;
 
 /// A TCP socket that neither listens nor is connected.
@@ -18,6 +19,7 @@ pub struct TcpSocket {
     /// Why there is none, if it is one of std's that cannot be made ours: `from_std_stream` has no way to fail.
     io: Local<io::Result<Unconnected>>,
     nodelay: Local<Cell<bool>>,
+    reuseaddr: Local<Cell<bool>>,
     place: Local<Place>,
 }
 
@@ -44,7 +46,12 @@ impl TcpSocket {
     }
 
     fn of(io: io::Result<Unconnected>) -> TcpSocket {
-        TcpSocket { io: Local(io), nodelay: Local(Cell::new(false)), place: Local(Place::default()) }
+        TcpSocket {
+            io: Local(io),
+            nodelay: Local(Cell::new(false)),
+            reuseaddr: Local(Cell::new(false)),
+            place: Local(Place::default()),
+        }
     }
 
     /// A socket of std's, or of socket2's, that is not connected: with its options, and on its address if it is bound. If it cannot be
@@ -79,6 +86,7 @@ impl TcpSocket {
     }
 
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        Home::here().check()?;
         self.ours()?;
         let (Local(io), nodelay) = (self.io, self.nodelay.get());
         let connect = async move { io?.io.connect(addr).await };
@@ -92,6 +100,7 @@ impl TcpSocket {
     /// # Errors
     /// What the host says; `WouldBlock` if it asks to wait.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        Home::here().check()?;
         let ours = self.ours()?;
         if ours.local_addr().is_err() {
             // As systems have it: any address of its family.
@@ -103,13 +112,14 @@ impl TcpSocket {
         Ok(TcpListener::from(now(io?.io.listen(backlog))?))
     }
 
-    /// WASI's sockets can always be bound again to an address in `TIME_WAIT`.
-    pub fn set_reuseaddr(&self, _reuseaddr: bool) -> io::Result<()> {
+    /// What is set is remembered: WASI's sockets can always be bound again to an address in `TIME_WAIT`.
+    pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
+        self.reuseaddr.set(reuseaddr);
         Ok(())
     }
 
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        Ok(true)
+        Ok(self.reuseaddr.get())
     }
 
     /// # Errors
@@ -162,7 +172,7 @@ impl TcpSocket {
     }
 
     pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(self.nodelay.get() || self.ours()?.nodelay().unwrap_or(false))
+        Ok(self.nodelay.get())
     }
 
     /// WASI closes without waiting.

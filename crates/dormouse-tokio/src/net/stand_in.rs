@@ -123,6 +123,17 @@ enum Kept {
     Udp(UdpSocket),
 }
 
+impl Kept {
+    /// It is of the runtime that takes it back.
+    fn move_here(&mut self) {
+        match self {
+            Kept::Stream(stream) => stream.move_here(),
+            Kept::Listener(listener) => listener.move_here(),
+            Kept::Udp(udp) => udp.move_here(),
+        }
+    }
+}
+
 /// Hands a socket over to std.
 fn give((socket, settings): (Socket, Settings), kept: Kept) -> io::Result<OwnedFd> {
     sweep();
@@ -143,12 +154,13 @@ const FIRST_MARK: Duration = Duration::from_secs(0x0690_0690);
 fn take(socket: &Socket) -> Option<(Kept, Settings)> {
     sweep();
     let fd = socket.as_raw_fd();
-    let entry = KEPT.with_borrow_mut(|all| {
+    let mut entry = KEPT.with_borrow_mut(|all| {
         let place = all.iter().position(|entry| entry.fd == fd)?;
         ARE_KEPT.set(all.len() > 1);
         Some(all.swap_remove(place))
     })?;
     let changed = Settings::of(socket).since(&entry.settings);
+    entry.kept.move_here();
     Some((entry.kept, changed))
 }
 

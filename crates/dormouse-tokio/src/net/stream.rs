@@ -16,6 +16,7 @@ use super::ready::Readiness;
 use super::stand_in::{self, Place};
 use super::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
 use super::{ToSocketAddrs, budget};
+use crate::home::Home;
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 use crate::spare;
@@ -44,6 +45,7 @@ impl TcpStream {
     /// What the host says; `Unsupported` on wasip1.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let addrs = resolve(addr).await?;
+        Home::here().check()?;
         let stream = Local(async move { dormouse::net::TcpStream::connect(&addrs[..]).await }).await?;
         Ok(TcpStream::from(stream))
     }
@@ -165,7 +167,7 @@ impl TcpStream {
             };
             ahead.truncate(has + if let Poll::Ready(Ok(n)) = read { n } else { 0 });
             if has == 0 {
-                ready!(read)?;
+                ready!(self.more.known.home().polled(read))?;
             }
         }
         let n = buf.len().min(ahead.len());
@@ -276,6 +278,11 @@ impl TcpStream {
     }
 
     #[cfg(not(target_env = "p1"))]
+    pub(super) fn move_here(&mut self) {
+        self.more.known.move_here();
+    }
+
+    #[cfg(not(target_env = "p1"))]
     pub(super) fn remembered_nodelay(&self) -> bool {
         self.more.nodelay.get()
     }
@@ -299,7 +306,7 @@ impl TcpStream {
             Poll::Pending => {
                 self.more.known.clear(Side::Read);
                 stand_in::sweep();
-                Poll::Pending
+                self.more.known.home().polled(Poll::Pending)
             }
         }
     }
@@ -323,11 +330,20 @@ impl TcpStream {
             self.more.known.clear(Side::Write);
             stand_in::sweep();
         }
-        polled
+        self.more.known.home().polled(polled)
     }
 
     pub(super) fn poll_close_shared(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         futures_io::AsyncWrite::poll_close(Pin::new(&mut self.io()), cx)
+    }
+}
+
+impl TcpStream {
+    /// As tokio's, one that was accepted passes for readable until a read finds nothing.
+    pub(super) fn accepted(stream: dormouse::net::TcpStream) -> TcpStream {
+        let stream = TcpStream::from(stream);
+        stream.more.known.assume(Side::Read);
+        stream
     }
 }
 

@@ -13,6 +13,7 @@ use super::addr::resolve;
 use super::ready::Readiness;
 use super::stand_in::{self, Place};
 use super::{ToSocketAddrs, budget, unsupported};
+use crate::home::Home;
 use crate::io::{Interest, Ready};
 use crate::local::Local;
 use crate::spare;
@@ -27,6 +28,7 @@ pub struct UdpSocket {
 impl UdpSocket {
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let addrs = resolve(addr).await?;
+        Home::here().check()?;
         let socket = Local(async move { dormouse::net::UdpSocket::bind(&addrs[..]).await }).await?;
         Ok(UdpSocket::from(socket))
     }
@@ -51,6 +53,11 @@ impl UdpSocket {
     #[cfg(not(target_env = "p1"))]
     pub(super) fn take_place(&mut self) -> Place {
         std::mem::take(&mut self.place)
+    }
+
+    #[cfg(not(target_env = "p1"))]
+    pub(super) fn move_here(&mut self) {
+        self.known.move_here();
     }
 
     /// Ours, on which options that were set on the stand-in are set as well.
@@ -95,26 +102,26 @@ impl UdpSocket {
     }
 
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        budget::run(Local(self.io().send(buf))).await
+        budget::run(self.known.home(), Local(self.io().send(buf))).await
     }
 
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
         let Some(to) = resolve(target).await?.first().copied() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to"));
         };
-        budget::run(Local(self.io().send_to(buf, to))).await
+        budget::run(self.known.home(), Local(self.io().send_to(buf, to))).await
     }
 
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        budget::run(Local(self.io().recv(buf))).await
+        budget::run(self.known.home(), Local(self.io().recv(buf))).await
     }
 
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        budget::run(Local(self.io().recv_from(buf))).await
+        budget::run(self.known.home(), Local(self.io().recv_from(buf))).await
     }
 
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        budget::run(Local(self.io().peek_from(buf))).await
+        budget::run(self.known.home(), Local(self.io().peek_from(buf))).await
     }
 
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -228,6 +235,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<T>> {
         budget::poll(cx, |cx| match self.known.tried(side, op(self.io())) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.known.home().check()?;
                 stand_in::sweep();
                 self.io.park(side, cx.waker())?;
                 Poll::Pending

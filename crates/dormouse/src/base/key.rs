@@ -68,7 +68,6 @@ impl<T> Arena<T> {
         self.entries.iter().filter_map(|entry| entry.value.as_ref())
     }
 
-    #[cfg(feature = "sim")]
     pub(crate) fn iter_keys(&self) -> impl Iterator<Item = (Key, &T)> {
         self.entries.iter().enumerate().filter_map(|(index, entry)| {
             let key = Key { index: index as u32, generation: entry.generation };

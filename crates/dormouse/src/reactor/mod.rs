@@ -198,6 +198,11 @@ impl Reactor {
             || (sys::THREADS && self.foreign_wakes.get() > 0)
     }
 
+    /// Whether the poller watches something.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.inner.borrow().poller.armed() > 0
+    }
+
     /// One turn: sleeps until something is ready, and wakes the tasks that wait for it. Only the runtime calls it.
     pub(crate) fn turn(&self, until: Until) -> io::Result<()> {
         self.budget.looked();
@@ -293,6 +298,16 @@ impl Reactor {
             waiters.ready(&mut parked);
         }
         parked
+    }
+
+    /// Wakes all that is parked on handles, to try again.
+    pub(crate) fn wake_all(&self) {
+        let keys: Vec<Key> = self.inner.borrow().slots.iter_keys().map(|(key, _)| key).collect();
+        for key in keys {
+            for side in [Side::Read, Side::Write] {
+                self.take_parked(key, side).into_iter().for_each(SafeWaker::wake);
+            }
+        }
     }
 
     /// Sets or clears the deadline of these sides; `None` is for ever. Makes no host call.

@@ -159,6 +159,20 @@ pub fn settle() {
     }
 }
 
+/// Whether a waker is parked on a socket. A scheduler that has a clock of its own and makes it go on when nothing happens asks: a host may
+/// tell a moment later than a look of what a program has sent to itself.
+pub fn is_watching() -> bool {
+    Reactor::running().is_some_and(|reactor| reactor.is_watching())
+}
+
+/// Calls all wakers that are parked on sockets, whose operations are tried again: for a scheduler that ends, and has those fail that
+/// would wait. Does nothing outside of a runtime.
+pub fn wake_all() {
+    if let Some(reactor) = Reactor::running() {
+        reactor.wake_all();
+    }
+}
+
 /// [`Loop::wait`] in the loop of the thread, no longer than `timeout`; of no length, [`Loop::look`]. It [enters](enter) if need be. A
 /// scheduler calls it in the place where it would put its thread to sleep.
 ///

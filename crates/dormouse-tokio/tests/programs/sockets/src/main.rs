@@ -32,7 +32,7 @@ async fn main() {
             writable_waits_for_room try_io_and_async_io_go_by_what_the_operation_says poll_ready_keeps_one_waker
             a_waiter_that_is_dropped_leaves_nothing_behind;
         tcp: vectored_operations_use_all_buffers peek_reads_nothing uninitialised_room_is_filled halves_shut_down_and_reunite
-            a_socket_binds_listens_and_connects names_are_looked_up;
+            a_socket_binds_listens_and_connects a_listener_ends_with_its_runtime names_are_looked_up;
         std_sockets: a_stream_goes_to_std_and_back options_set_on_the_descriptor_are_the_sockets
             a_connection_whose_stand_in_is_dropped_is_closed a_listener_of_std_listens_on_its_address
             a_listener_goes_to_std_and_back a_socket_of_socket2_connects what_cannot_be_handed_over_says_so;

@@ -13,7 +13,22 @@ pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 pub async fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind(ANY).await?;
     let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(listener.local_addr()?));
-    Ok((accepted?.0, connected?))
+    let accepted = accepted?.0;
+    // Until a read finds nothing it passes for readable.
+    accepted.readable().await?;
+    assert_eq!(accepted.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    Ok((accepted, connected?))
+}
+
+pub async fn a_listener_ends_with_its_runtime() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(std::net::TcpListener::bind(ANY)?)?
+    };
+    let (accepted, ()) = tokio::join!(listener.accept(), async { runtime.shutdown_background() });
+    assert!(tokio::runtime::is_rt_shutdown_err(&accepted.unwrap_err()));
+    Ok(())
 }
 
 pub async fn vectored_operations_use_all_buffers() -> io::Result<()> {
