@@ -5,7 +5,7 @@
 //!   tcp.rs      what is done with TCP               limits.rs   how many sockets there may be
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //!                                                   share.rs    listeners of several runs
-//!   bell.rs     what is ready outside of a poll's list turn.rs   which of these runs accepts
+//!   bell.rs     what is ready outside of a list     turn.rs     which of these runs accepts
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
