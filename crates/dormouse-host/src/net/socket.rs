@@ -408,6 +408,10 @@ impl Socket {
         Ok(())
     }
 
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.get().is_some()
+    }
+
     fn poll_ready(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, RawFd>>> {
         match (self.registered.get(), side) {
             // Not known to tokio, so nothing has been said of it.

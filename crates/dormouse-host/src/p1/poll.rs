@@ -234,10 +234,15 @@ async fn poll(
             Asks::Stop => ready |= has_come(p1.last_instant.as_ref()),
             Asks::Bell => bell = true,
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
-                Some(when) => due = Some(due.map_or(when, |due| due.min(when))),
+                Some(when) => {
+                    due = Some(due.map_or(when, |due| due.min(when)));
+                    ready |= timeout == 0;
+                }
                 None => ready = true,
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
+                // The second pass looks at it, after tokio's turn.
+                Owner::Socket(socket) if ready && socket.is_registered() => {}
                 Owner::Socket(socket) => ready |= is_ready(socket, side, full).unwrap_or(true),
                 Owner::Wasi(_) if scratch.others.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
                 Owner::Wasi(number) => scratch.others.push(subscription, index as u32, number),

@@ -76,6 +76,11 @@ impl Socket {
         self.inner.poll(side, is_ready)
     }
 
+    /// Whether tokio knows it, so that it needs no look before tokio's turn.
+    pub(super) fn is_registered(&self) -> bool {
+        self.inner.is_registered()
+    }
+
     /// Whether the peer has gone, of a side that is ready.
     pub(super) fn is_hung_up(&self, side: Side) -> bool {
         self.inner.is_hung_up(side)
