@@ -14,12 +14,15 @@ const EXACT: u32 = 1 << 1;
 /// A wait for the last instant of the monotonic clock ends when the program is asked to stop (`interrupt.rs`).
 const STOP: u32 = 1 << 2;
 
+/// A wait for the instant before that ends when a socket outside of its list has become ready (`net/bell.rs`).
+const BELL: u32 = 1 << 3;
+
 /// The function that is called, of type `func(facts: u32)`.
 pub(crate) const EXPORT: &str = "dormouse-host-facts";
 
 /// What is true of a component. The sockets of WASI 0.2 are as exact as those of wasip1; on 0.3 streams and events are wasmtime's.
 pub(crate) fn of_component(is_wasi03: bool) -> u32 {
-    if is_wasi03 { NODELAY | STOP } else { NODELAY | EXACT | STOP }
+    if is_wasi03 { NODELAY | STOP } else { NODELAY | EXACT | STOP | BELL }
 }
 
 /// Whether a component has the export.
@@ -28,7 +31,7 @@ pub(crate) fn is_told(component: &component::Component) -> bool {
 }
 
 /// What is true of a module. That no socket delays it has no call to ask for.
-pub(crate) const OF_MODULE: u32 = EXACT | STOP;
+pub(crate) const OF_MODULE: u32 = EXACT | STOP | BELL;
 
 pub(crate) async fn tell_component(
     store: &mut Store<p2::State>,
@@ -37,7 +40,7 @@ pub(crate) async fn tell_component(
 ) -> wasmtime::Result<()> {
     match instance.get_typed_func::<(u32,), ()>(&mut *store, EXPORT) {
         Ok(tell) => {
-            store.data_mut().own.last_instant.offer();
+            store.data_mut().own.last_instant.offer(facts & BELL != 0);
             tell.call_async(store, (facts,)).await
         }
         // It has no such export, or means something else by it.
@@ -48,7 +51,7 @@ pub(crate) async fn tell_component(
 pub(crate) async fn tell_module(store: &mut Store<p1::State>, instance: &Instance, facts: u32) -> wasmtime::Result<()> {
     match instance.get_typed_func::<u32, ()>(&mut *store, EXPORT) {
         Ok(tell) => {
-            store.data_mut().p1.offer_stop();
+            store.data_mut().p1.offer_last_instant(facts & BELL != 0);
             tell.call_async(store, facts).await
         }
         _ => Ok(()),

@@ -79,11 +79,26 @@ impl Interrupt {
     }
 }
 
+/// A reading of the monotonic clock that means something to a program that was told so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instant {
+    /// The last one: the program is asked to stop.
+    Stop = 0,
+    /// The one before: a socket outside of the list has become ready (`net/bell.rs`).
+    Bell = 1,
+}
+
+impl Instant {
+    pub(crate) const BELL: u64 = u64::MAX - 1;
+}
+
 /// What a program of a run sees of it: whether the last instant has come.
 pub(crate) struct LastInstant {
     state: Arc<State>,
     /// Whether the program was told what it means.
     is_offered: bool,
+    /// And what the one before means.
+    has_bell: bool,
 }
 
 impl LastInstant {
@@ -94,12 +109,13 @@ impl LastInstant {
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(hub));
         drop(hubs);
-        LastInstant { state, is_offered: false }
+        LastInstant { state, is_offered: false, has_bell: false }
     }
 
-    /// The program has been told. To others the last instant is one of many.
-    pub(crate) fn offer(&mut self) {
+    /// The program has been told, perhaps of the bell, too. To others the last instants are two of many.
+    pub(crate) fn offer(&mut self, bell: bool) {
         self.is_offered = true;
+        self.has_bell = bell;
     }
 
     /// Whether a wait for this reading of the monotonic clock is one for a request to stop. If it is, the program hears it from now on.
@@ -109,6 +125,14 @@ impl LastInstant {
             self.state.waits.store(true, Ordering::SeqCst);
         }
         waits
+    }
+
+    /// Which of the last two instants this is, if a wait for it has a meaning.
+    pub(crate) fn of(&self, instant: u64) -> Option<Instant> {
+        match instant {
+            Instant::BELL if self.has_bell => Some(Instant::Bell),
+            _ => self.is_waited_for(instant).then_some(Instant::Stop),
+        }
     }
 
     /// Whether it has come.

@@ -61,7 +61,10 @@ impl Sockets {
     /// One has been closed.
     pub(crate) fn give_back(&self) {
         let less = |open: usize| open.checked_sub(1);
-        let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        let open = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        if open.is_ok_and(|open| open >= self.most) {
+            self.hub.bell.ring();
+        }
         self.freed.notify_waiters();
         self.hub.wake();
     }

@@ -6,11 +6,13 @@
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //!   addr.rs     how addresses are written           share.rs    listeners of several runs
 //!   names.rs    names, and what lookups gave        turn.rs     which of these runs accepts
+//!   bell.rs     what is ready outside of a list
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
 
 pub(crate) mod addr;
+mod bell;
 pub(crate) mod limits;
 pub(crate) mod meter;
 mod names;

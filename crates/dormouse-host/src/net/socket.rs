@@ -14,6 +14,8 @@
 //! ```
 //!
 //! So whether a side is ready is a look at one byte, except for those where something has happened.
+//!
+//! A program may wait for what is *not* in the list of its poll, by the bell (`BELL` in `crates/dormouse/FACTS.md`; `bell.rs`).
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -30,6 +32,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{Interest, Ready};
 use tokio::time::{Sleep, sleep};
 
+use super::bell::{Bell, Watch};
 use super::meter::Meter;
 use super::share::Held;
 use super::turn::Turn;
@@ -65,6 +68,7 @@ pub(crate) struct Hub {
     waiting: Mutex<Option<Waker>>,
     /// Whether there is one: of many marks that come together, only the first takes the lock.
     has_waker: AtomicBool,
+    pub(crate) bell: Bell,
 }
 
 impl Hub {
@@ -124,13 +128,26 @@ impl Drop for Socket {
         if *self.connected.get_mut() {
             self.meter.disconnected();
         }
+        for side in &self.sides {
+            // tokio may still have its waker.
+            side.state.store(UNKNOWN, Ordering::SeqCst);
+            side.watch.end(&side.hub.bell);
+        }
     }
 }
 
 /// The state of a side, which tokio may change from another thread.
 struct Mark {
     state: AtomicU8,
+    watch: Watch,
     hub: Arc<Hub>,
+}
+
+impl Mark {
+    /// The side may have become ready. If a poll has found it not ready, the bell tells.
+    fn ring(&self) {
+        self.watch.ring(&self.hub.bell);
+    }
 }
 
 impl Wake for Mark {
@@ -142,6 +159,7 @@ impl Wake for Mark {
         // One that is no longer armed has been looked at since.
         let armed = self.state.compare_exchange(ARMED, MARKED, Ordering::SeqCst, Ordering::Relaxed);
         if armed.is_ok() {
+            self.ring();
             self.hub.wake();
         }
     }
@@ -153,7 +171,7 @@ impl Socket {
         // As `tcp::NO_SIGNAL` does elsewhere. Should it fail, the connection is no more.
         #[cfg(target_vendor = "apple")]
         let _ = rustix::net::sockopt::set_socket_nosigpipe(&fd, true);
-        let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), hub: Arc::clone(hub) });
+        let mark = || Arc::new(Mark { state: AtomicU8::new(UNKNOWN), watch: Watch::default(), hub: Arc::clone(hub) });
         let sides = [mark(), mark()];
         let wakers = [Waker::from(Arc::clone(&sides[0])), Waker::from(Arc::clone(&sides[1]))];
         let listens = AtomicBool::new(false);
@@ -261,6 +279,26 @@ impl Socket {
         &self.sides[side as usize].state
     }
 
+    /// A poll looks at a side that is in its list: `is_ready` says whether it is told of it. If not, the bell tells of it from now on.
+    pub(crate) fn poll(&self, side: Side, is_ready: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+        let Mark { watch, hub, .. } = &*self.sides[side as usize];
+        if !hub.bell.is_used() {
+            return is_ready();
+        }
+        // Before the look: what happens after it is to ring.
+        watch.begin(&hub.bell);
+        let ready = is_ready();
+        if !matches!(ready, Ok(false)) {
+            watch.end(&hub.bell);
+        }
+        ready
+    }
+
+    /// A side may have become ready in another way than by its mark.
+    pub(crate) fn ring(&self, side: Side) {
+        self.sides[side as usize].ring();
+    }
+
     /// Whether this side is ready, as far as is known: a hint, as readiness is. If it is not, its mark will wake the hub.
     pub(crate) fn is_ready(&self, side: Side) -> io::Result<bool> {
         match self.state(side).load(Ordering::SeqCst) {
@@ -351,6 +389,7 @@ impl Socket {
             Poll::Ready(Err(error)) => return Err(error),
         };
         self.state(side).store(state, Ordering::Release);
+        self.ring(side);
         Ok(true)
     }
 
@@ -367,6 +406,10 @@ impl Socket {
             let _ = self.registered.set(registered);
         }
         Ok(())
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.get().is_some()
     }
 
     fn poll_ready(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, RawFd>>> {
@@ -394,11 +437,27 @@ impl Socket {
         if let Some(turn) = self.turn() {
             turn.forget();
         }
-        self.state(side).store(DRAINED, Ordering::Release);
+        let mark = &self.sides[side as usize];
+        if !mark.watch.is_begun() {
+            mark.state.store(DRAINED, Ordering::Release);
+            return;
+        }
+        // An earlier poll waits for it still, perhaps by the bell.
+        mark.state.store(ARMED, Ordering::SeqCst);
+        if self.guard(side).is_some() {
+            mark.wake_by_ref();
+        }
     }
 
     /// Waits until this side is ready: what a call does that may block. One at a time waits for a side.
     pub(crate) fn poll_wait(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // From now on its mark does not come.
+        self.ring(side);
+        self.poll_wait_aside(side, cx)
+    }
+
+    /// The same for what calls [`ring`](Self::ring) when it no longer waits.
+    pub(crate) fn poll_wait_aside(&self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.register()?;
         // The waiter's waker takes the place of ours.
         self.state(side).store(UNKNOWN, Ordering::Release);
@@ -456,6 +515,7 @@ impl Socket {
     /// There is something to be found out on this side: it is ready until an operation finds nothing.
     pub(crate) fn set_ready(&self, side: Side) {
         self.state(side).store(READY, Ordering::Release);
+        self.ring(side);
     }
 
     /// Does something on a side, and brings what is known of it up to date. `short` tells of a result whether it took all
@@ -473,8 +533,10 @@ impl Socket {
             Ok(value) => short(value),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
-        if nothing_left {
-            self.forget(side, guard);
+        match nothing_left {
+            true => self.forget(side, guard),
+            // A poll that waits for it has not been told.
+            false => self.ring(side),
         }
         result
     }

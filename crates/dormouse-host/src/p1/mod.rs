@@ -151,9 +151,9 @@ impl Wasip1 {
         self.last_instant = Some(LastInstant::new(interrupt, &self.table.hub));
     }
 
-    /// The program has been told what it means to wait for the last instant.
-    pub(crate) fn offer_stop(&mut self) {
-        self.last_instant.iter_mut().for_each(LastInstant::offer);
+    /// The program has been told what it means to wait for the last instant, and perhaps for the one before.
+    pub(crate) fn offer_last_instant(&mut self, bell: bool) {
+        self.last_instant.iter_mut().for_each(|last| last.offer(bell));
     }
 
     /// Says which memory the program has, of which the store has one instance and no other will come. To look for it by its name in each call

@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{self, sleep_until};
 use wasmtime_wasi::p1::types::Clockid;
 
 use super::errno::Errno;
@@ -26,7 +26,7 @@ use super::others::{EVENT, Others, READ, SUBSCRIPTION, Told, WRITE};
 use super::socket::{Side, Socket};
 use super::table::{Owner, Table};
 use super::{MONOTONIC, REALTIME, Wasip1};
-use crate::interrupt::LastInstant;
+use crate::interrupt::{Instant, LastInstant};
 use crate::net::Net;
 
 const CLOCK: u8 = 0;
@@ -54,17 +54,19 @@ enum Asks {
     },
     /// The last instant of the monotonic clock, of a program that was told what it means.
     Stop,
+    /// The instant before: that something outside of the list is ready.
+    Bell,
     Nonsense,
 }
 
 /// What a subscription asks for, of a program that may wait for a request to stop.
 fn asks(subscription: &[u8], last: Option<&LastInstant>) -> Asks {
     match decode(subscription) {
-        Asks::Clock { id: MONOTONIC, timeout, absolute: true }
-            if last.is_some_and(|last| last.is_waited_for(timeout)) =>
-        {
-            Asks::Stop
-        }
+        asks @ Asks::Clock { id: MONOTONIC, timeout, absolute: true } => match last.and_then(|last| last.of(timeout)) {
+            Some(Instant::Stop) => Asks::Stop,
+            Some(Instant::Bell) => Asks::Bell,
+            None => asks,
+        },
         asks => asks,
     }
 }
@@ -104,14 +106,16 @@ impl Full {
 
 /// Whether a side is ready, of a program that may have more sockets or, if `full`, may not.
 fn is_ready(socket: &Socket, side: Side, full: Option<&Full>) -> io::Result<bool> {
-    let ready = socket.is_ready(side)? && !socket.gives_way();
-    match full.filter(|_| ready && socket.listens()) {
-        None => Ok(ready),
-        Some(full) => {
-            full.tell();
-            Ok(false)
+    socket.poll(side, || {
+        let ready = socket.is_ready(side)? && !socket.gives_way();
+        match full.filter(|_| ready && socket.listens()) {
+            None => Ok(ready),
+            Some(full) => {
+                full.tell();
+                Ok(false)
+            }
         }
-    }
+    })
 }
 
 /// What is kept between calls, so that none of them allocates.
@@ -127,7 +131,7 @@ pub(super) struct Scratch {
 struct Clocks {
     /// Relative time, and absolute time of either clock: what it was, and tokio's time then. Each is read once, and only if it is
     /// asked for.
-    begun: [Option<(u64, Instant)>; 3],
+    begun: [Option<(u64, time::Instant)>; 3],
 }
 
 impl Clocks {
@@ -145,7 +149,13 @@ impl Clocks {
     }
 
     /// When a subscription is due, in the first pass.
-    fn begin(&mut self, p1: &mut Wasip1, id: u32, timeout: u64, absolute: bool) -> wasmtime::Result<Option<Instant>> {
+    fn begin(
+        &mut self,
+        p1: &mut Wasip1,
+        id: u32,
+        timeout: u64,
+        absolute: bool,
+    ) -> wasmtime::Result<Option<time::Instant>> {
         let Ok(which) = Clocks::which(id, absolute) else { return Ok(None) };
         if self.begun[which].is_none() {
             let passed = match which {
@@ -154,13 +164,13 @@ impl Clocks {
                 _ => p1.now(Clockid::Realtime)?,
             };
             // Read after the clock, so that no event comes early.
-            self.begun[which] = Some((passed, Instant::now()));
+            self.begun[which] = Some((passed, time::Instant::now()));
         }
         Ok(self.due(id, timeout, absolute).ok())
     }
 
     /// When a subscription is due that the first pass has seen.
-    fn due(&self, id: u32, timeout: u64, absolute: bool) -> Result<Instant, Errno> {
+    fn due(&self, id: u32, timeout: u64, absolute: bool) -> Result<time::Instant, Errno> {
         let (passed, then) = self.begun[Clocks::which(id, absolute)?].ok_or(Errno::INVAL)?;
         let left = Duration::from_nanos(timeout.saturating_sub(passed));
         // Some decades are for ever.
@@ -214,18 +224,25 @@ async fn poll(
     .await;
     scratch.clocks = Clocks::default();
     scratch.others.clear();
-    let mut due: Option<Instant> = None;
+    let mut due: Option<time::Instant> = None;
     let mut ready = false;
+    let mut bell = false;
     let full = Full::of(p1);
     let full = full.as_ref();
     for (index, subscription) in guest[asked.clone()].chunks_exact(SUBSCRIPTION).enumerate() {
         match asks(subscription, p1.last_instant.as_ref()) {
             Asks::Stop => ready |= has_come(p1.last_instant.as_ref()),
+            Asks::Bell => bell = true,
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.begin(p1, id, timeout, absolute)? {
-                Some(when) => due = Some(due.map_or(when, |due| due.min(when))),
+                Some(when) => {
+                    due = Some(due.map_or(when, |due| due.min(when)));
+                    ready |= timeout == 0;
+                }
                 None => ready = true,
             },
             Asks::Side { fd, side } => match p1.table.owner(fd) {
+                // The second pass looks at it, after tokio's turn.
+                Owner::Socket(socket) if ready && socket.is_registered() => {}
                 Owner::Socket(socket) => ready |= is_ready(socket, side, full).unwrap_or(true),
                 Owner::Wasi(_) if scratch.others.len() == MOST_OTHERS => return Ok(Err(Errno::NOMEM)),
                 Owner::Wasi(number) => scratch.others.push(subscription, index as u32, number),
@@ -237,17 +254,21 @@ async fn poll(
             yield_now().await;
         }
     }
+    if bell {
+        p1.table.hub.bell.use_it();
+        ready |= p1.table.hub.bell.rings();
+    }
     if let Some(trace) = &p1.trace {
         trace.count_poll_entries(count as usize);
     }
 
     // Read after the clocks above, so that one of 0 ns is due: to sleep for it takes a tick of tokio's clock, 1 ms.
-    let mut at_once = ready || due.is_some_and(|due| due <= Instant::now());
+    let mut at_once = ready || due.is_some_and(|due| due <= time::Instant::now());
     let mut has_looked = true;
     loop {
         let slept = match at_once {
             true => false,
-            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, full, has_looked).await?,
+            false => wait(p1, &guest[asked.clone()], due, &mut scratch.others, full, bell, has_looked).await?,
         };
         if !slept {
             // The reactor's turn, and that of who wants to stop us.
@@ -260,7 +281,7 @@ async fn poll(
             true => Asked::Copied(guest[asked.clone()].to_vec()),
             false => Asked::There(&asked),
         };
-        let told = tell(p1, scratch, guest, &subscriptions, &out, full).await;
+        let told = tell(p1, scratch, guest, &subscriptions, &out, full, bell).await;
         if told > 0 {
             return Ok(Ok(told));
         }
@@ -276,6 +297,27 @@ enum Asked<'a> {
     Copied(Vec<u8>),
 }
 
+impl Asked<'_> {
+    fn at<'a>(&'a self, guest: &'a [u8], index: usize) -> &'a [u8] {
+        match self {
+            Asked::There(asked) => &guest[asked.start + index * SUBSCRIPTION..][..SUBSCRIPTION],
+            Asked::Copied(copy) => &copy[index * SUBSCRIPTION..][..SUBSCRIPTION],
+        }
+    }
+}
+
+impl Told {
+    /// Writes it as an event.
+    fn write(&self, event: &mut [u8], userdata: u64, kind: u8) {
+        event.fill(0);
+        event[..8].copy_from_slice(&userdata.to_le_bytes());
+        event[8..10].copy_from_slice(&self.error.to_le_bytes());
+        event[10] = kind;
+        event[16..24].copy_from_slice(&self.bytes.to_le_bytes());
+        event[24..26].copy_from_slice(&self.flags.to_le_bytes());
+    }
+}
+
 /// The second pass: writes the events, and tells how many.
 async fn tell(
     p1: &mut Wasip1,
@@ -284,17 +326,17 @@ async fn tell(
     asked: &Asked<'_>,
     out: &Range<usize>,
     full: Option<&Full>,
+    bell: bool,
 ) -> u32 {
-    let now = scratch.clocks.begun.iter().any(Option::is_some).then(Instant::now);
+    let now = scratch.clocks.begun.iter().any(Option::is_some).then(time::Instant::now);
     let mut written = 0;
     for index in 0..out.len() / EVENT {
-        let subscription = match asked {
-            Asked::There(asked) => &guest[asked.start + index * SUBSCRIPTION..][..SUBSCRIPTION],
-            Asked::Copied(copy) => &copy[index * SUBSCRIPTION..][..SUBSCRIPTION],
-        };
+        let subscription = asked.at(guest, index);
         let (userdata, kind) = (long(subscription, 0), subscription[8]);
         let told = match asks(subscription, p1.last_instant.as_ref()) {
             Asks::Stop => has_come(p1.last_instant.as_ref()).then(Told::default),
+            // At the end, when all have been looked at.
+            Asks::Bell => None,
             Asks::Clock { id, timeout, absolute } => match scratch.clocks.due(id, timeout, absolute) {
                 Ok(when) => now.is_some_and(|now| when <= now).then_some(Told::default()),
                 Err(errno) => Some(Told::error(errno)),
@@ -312,14 +354,21 @@ async fn tell(
             Asks::Nonsense => Some(Told::error(Errno::INVAL)),
         };
         if let Some(told) = told {
-            let at = out.start + written * EVENT;
-            let event = &mut guest[at..at + EVENT];
-            event.fill(0);
-            event[..8].copy_from_slice(&userdata.to_le_bytes());
-            event[8..10].copy_from_slice(&told.error.to_le_bytes());
-            event[10] = kind;
-            event[16..24].copy_from_slice(&told.bytes.to_le_bytes());
-            event[24..26].copy_from_slice(&told.flags.to_le_bytes());
+            told.write(&mut guest[out.start + written * EVENT..][..EVENT], userdata, kind);
+            written += 1;
+        }
+        if index % PIECE == PIECE - 1 {
+            yield_now().await;
+        }
+    }
+    if !bell || !p1.table.hub.bell.tell() {
+        return written as u32;
+    }
+    for index in 0..out.len() / EVENT {
+        let subscription = asked.at(guest, index);
+        if matches!(asks(subscription, p1.last_instant.as_ref()), Asks::Bell) {
+            let userdata = long(subscription, 0);
+            Told::default().write(&mut guest[out.start + written * EVENT..][..EVENT], userdata, CLOCK);
             written += 1;
         }
         if index % PIECE == PIECE - 1 {
@@ -334,9 +383,10 @@ async fn tell(
 async fn wait(
     p1: &mut Wasip1,
     asked: &[u8],
-    due: Option<Instant>,
+    due: Option<time::Instant>,
     others: &mut Others,
     full: Option<&Full>,
+    bell: bool,
     mut has_looked: bool,
 ) -> wasmtime::Result<bool> {
     let hub = p1.table.hub.clone();
@@ -351,7 +401,7 @@ async fn wait(
         let is_marked = hub.wait(cx);
         look.again |= is_marked;
         if !take(&mut has_looked) || is_marked {
-            match look.go_on(table, asked, full, last) {
+            match look.go_on(table, asked, full, last, bell) {
                 Looked::Ready => return Poll::Ready(Ok(())),
                 Looked::Nothing => {}
                 Looked::InPart => {
@@ -392,7 +442,14 @@ enum Looked {
 }
 
 impl Look {
-    fn go_on(&mut self, table: &mut Table, asked: &[u8], full: Option<&Full>, last: Option<&LastInstant>) -> Looked {
+    fn go_on(
+        &mut self,
+        table: &mut Table,
+        asked: &[u8],
+        full: Option<&Full>,
+        last: Option<&LastInstant>,
+        bell: bool,
+    ) -> Looked {
         if self.at == 0 {
             self.again = false;
         }
@@ -402,7 +459,12 @@ impl Look {
             return Looked::Ready;
         }
         self.at = if piece.len() < rest.len() { self.at + piece.len() } else { 0 };
-        if self.at > 0 || self.again { Looked::InPart } else { Looked::Nothing }
+        match self.at > 0 || self.again {
+            true => Looked::InPart,
+            // All have been looked at: what the bell counts is outside of the list.
+            false if bell && table.hub.bell.rings() => Looked::Ready,
+            false => Looked::Nothing,
+        }
     }
 }
 

@@ -71,6 +71,16 @@ impl Socket {
         }
     }
 
+    /// Of a poll that has this side in its list: see [`socket::Socket::poll`].
+    pub(super) fn poll(&self, side: Side, is_ready: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+        self.inner.poll(side, is_ready)
+    }
+
+    /// Whether tokio knows it, so that it needs no look before tokio's turn.
+    pub(super) fn is_registered(&self) -> bool {
+        self.inner.is_registered()
+    }
+
     /// Whether the peer has gone, of a side that is ready.
     pub(super) fn is_hung_up(&self, side: Side) -> bool {
         self.inner.is_hung_up(side)

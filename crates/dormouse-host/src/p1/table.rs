@@ -305,7 +305,12 @@ impl Table {
 
     fn uncount(&mut self, entry: &Entry) {
         match entry {
-            Entry::Socket(_) => self.open -= 1,
+            Entry::Socket(_) => {
+                if !self.has_room() {
+                    self.hub.bell.ring();
+                }
+                self.open -= 1;
+            }
             Entry::Theirs(Theirs { kind: Kind::Opened, .. }) => self.files -= 1,
             Entry::Theirs(_) | Entry::Closed => {}
         }

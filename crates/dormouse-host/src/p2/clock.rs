@@ -1,4 +1,5 @@
-//! Clock. The last instant of the monotonic clock comes when a program that was told so is asked to stop. The rest is wasmtime-wasi's.
+//! Clock. The last instant of the monotonic clock comes when a program that was told so is asked to stop, and the one before it is the
+//! bell. The rest is wasmtime-wasi's.
 
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::clocks::WasiClocksView as _;
@@ -11,9 +12,9 @@ pub(super) fn with_last_instant(linker: &mut Linker<State>) -> wasmtime::Result<
     let mut clock = linker.instance(versioned!("wasi:clocks/monotonic-clock"))?;
     clock.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
         let state = store.data_mut();
-        let pollable: Resource<DynPollable> = match state.own.last_instant.is_waited_for(when) {
-            true => Resource::new_own(state.own.subscribe_last_instant()?),
-            false => state.clocks().subscribe_instant(when)?,
+        let pollable: Resource<DynPollable> = match state.own.last_instant.of(when) {
+            Some(which) => Resource::new_own(state.own.subscribe_last_instant(which)?),
+            None => state.clocks().subscribe_instant(when)?,
         };
         Ok((pollable,))
     })

@@ -105,7 +105,7 @@ impl Rest {
         state.task.get_or_insert_with(|| cx.waker().clone());
         state.asked = false;
         while state.done.is_none() {
-            let waited = ready!(self.socket.poll_wait(Side::Write, cx));
+            let waited = ready!(self.socket.poll_wait_aside(Side::Write, cx));
             let sent = waited.and_then(|()| tcp::send(&self.socket, &state.bytes[state.sent..]));
             state.took(sent);
         }
@@ -216,6 +216,7 @@ impl Flusher {
             if rest.poll(cx).is_pending() && !is_late(rest) {
                 return true;
             }
+            rest.socket.ring(Side::Write);
             let mut bytes = take(&mut lock(&rest.state).bytes);
             *kept -= bytes.len();
             if spare.len() < SPARE {

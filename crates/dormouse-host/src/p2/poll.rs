@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{self, HostPollable};
 
 use super::View;
-use super::table::{Own, is_ours};
+use super::table::{BELL, Own, is_ours};
 use super::tcp::Tcp;
 
 /// Room that is made for what is ready, at the most, before it is known how many are.
@@ -26,8 +26,11 @@ impl Own {
         self.part_is_ready(rep).unwrap_or(true)
     }
 
-    fn any_ready(&self, list: &[Resource<DynPollable>]) -> bool {
-        list.iter().any(|pollable| is_ours(pollable.rep()) && self.is_ready(pollable.rep()))
+    /// Whether a pollable of ours is ready, in a list that has the bell or not.
+    fn any_ready(&self, list: &[Resource<DynPollable>], has_bell: bool) -> bool {
+        let is_ready = |rep: u32| is_ours(rep) && rep != BELL && self.poll_part(rep).unwrap_or(true);
+        // By now each of the list has been looked at: what the bell counts is outside of it.
+        list.iter().any(|pollable| is_ready(pollable.rep())) || has_bell && self.hub.bell.rings()
     }
 
     /// Waits until a part of a socket is ready.
@@ -70,6 +73,7 @@ impl poll::Host for View<'_> {
             trace.count_poll_entries(list.len());
         }
         let own = &*self.own;
+        let has_bell = own.has_bell() && list.iter().any(|pollable| pollable.rep() == BELL);
         loop {
             // Where wasmtime-wasi's pollables are in the list.
             let at: Vec<u32> =
@@ -85,7 +89,7 @@ impl poll::Host for View<'_> {
                 {
                     told = Some(ready);
                 }
-                if told.is_some() || own.any_ready(&list) {
+                if told.is_some() || own.any_ready(&list, has_bell) {
                     return Poll::Ready(());
                 }
                 slept = true;
@@ -98,9 +102,14 @@ impl poll::Host for View<'_> {
             }
             let mut ready = Vec::with_capacity(list.len().min(MANY));
             for (index, pollable) in (0..).zip(&list).filter(|(_, pollable)| is_ours(pollable.rep())) {
-                if own.part_is_ready(pollable.rep())? {
+                if pollable.rep() != BELL && own.poll_part(pollable.rep())? {
                     ready.push(index);
                 }
+            }
+            let rings = has_bell && own.hub.bell.tell();
+            if rings {
+                ready.extend((0..).zip(&list).filter(|(_, pollable)| pollable.rep() == BELL).map(|(index, _)| index));
+                ready.sort_unstable();
             }
             if let Some(told) = told {
                 ready.extend(told?.into_iter().map(|index| at[index as usize]));

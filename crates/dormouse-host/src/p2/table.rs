@@ -20,7 +20,7 @@ use wasmtime::component::ResourceTableError;
 use super::flush::Flusher;
 use super::tcp::Tcp;
 use super::udp::Udp;
-use crate::interrupt::{Interrupt, LastInstant};
+use crate::interrupt::{Instant, Interrupt, LastInstant};
 use crate::net::socket::Hub;
 use crate::net::{LookUp, Net};
 
@@ -36,6 +36,8 @@ const HOLD: usize = 256;
 
 /// A pollable of no socket: the last instant of the clock, for which a program waits that wants to be asked to stop.
 pub(super) const LAST_INSTANT: u32 = OURS | 3 << PART;
+/// The same of the one before: the bell.
+pub(super) const BELL: u32 = LAST_INSTANT | 1;
 
 /// Whether a number is one of ours.
 pub(super) fn is_ours(rep: u32) -> bool {
@@ -123,8 +125,8 @@ pub(crate) struct Own {
     /// Where the bytes of a connection are received.
     pub(super) spare: Vec<u8>,
     pub(crate) last_instant: LastInstant,
-    /// How many pollables of it the program has.
-    last_instants: usize,
+    /// How many pollables of it the program has, and how many of the bell.
+    last_instants: [usize; 2],
     /// Its lookups under way, of wasmtime-wasi's numbers.
     pub(super) lookups: BTreeMap<u32, LookUp>,
 }
@@ -148,7 +150,7 @@ impl Own {
             reads: 0,
             spare: Vec::new(),
             last_instant,
-            last_instants: 0,
+            last_instants: [0; 2],
             lookups: BTreeMap::new(),
         }
     }
@@ -237,14 +239,33 @@ impl Own {
 
     /// Whether a wait for what a number names is over.
     pub(super) fn part_is_ready(&self, rep: u32) -> Result<bool, ResourceTableError> {
-        if rep == LAST_INSTANT {
-            return Ok(self.last_instant.has_come());
+        match rep {
+            LAST_INSTANT => return Ok(self.last_instant.has_come()),
+            BELL => return Ok(self.hub.bell.rings()),
+            _ => {}
         }
         match &self.place(rep)?.kind {
             Some(Kind::Tcp(tcp)) => Ok(tcp.is_ready(Part::of(rep), &self.net)),
             Some(Kind::Udp(udp)) => Ok(udp.is_ready(Part::of(rep))),
             None => Err(ResourceTableError::NotPresent),
         }
+    }
+
+    /// The same, of a poll that has it in its list.
+    pub(super) fn poll_part(&self, rep: u32) -> Result<bool, ResourceTableError> {
+        if matches!(rep, LAST_INSTANT | BELL) {
+            return self.part_is_ready(rep);
+        }
+        match &self.place(rep)?.kind {
+            Some(Kind::Tcp(tcp)) => Ok(tcp.poll(Part::of(rep), &self.net)),
+            Some(Kind::Udp(udp)) => Ok(udp.poll(Part::of(rep))),
+            None => Err(ResourceTableError::NotPresent),
+        }
+    }
+
+    /// Whether the program has a pollable of the bell.
+    pub(super) fn has_bell(&self) -> bool {
+        self.last_instants[Instant::Bell as usize] > 0
     }
 
     /// Whether the program has a part of a socket.
@@ -276,11 +297,17 @@ impl Own {
         Ok(rep)
     }
 
-    /// Gives the program a pollable of the last instant.
-    pub(super) fn subscribe_last_instant(&mut self) -> Result<u32, ResourceTableError> {
+    /// Gives the program a pollable of the last instant, or of the one before.
+    pub(super) fn subscribe_last_instant(&mut self, which: Instant) -> Result<u32, ResourceTableError> {
         self.take_handle()?;
-        self.last_instants += 1;
-        Ok(LAST_INSTANT)
+        self.last_instants[which as usize] += 1;
+        match which {
+            Instant::Stop => Ok(LAST_INSTANT),
+            Instant::Bell => {
+                self.hub.bell.use_it();
+                Ok(BELL)
+            }
+        }
     }
 
     /// The program drops a part.
@@ -299,8 +326,14 @@ impl Own {
 
     /// The program drops a pollable.
     pub(super) fn drop_pollable(&mut self, rep: u32) -> Result<(), ResourceTableError> {
-        if rep == LAST_INSTANT {
-            self.last_instants = self.last_instants.checked_sub(1).ok_or(ResourceTableError::NotPresent)?;
+        let last = match rep {
+            LAST_INSTANT => Some(Instant::Stop),
+            BELL => Some(Instant::Bell),
+            _ => None,
+        };
+        if let Some(which) = last {
+            let pollables = &mut self.last_instants[which as usize];
+            *pollables = pollables.checked_sub(1).ok_or(ResourceTableError::NotPresent)?;
             self.handles -= 1;
             return Ok(());
         }

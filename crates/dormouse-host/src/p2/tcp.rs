@@ -273,6 +273,16 @@ impl Tcp {
 
     // ---- readiness ----
 
+    /// The same as [`is_ready`](Self::is_ready), of a poll that has this part in its list.
+    pub(super) fn poll(&self, part: Part, net: &Net) -> bool {
+        let side = match (part, self.state) {
+            (Part::Socket, State::Connecting(_)) | (Part::Output, _) => Side::Write,
+            (Part::Socket | Part::Input, _) => Side::Read,
+        };
+        // Only what it is given can fail.
+        self.socket.poll(side, || Ok(self.is_ready(part, net))).unwrap_or(true)
+    }
+
     /// Whether a wait for this part is over: of a stream a hint, as readiness is. If not, a mark will wake the hub.
     pub(super) fn is_ready(&self, part: Part, net: &Net) -> bool {
         // A call tells what is wrong with a socket whose readiness cannot be known.
@@ -464,6 +474,7 @@ impl Tcp {
         if how != Shutdown::Read && !matches!(self.writer, Writer::Flushing { .. } | Writer::Closed(Some(_))) {
             self.writer = Writer::Closed(None);
         }
+        [Side::Read, Side::Write].into_iter().for_each(|side| self.socket.ring(side));
         match now {
             Some(how) => Ok(tcp::shutdown(&self.socket, how)?),
             None => Ok(()),

@@ -160,6 +160,13 @@ impl Udp {
 
     // ---- streams ----
 
+    /// The same as [`is_ready`](Self::is_ready), of a poll that has this part in its list.
+    pub(super) fn poll(&self, part: Part) -> bool {
+        let side = if part == Part::Output { Side::Write } else { Side::Read };
+        // Only what it is given can fail.
+        self.socket.poll(side, || Ok(self.is_ready(part))).unwrap_or(true)
+    }
+
     /// Whether a wait for this part is over: a hint, as readiness is. If not, a mark will wake the hub.
     pub(super) fn is_ready(&self, part: Part) -> bool {
         // A call tells what is wrong with a socket whose readiness cannot be known.
@@ -220,6 +227,7 @@ impl Udp {
                 Err(error) if received == 0 => return Err(error.into()),
                 Err(error) => {
                     self.failed[Side::Read as usize] = Some(error.into());
+                    self.socket.ring(Side::Read);
                     break;
                 }
             }

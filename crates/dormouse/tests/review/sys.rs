@@ -35,6 +35,8 @@ const EACH: u64 = 450;
 const SERVED: u64 = 4_000;
 /// From these numbers on an entry is a clock.
 const CLOCKS: u32 = 1 << 24;
+/// The entry that is the bell.
+const BELL: u32 = u32::MAX;
 
 const NEVER: u64 = u64::MAX;
 
@@ -60,10 +62,41 @@ struct World {
     polls: u64,
     /// How many a poll reports at the most.
     budget: usize,
+    /// Of a host with a bell: by socket, whether a poll has found it not ready, and it has not rung since.
+    bell: Option<Vec<bool>>,
+    rings: u64,
+    /// When sides become ready that the program does not wait for any more.
+    unwanted: Vec<u64>,
 }
 
 impl World {
-    fn of(&self, entry: u32) -> u64 {
+    /// When the bell rings, in a list without these sockets.
+    fn bell(&self, list: &[u32]) -> u64 {
+        let Some(watched) = &self.bell else { return NEVER };
+        let sockets =
+            (0..).zip(&self.sockets).filter(|&(socket, _)| watched[socket] && !list.contains(&(socket as u32)));
+        sockets.map(|(_, &due)| due).chain(self.unwanted.iter().copied()).min().unwrap_or(NEVER)
+    }
+
+    /// What the poll has told of the bell, and what it has looked at.
+    fn after(&mut self, list: &[u32], rang: bool) {
+        let (now, sockets) = (self.now, &self.sockets);
+        let Some(watched) = &mut self.bell else { return };
+        for &socket in list.iter().filter(|&&entry| entry < CLOCKS) {
+            watched[socket as usize] = sockets[socket as usize] > now;
+        }
+        if rang {
+            self.rings += 1;
+            let rung = watched.iter_mut().zip(sockets).filter(|(_, due)| **due <= now);
+            rung.for_each(|(watched, _)| *watched = false);
+            self.unwanted.retain(|due| *due > now);
+        }
+    }
+
+    fn of(&self, entry: u32, bell: u64) -> u64 {
+        if entry == BELL {
+            return bell;
+        }
         match entry.checked_sub(CLOCKS) {
             Some(clock) => self.clocks[clock as usize],
             None => self.sockets[entry as usize],
@@ -82,6 +115,14 @@ impl Host for Simulated {
     type Alarm = u32;
     type Error = Infallible;
     const IN_TURNS: bool = true;
+
+    fn has_bell(&self) -> bool {
+        self.world.borrow().bell.is_some()
+    }
+
+    fn bell(&mut self) -> u32 {
+        BELL
+    }
 
     fn now(&mut self) -> u64 {
         self.world.borrow().now
@@ -108,7 +149,8 @@ impl Host for Simulated {
         world.polls += 1;
         world.entries += list.len() as u64;
         world.now += EACH * list.len() as u64;
-        let earliest = list.iter().map(|&entry| world.of(entry)).min().expect("not empty");
+        let bell = if list.contains(&BELL) { world.bell(list) } else { NEVER };
+        let earliest = list.iter().map(|&entry| world.of(entry, bell)).min().expect("not empty");
         assert_ne!(earliest, NEVER, "nothing would ever happen");
         if earliest > world.now {
             // It sleeps, and looks at all of them again.
@@ -117,8 +159,10 @@ impl Host for Simulated {
         // In the order of their numbers, as wasmtime has it.
         let mut places: Vec<_> = (0..list.len()).collect();
         places.sort_by_key(|&place| (list[place] < CLOCKS, list[place]));
-        let ready = places.into_iter().filter(|&place| world.of(list[place]) <= world.now);
+        let ready = places.into_iter().filter(|&place| world.of(list[place], bell) <= world.now);
         self.fired = ready.take(world.budget).collect();
+        let rang = bell <= world.now && self.fired.iter().any(|&place| list[place] == BELL);
+        world.after(list, rang);
         Ok(())
     }
 
@@ -152,10 +196,20 @@ impl Program {
             entries: 0,
             polls: 0,
             budget: usize::MAX,
+            bell: None,
+            rings: 0,
+            unwanted: Vec::new(),
         };
         let mut list = Reviewed::new(0);
         (0..sockets as u32).for_each(|index| list.watched.push(Side::Read, key(index), index));
         Program { world: Rc::new(RefCell::new(world)), list, random: Random(seed * 2 + 1) }
+    }
+
+    /// The same, on a host with a bell.
+    fn with_bell(sockets: usize, seed: u64) -> Program {
+        let program = Program::new(sockets, seed);
+        program.world.borrow_mut().bell = Some(vec![false; sockets]);
+        program
     }
 
     /// Waits, and serves the ready sides: each is ready again after what `again` says. Returns them, and how long each has waited.
@@ -267,6 +321,101 @@ fn the_cost_of_an_echo_is_flat_as_the_busy_ones_grow() {
     }
 }
 
+/// With a bell nothing that is ready is forgotten, and one that is quiet waits for the reviews in progress, or for a tenth of the time.
+#[test]
+fn with_a_bell_the_bound_holds_and_all_are_served() {
+    for seed in 0..5 {
+        for (busy, idle) in [(1, 200), (10, 1_000), (50, 5_000), (300, 1_000)] {
+            let mut program = Program::with_bell(busy + idle, seed);
+            let quiet = |random: &mut Random| 1_000_000 + random.below(400_000_000);
+            for index in 0..busy + idle {
+                let due = if index < busy { 0 } else { quiet(&mut program.random) };
+                program.world.borrow_mut().sockets[index] = due;
+            }
+            let all = EACH * (busy + idle + SOCKETS) as u64;
+            let (mut worst, mut turn) = (0, 0);
+            while program.now() < 100_000_000 {
+                let served = program.turn(|random, index| {
+                    if (index as usize) < busy && random.below(1_000) > 0 {
+                        random.below(20_000)
+                    } else {
+                        quiet(random)
+                    }
+                });
+                turn = turn.max(SERVED * served.len() as u64 + 2 * EACH * program.list.watched.quiet() as u64);
+                worst = served.iter().map(|&(_, waited)| waited).fold(worst, u64::max);
+            }
+            // Polls that look at busy entries in vain are given at most a review's worth of them before these are quiet.
+            let bound = (SHARE * all).max(2 * SHORTEST) + 3 * turn;
+            assert!(worst <= bound, "seed {seed}, {busy} busy, {idle} idle: {worst} ns, and {bound} is said");
+            let now = program.now();
+            let late = program.world.borrow().sockets.iter().filter(|due| **due + bound < now).count();
+            assert_eq!(late, 0, "seed {seed}, {busy} busy, {idle} idle: forgotten");
+        }
+    }
+}
+
+/// A quiet one among ten thousand wakes the program at once, and the others are looked at once for it.
+#[test]
+fn with_a_bell_a_quiet_connection_waits_for_one_review() {
+    for busy in [0, 50] {
+        let mut program = Program::with_bell(10_000, 17);
+        (0..busy).for_each(|index| program.world.borrow_mut().sockets[index] = 0);
+        let next =
+            |random: &mut Random, index: u32| if (index as usize) < busy { random.below(20_000) } else { NEVER / 2 };
+        let wake = |program: &mut Program, index: u32| {
+            let due = program.now() + 100_000_000;
+            program.world.borrow_mut().sockets[index as usize] = due;
+            loop {
+                let served = program.turn(next);
+                if let Some(&(_, waited)) = served.iter().find(|(served, _)| *served == index) {
+                    return waited;
+                }
+            }
+        };
+        // All become quiet that are.
+        (9_000..9_004).for_each(|index| assert!(wake(&mut program, index) < NEVER));
+        for index in 5_000..5_004 {
+            let rings = program.world.borrow().rings;
+            let (waited, review) = (wake(&mut program, index), 2 * EACH * 10_002);
+            assert!(waited < review + 500_000, "beside {busy} busy: {waited} ns");
+            assert_eq!(program.world.borrow().rings, rings + 1);
+        }
+    }
+}
+
+/// What rings and is not wanted costs a review once, and then the program rests.
+#[test]
+fn with_a_bell_an_unwanted_ring_costs_one_review() {
+    let mut program = Program::with_bell(1_000, 19);
+    const SECOND: u64 = 1_000_000_000;
+    program.world.borrow_mut().sockets[500] = 3_600 * SECOND;
+    program.world.borrow_mut().unwanted = (1..=10).map(|second| second * SECOND).collect();
+    assert_eq!(program.turn(|_, _| NEVER / 2).len(), 1);
+    let world = program.world.borrow();
+    assert_eq!(world.rings, 11, "one of them is wanted");
+    assert!(world.polls <= 4 * world.rings, "{} polls for {} rings", world.polls, world.rings);
+}
+
+/// Beside busy ones there are no reviews, as long as nothing rings.
+#[test]
+fn with_a_bell_idle_connections_cost_nothing() {
+    let entries = |idle: usize| {
+        let mut program = Program::with_bell(200 + idle, 23);
+        (0..50).for_each(|index| program.world.borrow_mut().sockets[index] = 0);
+        let (mut echoes, mut before) = (0, 0);
+        while program.now() < 300_000_000 {
+            if program.now() < 100_000_000 {
+                (echoes, before) = (0, program.world.borrow().entries);
+            }
+            echoes += program.turn(|random, _| random.below(2_000)).len() as u64;
+        }
+        (program.world.borrow().entries - before) as f64 / echoes as f64
+    };
+    let (alone, beside) = (entries(0), entries(10_000));
+    assert!(beside < alone * 1.02, "{alone:.2} entries an echo alone, {beside:.2} beside 10 000");
+}
+
 /// What busy connections get beside thousands of idle ones is what they get without them, but for a tenth and the few entries.
 #[test]
 fn idle_connections_take_a_tenth_at_the_most() {
@@ -289,12 +438,16 @@ fn idle_connections_take_a_tenth_at_the_most() {
 /// Nothing happens for an hour: the program does not wake up, and then notices an event at once.
 #[test]
 fn an_idle_program_does_not_wake_up() {
-    let mut program = Program::new(1_000, 3);
+    is_asleep(Program::new(1_000, 3));
+    is_asleep(Program::with_bell(1_000, 3));
+}
+
+fn is_asleep(mut program: Program) {
     const HOUR: u64 = 3_600_000_000_000;
     program.world.borrow_mut().sockets[500] = HOUR;
     let served = program.turn(|_, _| NEVER - HOUR);
     assert_eq!(served.len(), 1);
-    assert!(served[0].1 <= 2 * EACH * 1_002, "it waited {} ns", served[0].1);
+    assert!(served[0].1 <= 3 * EACH * 1_002, "it waited {} ns", served[0].1);
     assert!(program.world.borrow().polls < 10, "{} polls", program.world.borrow().polls);
 }
 

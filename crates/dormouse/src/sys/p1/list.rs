@@ -2,6 +2,7 @@
 
 use super::abi::{self, Errno, Event, Subscription};
 use super::{clock, descriptor};
+use crate::sys::wasi::facts;
 use crate::sys::wasi::long::{Host, Reviewed, Watched};
 use crate::sys::{Ready, Side};
 
@@ -38,6 +39,14 @@ impl Host for Wasi {
 
     fn alarm(&mut self, nanos: u64) -> u64 {
         self.now() + nanos
+    }
+
+    fn has_bell(&self) -> bool {
+        facts::is_told(facts::BELL)
+    }
+
+    fn bell(&mut self) -> u64 {
+        facts::BELL_AT
     }
 
     fn past(&mut self) -> u64 {

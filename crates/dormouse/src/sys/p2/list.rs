@@ -9,6 +9,7 @@ use super::abi::{self, RawPollable};
 use super::clock::{self, has_budget_again};
 use crate::sys::Ready;
 use crate::sys::quirks::{budget, short_read};
+use crate::sys::wasi::facts;
 use crate::sys::wasi::long::numbers::{CLOCK, PART, REVIEW, SOCKETS};
 use crate::sys::wasi::long::{Host, Reviewed, Watched};
 
@@ -62,6 +63,14 @@ impl Host for Wasi {
 
     fn alarm(&mut self, nanos: u64) -> Pollable {
         subscribe_duration(nanos)
+    }
+
+    fn has_bell(&self) -> bool {
+        facts::is_told(facts::BELL)
+    }
+
+    fn bell(&mut self) -> Pollable {
+        subscribe_instant(facts::BELL_AT)
     }
 
     fn past(&mut self) -> Pollable {

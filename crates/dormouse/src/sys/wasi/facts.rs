@@ -15,6 +15,14 @@ pub(in crate::sys) const EXACT: u32 = 1 << 1;
 /// A wait for the last instant of the clock ends when the program is asked to stop.
 pub(in crate::sys) const STOP: u32 = 1 << 2;
 
+/// A wait for the instant before that ends when a socket outside of its list has become ready.
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(in crate::sys) const BELL: u32 = 1 << 3;
+
+/// When that is.
+#[cfg(not(any(target_env = "p3", all(target_env = "p2", feature = "p3"))))]
+pub(in crate::sys) const BELL_AT: u64 = u64::MAX - 1;
+
 thread_local! {
     static TOLD: Cell<u32> = const { Cell::new(0) };
 }

@@ -14,6 +14,9 @@ pub(in crate::sys) const LONG: usize = 128;
 pub(in crate::sys) const EACH: u64 = 500;
 /// The shortest time from one review to the next.
 pub(in crate::sys) const SHORTEST: u64 = 1_000_000;
+/// Where there is a bell: after so many looks in vain at busy entries those that are idle are marked as quiet, or after as many as there are
+/// entries in the list, if that is more. So keeping a busy entry costs no more than the review that finds it again.
+pub(in crate::sys) const IN_VAIN: usize = (SHORTEST / EACH) as usize;
 /// Reviews take one part in this many of the time, at the most.
 pub(in crate::sys) const SHARE: u64 = 10;
 

@@ -13,6 +13,17 @@
 //!   event does not end idle mode; a second one within ten review times does.
 //! * A list shorter than [`LONG`] is given whole, always.
 //!
+//! Our runner has a bell (`BELL` in `FACTS.md`): an alarm that rings when one of the quiet ones has become ready. There
+//!
+//! ```text
+//!   ║▪│▪│▪│▪│▪│▪│▪│▪║▓▓▓▓▓▓▓║▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪│▪ …
+//!    the bell       rings   the clock: a period   the bell
+//! ```
+//!
+//! * a wait is for the busy ones and the bell, and when it rings there is a review at once;
+//! * after a review there is no bell for a period, but a clock, so reviews take a tenth of the time here too;
+//! * busy entries are marked as quiet when enough polls have looked at them in vain ([`IN_VAIN`]), and an idle program has no other wait.
+//!
 //! And if a wait has reported [`MANY`], most of those that are busy are ready, or will be before they are served:
 //!
 //! ```text
@@ -22,7 +33,7 @@
 //!
 //! So they are asked about in turns, and none is looked at again and again while others are served.
 
-use super::numbers::{CLOCK, EACH, FEW, LONG, MANY, PART, REVIEW, SHARE, SHORTEST, SOCKETS};
+use super::numbers::{CLOCK, EACH, FEW, IN_VAIN, LONG, MANY, PART, REVIEW, SHARE, SHORTEST, SOCKETS};
 use super::watched::Watched;
 use crate::sys::Ready;
 
@@ -41,6 +52,15 @@ pub(in crate::sys) trait Host {
     /// Whether there can be alarms.
     fn has_alarms(&self) -> bool {
         true
+    }
+    /// Whether there is an alarm that rings when a side has become ready that an earlier poll found not ready, and that is not in the
+    /// list.
+    fn has_bell(&self) -> bool {
+        false
+    }
+    /// That alarm. A poll that tells of it has rung it: it is not ready in the next.
+    fn bell(&mut self) -> Self::Alarm {
+        self.past()
     }
     fn now(&mut self) -> u64;
     fn alarm(&mut self, nanos: u64) -> Self::Alarm;
@@ -61,7 +81,13 @@ pub(in crate::sys) struct Reviewed<H: Host> {
     pub(in crate::sys) watched: Watched<H::Entry>,
     /// Rings when the next review is due. None while the list is short, and after a period in which nothing happened.
     next: Option<H::Alarm>,
-    /// When that is.
+    /// Whether that is the bell.
+    is_bell: bool,
+    /// A poll has failed, so that a ring may have been lost. The bell is not relied on any more.
+    lost_bell: bool,
+    /// How many busy ones polls have looked at in vain since they were last marked.
+    in_vain: usize,
+    /// When that is, of a clock.
     due: u64,
     period: u64,
     /// Something has happened since the last review.
@@ -77,6 +103,9 @@ impl<H: Host> Reviewed<H> {
         Reviewed {
             watched: Watched::new(nothing),
             next: None,
+            is_bell: false,
+            lost_bell: false,
+            in_vain: 0,
             due: 0,
             period: SHORTEST,
             happened: false,
@@ -105,9 +134,10 @@ impl<H: Host> Reviewed<H> {
                 return Ok(clock_fired);
             }
         }
-        let clock_fired = self.wait_for_busy(host, clock, ready)?;
+        let result = self.wait_for_busy(host, clock, ready);
+        self.lost_bell |= result.is_err();
         self.many = ready.len() - first >= MANY;
-        Ok(clock_fired)
+        result
     }
 
     /// Waits for the busy ones, with reviews, or for all.
@@ -122,7 +152,10 @@ impl<H: Host> Reviewed<H> {
                 self.next = None;
                 return self.wait_for_all(host, clock, ready);
             }
-            if self.next.is_none() && self.happened {
+            let has_bell = host.has_bell() && !self.lost_bell;
+            if self.next.is_none() && has_bell {
+                (self.next, self.is_bell) = (Some(host.bell()), true);
+            } else if self.next.is_none() && self.happened {
                 self.plan(host);
             }
             let Some(next) = &self.next else {
@@ -141,15 +174,21 @@ impl<H: Host> Reviewed<H> {
             let first = ready.len();
             let rang = host.rang();
             let clock_fired = host.report(REVIEW, rang, &mut self.watched, ready) && clock.is_some();
-            if rang {
-                self.review(host, ready)?;
+            if has_bell {
+                self.mark_idle();
+            }
+            match rang {
+                // The period is over.
+                true if has_bell && !self.is_bell => self.next = None,
+                true => self.review(host, ready)?,
+                false => {}
             }
             if clock_fired || !rang || ready.len() > first {
                 self.happened = true;
                 return Ok(clock_fired);
             }
             // Nothing now. If something has happened since the last review, one more period; else all are waited for.
-            if std::mem::take(&mut self.happened) {
+            if !has_bell && std::mem::take(&mut self.happened) {
                 self.plan(host);
             }
         }
@@ -169,7 +208,7 @@ impl<H: Host> Reviewed<H> {
         let end = self.watched.next_part();
         host.poll(&self.watched.list[REVIEW..end])?;
         let clock_fired = host.report(REVIEW, true, &mut self.watched, ready) && clock.is_some();
-        if self.next.is_none() {
+        if self.next.is_none() || self.is_bell {
             self.plan(host);
         } else if host.now() >= self.due {
             self.review(host, ready)?;
@@ -179,15 +218,29 @@ impl<H: Host> Reviewed<H> {
 
     /// The next review is to be a period from now.
     fn plan(&mut self, host: &mut H) {
-        self.next = Some(host.alarm(self.period));
+        (self.next, self.is_bell) = (Some(host.alarm(self.period)), false);
         if H::IN_TURNS {
             self.due = host.now().saturating_add(self.period);
         }
     }
 
+    /// A poll has just looked at all the busy ones, and those that are left were not ready.
+    fn mark_idle(&mut self) {
+        self.in_vain += self.watched.quiet() - SOCKETS;
+        if self.in_vain >= IN_VAIN.max(self.watched.list.len()) {
+            self.in_vain = 0;
+            self.watched.review();
+        }
+    }
+
     /// Looks at the quiet ones. Of the busy ones something is heard at each wait.
     fn review(&mut self, host: &mut H, ready: &mut Vec<Ready>) -> Result<(), H::Error> {
-        let Some(next) = self.next.take() else { return Ok(()) };
+        let Some(mut next) = self.next.take() else { return Ok(()) };
+        let is_bell = std::mem::take(&mut self.is_bell);
+        if is_bell {
+            // The bell does not ring twice.
+            next = host.past();
+        }
         if self.watched.quiet() < self.watched.list.len() {
             let before = host.now();
             // The alarm, which has rung, keeps it from waiting. It is put before them, in the place of whoever is there.
@@ -199,7 +252,10 @@ impl<H: Host> Reviewed<H> {
             self.period = SHORTEST.max(host.now().saturating_sub(before) * (SHARE - 1));
             host.report(first, true, &mut self.watched, ready);
         }
-        self.watched.review();
+        match is_bell {
+            true => self.plan(host),
+            false => self.watched.review(),
+        }
         Ok(())
     }
 
