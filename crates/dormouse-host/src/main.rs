@@ -146,7 +146,7 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
     let service = service.instances(args.instances).restart(args.restart).stop_timeout(args.stop_timeout);
     let service = args.accept_rate.into_iter().fold(service, Service::accept_rate);
     let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
-    let (control, idle) = (service.control(), args.idle_exit);
+    let (control, idle, is_one_run) = (service.control(), args.idle_exit, is_one_run(args));
     let service = service.on_event({
         let (control, meter) = (control.clone(), meter.clone());
         move |event| match event {
@@ -158,6 +158,8 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
                     complain(format!("--idle-exit does nothing, since there is no thread for it: {error}"));
                 }
             }
+            // The exit code says so: that is what a signal does to a program which does not wait for it.
+            Event::Deaf { .. } if is_one_run && signals::stopped().is_some() => {}
             event => {
                 if let Event::Reloaded { .. } | Event::NotReloaded { .. } = event {
                     systemd::ready();
@@ -178,14 +180,19 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
     code_of(service.start().instances, args)
 }
 
+/// Whether it is one program that runs once: then its end is the end of the process.
+fn is_one_run(args: &RunArgs) -> bool {
+    args.instances == NonZeroUsize::MIN && args.restart == Restart::NEVER
+}
+
 /// The exit code: of the first instance that has not ended well.
 fn code_of(ends: Vec<Result<Exit, Error>>, args: &RunArgs) -> i32 {
     let codes = ends.into_iter().map(|end| match end {
         Ok(Exit { code }) => code,
-        Err(Error::Stopped) => signals::stopped(),
+        Err(Error::Stopped) => signals::stopped().unwrap_or(FAILED),
         Err(error) => {
             // Of one among several it was said when it happened.
-            if args.instances == NonZeroUsize::MIN && args.restart == Restart::NEVER {
+            if is_one_run(args) {
                 complain(&error);
             }
             match error {

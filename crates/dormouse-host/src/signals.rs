@@ -1,8 +1,8 @@
 //! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
 //!
 //! SIGINT and SIGTERM ask all instances first to stop; those that hear that (`interrupt.rs`) have the time of `--stop-timeout`, and the others
-//! are ended. A second one ends all at once, and so does the first if none hears it. SIGHUP loads the program anew. Nothing that is printed keeps the process
-//! from ending: what standard error does not take in [`PATIENCE`] is lost.
+//! are ended. The process ends when they have, and its exit code is that of their ends; a second signal ends it at once. SIGHUP loads the program anew.
+//! Nothing that is printed keeps the process from ending: what standard error does not take in [`PATIENCE`] is lost.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::process::exit;
@@ -30,18 +30,20 @@ pub(crate) struct Numbers {
     pub(crate) meter: Meter,
 }
 
-/// The signal by which it was first asked to stop.
-static STOPPED_BY: AtomicI32 = AtomicI32::new(SIGTERM);
+/// The signal by which it was asked to stop.
+static STOPPED_BY: AtomicI32 = AtomicI32::new(NOT_ASKED);
 
 /// What stands there for no signal.
 const IDLE: i32 = 0;
+const NOT_ASKED: i32 = -1;
 
 /// The exit code of a program that was asked to stop and had to be ended: what a shell shows for a process that the signal ended, or 0 if
-/// it was idle.
-pub(crate) fn stopped() -> i32 {
+/// it was idle. None if it was not asked.
+pub(crate) fn stopped() -> Option<i32> {
     match STOPPED_BY.load(Ordering::SeqCst) {
-        IDLE => 0,
-        signal => 128 + signal,
+        NOT_ASKED => None,
+        IDLE => Some(0),
+        signal => Some(128 + signal),
     }
 }
 
@@ -73,11 +75,15 @@ pub(crate) fn watch(
                 SIGHUP => reload_beside(&service, reload.clone()),
                 SIGINT | SIGTERM => {
                     systemd::stopping();
-                    STOPPED_BY.store(signal, Ordering::SeqCst);
-                    match service.get().map_or(0, Control::stop) {
-                        // None hears it, or all were asked before. Nothing is unwound: whatever the program wrote has gone out already.
-                        0 => finish(numbers.as_ref(), 128 + signal),
-                        _ => end_later(numbers.clone(), grace, 128 + signal),
+                    let asked = STOPPED_BY.swap(signal, Ordering::SeqCst);
+                    match service.get() {
+                        Some(service) if asked == NOT_ASKED => {
+                            // Those that do not hear it are ended, and have then ended.
+                            let heard = service.stop() > 0;
+                            end_later(numbers.clone(), if heard { grace } else { Duration::ZERO }, 128 + signal);
+                        }
+                        // It has not begun, or was asked before. Nothing is unwound: whatever the program wrote has gone out already.
+                        _ => finish(numbers.as_ref(), 128 + signal),
                     }
                 }
                 _ => {}
