@@ -1,5 +1,6 @@
 //! Metrics. A service seen from outside: Prometheus' text at `/metrics`, and at `/healthz` whether it serves.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -12,8 +13,8 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::spawn_blocking;
+use hyper_util::rt::TokioIo;
+use tokio::task::{AbortHandle, spawn_blocking};
 
 use crate::count::Trace;
 use crate::net::meter::Meter;
@@ -21,12 +22,12 @@ use crate::service::Control;
 
 /// How long an instance may take to answer that it turns.
 const TURNS_WITHIN: Duration = Duration::from_secs(2);
-/// How long a client may take to ask.
-const ASKS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection is open at most: to ask, to be answered, and to take the answer.
+const LIFE: Duration = Duration::from_secs(5);
 /// After a failed accept, so that it is not tried in a loop.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many connections are served at a time. The others wait.
-const CONNECTIONS: usize = 16;
+/// How many connections there are at a time. One more, and the oldest ends: a client that neither asks nor reads keeps none from being served.
+const CONNECTIONS: usize = 64;
 
 /// What a [`Service`](crate::Service) tells of itself over HTTP.
 ///
@@ -60,22 +61,28 @@ impl Metrics {
     }
 
     async fn accept(self, listener: tokio::net::TcpListener) {
-        let room = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+        let mut places = VecDeque::with_capacity(CONNECTIONS);
         loop {
-            let Ok(place) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
+            places.retain(|place: &AbortHandle| !place.is_finished());
+            if places.len() == CONNECTIONS
+                && let Some(oldest) = places.pop_front()
+            {
+                oldest.abort();
+            }
             let metrics = self.clone();
-            tokio::spawn(async move {
+            let serving = tokio::spawn(async move {
                 let answer = service_fn(|request| metrics.clone().answer(request));
+                // One answer each, so that none asks faster than it reads.
                 let mut http = http1::Builder::new();
-                let http = http.timer(TokioTimer::new()).header_read_timeout(ASKS_WITHIN);
+                let http = http.keep_alive(false).serve_connection(TokioIo::new(stream), answer);
                 // What a client has done wrong hyper has told it.
-                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-                drop(place);
+                let _ = tokio::time::timeout(LIFE, http).await;
             });
+            places.push_back(serving.abort_handle());
         }
     }
 
