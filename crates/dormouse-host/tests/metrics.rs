@@ -9,9 +9,9 @@ use std::sync::Arc;
 use dormouse_host::{Meter, Metrics, Program, Service};
 use support::assemble;
 
-/// A service that has not started.
-fn service() -> Service {
-    let bytes = assemble(r#"(module (memory (export "memory") 1) (func (export "_start")))"#);
+/// A service that has not started, of a program that does this.
+fn service(body: &str) -> Service {
+    let bytes = assemble(&format!(r#"(module (memory (export "memory") 1) (func (export "_start") {body}))"#));
     Service::new(Arc::new(Program::from_bytes("metrics", &bytes).unwrap()), |run, _| run)
 }
 
@@ -48,7 +48,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 #[test]
 fn clients_that_neither_ask_nor_read_do_not_shut_the_port() {
-    let control = service().control();
+    let control = service("").control();
     let addr = port(Metrics::new(control, Meter::new(), None));
     let silent: Vec<_> = (0..70).map(|_| TcpStream::connect(addr).unwrap()).collect();
     let many = get("/metrics").repeat(200);
@@ -69,4 +69,40 @@ fn clients_that_neither_ask_nor_read_do_not_shut_the_port() {
     for stream in silent {
         assert_eq!(rest(stream), "");
     }
+}
+
+/// Each question takes two seconds, and what asks meanwhile waits for that one.
+#[cfg(target_os = "linux")]
+#[test]
+fn many_questions_about_a_service_that_is_stuck_take_no_threads() {
+    let service = service("(loop (br 0))");
+    let control = service.control();
+    let addr = port(Metrics::new(control.clone(), Meter::new(), None));
+    let running = std::thread::spawn(|| service.start());
+    while control.status().running == 0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..300 {
+        drop(ask(addr, "/healthz"));
+    }
+    let waiting: Vec<_> = (0..20).map(|_| ask(addr, "/healthz")).collect();
+    assert!(rest(ask(addr, "/metrics")).contains("dormouse_instances 1\n"));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim();
+    assert!(threads.parse::<usize>().unwrap() < 20 + 2 * rayon(), "{threads} threads");
+    for asker in waiting {
+        let answer = rest(asker);
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("does not turn, or does not run\n"),
+            "{answer}"
+        );
+    }
+    control.kill();
+    running.join().unwrap();
+}
+
+/// How many threads the compiler has.
+#[cfg(target_os = "linux")]
+fn rayon() -> usize {
+    std::thread::available_parallelism().unwrap().get()
 }
