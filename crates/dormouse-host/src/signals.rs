@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::process::exit;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -69,10 +69,11 @@ pub(crate) fn watch(
         signals.add_signal(SIGHUP)?;
     }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut reloads = Reloads { service: Arc::clone(&service), requests: None };
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => print(numbers.as_ref()),
-                SIGHUP => reload_beside(&service, reload.clone()),
+                SIGHUP => reloads.request(reload.clone()),
                 SIGINT | SIGTERM => {
                     systemd::stopping();
                     let asked = STOPPED_BY.swap(signal, Ordering::SeqCst);
@@ -93,24 +94,43 @@ pub(crate) fn watch(
     Ok(())
 }
 
-/// Compiles on a thread of its own, so that a signal is heard meanwhile.
-fn reload_beside(
-    service: &Arc<OnceLock<Control>>,
-    reload: impl FnOnce() -> Result<Arc<Program>, Error> + Send + 'static,
-) {
-    let service = Arc::clone(service);
-    systemd::reloading();
-    let reloading =
-        std::thread::Builder::new().name("reload".to_owned()).spawn(move || match (service.get(), reload()) {
-            (Some(service), Ok(program)) => service.reload(program),
-            (Some(_), Err(error)) => {
-                systemd::ready();
-                say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+/// What compiles the program anew, on a thread of its own, so that a signal is heard meanwhile. The thread is there from the first request on.
+struct Reloads {
+    service: Arc<OnceLock<Control>>,
+    /// Has room for one request: those that come before the worker takes it are the same.
+    requests: Option<SyncSender<()>>,
+}
+
+impl Reloads {
+    fn request(&mut self, reload: impl Fn() -> Result<Arc<Program>, Error> + Clone + Send + 'static) {
+        if self.requests.is_none() {
+            let (requests, asked) = sync_channel(1);
+            let service = Arc::clone(&self.service);
+            let worker = std::thread::Builder::new().name("reload".to_owned());
+            match worker.spawn(move || Self::work(&service, &asked, reload)) {
+                Ok(_) => self.requests = Some(requests),
+                Err(error) => return say(format!("dormouse: not reloaded, the old instances go on: {error}\n")),
             }
-            (None, _) => say("dormouse: not reloaded: it has not begun yet\n".to_owned()),
-        });
-    if let Err(error) = reloading {
-        say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+        }
+        // If it is full, there is a request that has not been taken.
+        let _ = self.requests.as_ref().map(|requests| requests.try_send(()));
+    }
+
+    fn work(service: &OnceLock<Control>, asked: &Receiver<()>, reload: impl Fn() -> Result<Arc<Program>, Error>) {
+        while let Ok(()) = asked.recv() {
+            // Before the service has begun a request waits for that.
+            let service = service.wait();
+            // The file has not been read for any of them yet.
+            while let Ok(()) = asked.try_recv() {}
+            systemd::reloading();
+            match reload() {
+                Ok(program) => service.reload(program),
+                Err(error) => {
+                    systemd::ready();
+                    say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+                }
+            }
+        }
     }
 }
 

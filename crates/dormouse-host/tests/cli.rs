@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -245,6 +247,39 @@ fn sigint_and_sigterm_end_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(41), ""));
     }
+}
+
+/// The program is a FIFO, so it is compiled as often as it is written.
+#[test]
+fn sighup_before_it_has_begun_loads_it_anew_once_and_later() {
+    let fifo = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-reloaded.wasm");
+    let _ = std::fs::remove_file(&fifo);
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Says one byte, and waits.
+    let program = runs(&format!("{} {} i32.const 0", print(4096, 1), support::WAIT));
+    let mut command = dormouse();
+    let mut child = command.args(["run", "--metrics", "127.0.0.1:0"]).arg(&fifo).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // It hears signals from here on, and waits for the program.
+    assert!(lines.next().unwrap().starts_with("dormouse: metrics on "));
+    for _ in 0..20 {
+        send(&child, Signal::HUP);
+    }
+    // Once to begin with, and once anew.
+    for _ in 0..2 {
+        std::fs::write(&fifo, &program).unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    }
+    assert!(lines.next().unwrap().starts_with("dormouse: reloaded (1): "));
+    assert!(lines.next().unwrap().ends_with("is ended"));
+    // Nothing reads it again before it is asked to.
+    let reads = OpenOptions::new().write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&fifo);
+    assert!(reads.is_err(), "it is compiled once more");
+    send(&child, Signal::HUP);
+    std::fs::write(&fifo, "no program").unwrap();
+    assert!(lines.next().unwrap().starts_with("dormouse: not reloaded, the old instances go on: "));
+    send(&child, Signal::TERM);
+    assert_eq!((child.wait().unwrap().code(), lines.next()), (Some(143), None));
 }
 
 #[test]
