@@ -69,7 +69,7 @@ fn print_policy(args: &RunArgs) {
 fn run(args: Box<RunArgs>) {
     // Before there is another thread: it takes the variables away.
     let activated = systemd::listeners().unwrap_or_else(|error| {
-        complain(format!("cannot use the sockets that LISTEN_FDS tells of: {error}"));
+        complain(error);
         exit(FAILED);
     });
     raise_file_limit();
