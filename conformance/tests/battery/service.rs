@@ -158,6 +158,26 @@ fn an_instance_is_started_again_so_often_and_no_more() {
     assert_eq!(stderr.matches("has failed 1 times after a restart, and stays down").count(), 2, "{stderr}");
 }
 
+/// One that waits to be started again does not count, however it had failed: the other one ends well.
+#[test]
+fn an_instance_that_had_failed_before_the_signal_does_not_make_the_exit_code() {
+    for wasi in Wasi::ALL {
+        let (mut subject, addr) = service(wasi, &["--instances", "2", "--restart", "on-failure"], &wasi.battery());
+        for pause in ["100ms", "200ms", "400ms", "800ms", "1.6s"] {
+            for mut client in Client::of_each(addr, &["1"]) {
+                if client.instance == "1" {
+                    let _ = client.stream.get_mut().write_all(b"!");
+                    client.is_cut();
+                }
+            }
+            said(&subject, &format!("instance 1 starts again in {pause}"));
+        }
+        kill(&subject, "-TERM");
+        let (code, _, stderr) = subject.end();
+        assert_eq!(code, 0, "{wasi:?}: {stderr}");
+    }
+}
+
 /// A client that connects all the time is served all the time.
 #[test]
 fn a_program_is_loaded_anew_under_its_clients() {

@@ -1,7 +1,7 @@
 //! The `dormouse` command: [`cli`] reads the command line, `dormouse_host` does the work, [`signals`] ends it.
 //!
 //! Exit codes: the program's own, in the low eight bits; 1 if it could not be loaded or set up; 2 for a mistake on the command line; 124 if
-//! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM.
+//! `--timeout` ended it, as of timeout(1); 134 for a trap; 130 and 143 for SIGINT and SIGTERM, if what ran has not ended well by itself.
 
 mod cli;
 mod idle;
@@ -14,10 +14,11 @@ use std::io::{IsTerminal, Write, stderr};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dormouse_host::{Cache, Control, Error, Event, Exit, Metrics, Program, Restart, Service, Source};
+use dormouse_host::{Cache, Control, Ended, Error, Event, Exit, Metrics, Program, Restart, Service, Source};
 
 use cli::{Command, CompileArgs, RunArgs};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -68,7 +69,7 @@ fn print_policy(args: &RunArgs) {
 fn run(args: Box<RunArgs>) {
     // Before there is another thread: it takes the variables away.
     let activated = systemd::listeners().unwrap_or_else(|error| {
-        complain(format!("cannot use the sockets that LISTEN_FDS tells of: {error}"));
+        complain(error);
         exit(FAILED);
     });
     raise_file_limit();
@@ -146,9 +147,10 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
     let service = service.instances(args.instances).restart(args.restart).stop_timeout(args.stop_timeout);
     let service = args.accept_rate.into_iter().fold(service, Service::accept_rate);
     let service = listeners.into_iter().fold(service, |service, (name, listener)| service.listener(name, listener));
-    let (control, idle) = (service.control(), args.idle_exit);
+    let (control, idle, is_one_run) = (service.control(), args.idle_exit, is_one_run(args));
+    let failed_since = Arc::new(AtomicBool::new(false));
     let service = service.on_event({
-        let (control, meter) = (control.clone(), meter.clone());
+        let (control, meter, failed_since) = (control.clone(), meter.clone(), Arc::clone(&failed_since));
         move |event| match event {
             Event::Serves => {
                 systemd::ready();
@@ -158,9 +160,13 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
                     complain(format!("--idle-exit does nothing, since there is no thread for it: {error}"));
                 }
             }
+            // The exit code says so: that is what a signal does to a program which does not wait for it.
+            Event::Deaf { .. } if is_one_run && signals::stopped().is_some() => {}
             event => {
-                if let Event::Reloaded { .. } | Event::NotReloaded { .. } = event {
-                    systemd::ready();
+                match event {
+                    Event::Reloaded { .. } | Event::NotReloaded { .. } => systemd::ready(),
+                    Event::Failed { .. } if signals::stopped().is_some() => failed_since.store(true, Ordering::SeqCst),
+                    _ => {}
                 }
                 complain(event);
             }
@@ -175,17 +181,35 @@ fn serve(args: &Arc<RunArgs>, numbers: Option<Numbers>, loaded: Loaded, running:
         return FAILED;
     }
     let _ = running.set(control);
-    code_of(service.start().instances, args)
+    let ended = service.start();
+    match (signals::stopped(), failed_since.load(Ordering::SeqCst)) {
+        // It was idle: that is no code for a failure.
+        (Some(0), true) | (None, _) => code_of(ended.instances, args),
+        _ if is_one_run => code_of(ended.instances, args),
+        (Some(code), failed_since) => code_of_stopped(&ended, failed_since, code),
+    }
+}
+
+/// The exit code of a service that was asked to stop: 0 if those that ran then have ended well by themselves, else `code`. How others had
+/// ended before, which may have been about to start again, does not matter.
+fn code_of_stopped(ended: &Ended, failed_since: bool, code: i32) -> i32 {
+    let one_has = ended.instances.iter().any(|end| matches!(end, Ok(Exit { code: 0 })));
+    if one_has && !failed_since && ended.cut_off == 0 { 0 } else { code }
+}
+
+/// Whether it is one program that runs once: then its end is the end of the process.
+fn is_one_run(args: &RunArgs) -> bool {
+    args.instances == NonZeroUsize::MIN && args.restart == Restart::NEVER
 }
 
 /// The exit code: of the first instance that has not ended well.
 fn code_of(ends: Vec<Result<Exit, Error>>, args: &RunArgs) -> i32 {
     let codes = ends.into_iter().map(|end| match end {
         Ok(Exit { code }) => code,
-        Err(Error::Stopped) => signals::stopped(),
+        Err(Error::Stopped) => signals::stopped().unwrap_or(FAILED),
         Err(error) => {
             // Of one among several it was said when it happened.
-            if args.instances == NonZeroUsize::MIN && args.restart == Restart::NEVER {
+            if is_one_run(args) {
                 complain(&error);
             }
             match error {

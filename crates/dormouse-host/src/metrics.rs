@@ -1,10 +1,12 @@
 //! Metrics. A service seen from outside: Prometheus' text at `/metrics`, and at `/healthz` whether it serves.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::TcpListener;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
-use std::{io, thread};
+use std::{io, iter, thread};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -12,8 +14,9 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::spawn_blocking;
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::count::Trace;
 use crate::net::meter::Meter;
@@ -21,12 +24,12 @@ use crate::service::Control;
 
 /// How long an instance may take to answer that it turns.
 const TURNS_WITHIN: Duration = Duration::from_secs(2);
-/// How long a client may take to ask.
-const ASKS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection is open at most: to ask, to be answered, and to take the answer.
+const LIFE: Duration = Duration::from_secs(5);
 /// After a failed accept, so that it is not tried in a loop.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many connections are served at a time. The others wait.
-const CONNECTIONS: usize = 16;
+/// How many connections there are at a time. One more, and the oldest ends: a client that neither asks nor reads keeps none from being served.
+const CONNECTIONS: usize = 64;
 
 /// What a [`Service`](crate::Service) tells of itself over HTTP.
 ///
@@ -39,13 +42,21 @@ pub struct Metrics {
     trace: Option<Trace>,
 }
 
+/// What serves them.
+#[derive(Clone)]
+struct Server {
+    metrics: Metrics,
+    /// What asks whether the instances turn.
+    questions: Sender<oneshot::Sender<Health>>,
+}
+
 impl Metrics {
     /// `meter` and `trace` are those that the runs of the service count in.
     pub fn new(control: Control, meter: Meter, trace: Option<Trace>) -> Metrics {
         Metrics { control, meter, trace }
     }
 
-    /// Serves them on a thread of its own, for as long as the process runs.
+    /// Serves them on two threads, for as long as the process runs.
     ///
     /// # Errors
     /// If there is no thread to be had, or the listener cannot be used.
@@ -55,58 +66,21 @@ impl Metrics {
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         drop(_entered);
-        thread::Builder::new().name("metrics".to_owned()).spawn(move || runtime.block_on(self.accept(listener)))?;
-        Ok(())
-    }
-
-    async fn accept(self, listener: tokio::net::TcpListener) {
-        let room = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
-        loop {
-            let Ok(place) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let metrics = self.clone();
-            tokio::spawn(async move {
-                let answer = service_fn(|request| metrics.clone().answer(request));
-                let mut http = http1::Builder::new();
-                let http = http.timer(TokioTimer::new()).header_read_timeout(ASKS_WITHIN);
-                // What a client has done wrong hyper has told it.
-                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-                drop(place);
-            });
-        }
-    }
-
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let mut answer = Response::new(Full::default());
-        let (status, text) = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/metrics") => {
-                answer.headers_mut().insert(CONTENT_TYPE, TEXT);
-                (StatusCode::OK, self.text())
-            }
-            (&Method::GET | &Method::HEAD, "/healthz") => {
-                let control = self.control.clone();
-                // It waits for the instances.
-                let health = spawn_blocking(move || control.health(TURNS_WITHIN)).await;
-                match health.unwrap_or(Health::Stuck) {
-                    Health::Serves => (StatusCode::OK, "serves\n".to_owned()),
-                    Health::Stops => (StatusCode::SERVICE_UNAVAILABLE, "stops\n".to_owned()),
-                    Health::Stuck => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "an instance does not turn, or does not run\n".to_owned())
+        let (questions, asked) = channel::<oneshot::Sender<Health>>();
+        let server = Server { metrics: self.clone(), questions };
+        thread::Builder::new().name("health".to_owned()).spawn(move || {
+            // Waiting for the instances takes long if one does not turn: what asks meanwhile has the same answer.
+            while let Ok(first) = asked.recv() {
+                if !first.is_closed() {
+                    let health = self.control.health(TURNS_WITHIN);
+                    for asker in iter::once(first).chain(asked.try_iter()) {
+                        let _ = asker.send(health);
                     }
                 }
             }
-            (_, "/metrics" | "/healthz") => {
-                answer.headers_mut().insert(ALLOW, GET);
-                (StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n".to_owned())
-            }
-            _ => (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n".to_owned()),
-        };
-        *answer.status_mut() = status;
-        *answer.body_mut() = Full::from(text);
-        Ok(answer)
+        })?;
+        thread::Builder::new().name("metrics".to_owned()).spawn(move || runtime.block_on(server.accept(listener)))?;
+        Ok(())
     }
 
     /// What `/metrics` answers.
@@ -155,10 +129,71 @@ impl Metrics {
     }
 }
 
+impl Server {
+    async fn accept(self, listener: tokio::net::TcpListener) {
+        let mut places = VecDeque::with_capacity(CONNECTIONS);
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            places.retain(|place: &AbortHandle| !place.is_finished());
+            if places.len() == CONNECTIONS
+                && let Some(oldest) = places.pop_front()
+            {
+                oldest.abort();
+            }
+            let server = self.clone();
+            let serving = tokio::spawn(async move {
+                let answer = service_fn(|request| server.clone().answer(request));
+                // One answer each, so that none asks faster than it reads.
+                let mut http = http1::Builder::new();
+                let http = http.keep_alive(false).serve_connection(TokioIo::new(stream), answer);
+                // What a client has done wrong hyper has told it.
+                let _ = tokio::time::timeout(LIFE, http).await;
+            });
+            places.push_back(serving.abort_handle());
+        }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let mut answer = Response::new(Full::default());
+        let (status, text) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                answer.headers_mut().insert(CONTENT_TYPE, TEXT);
+                (StatusCode::OK, self.metrics.text())
+            }
+            (&Method::GET | &Method::HEAD, "/healthz") => match self.health().await {
+                Health::Serves => (StatusCode::OK, "serves\n".to_owned()),
+                Health::Stops => (StatusCode::SERVICE_UNAVAILABLE, "stops\n".to_owned()),
+                Health::Stuck => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "an instance does not turn, or does not run\n".to_owned())
+                }
+            },
+            (_, "/metrics" | "/healthz") => {
+                answer.headers_mut().insert(ALLOW, GET);
+                (StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n".to_owned())
+            }
+            _ => (StatusCode::NOT_FOUND, "there are /metrics and /healthz\n".to_owned()),
+        };
+        *answer.status_mut() = status;
+        *answer.body_mut() = Full::from(text);
+        Ok(answer)
+    }
+
+    /// What the thread that asks the instances finds.
+    async fn health(&self) -> Health {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.questions.send(answer);
+        answered.await.unwrap_or(Health::Stuck)
+    }
+}
+
 const TEXT: hyper::header::HeaderValue = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
 const GET: hyper::header::HeaderValue = hyper::header::HeaderValue::from_static("GET, HEAD");
 
 /// Whether a service does what it is for.
+#[derive(Clone, Copy)]
 pub(crate) enum Health {
     Serves,
     Stops,

@@ -1,13 +1,13 @@
 //! Signals. A thread of its own waits for them, so that Ctrl-C ends a program that computes and never calls the host.
 //!
 //! SIGINT and SIGTERM ask all instances first to stop; those that hear that (`interrupt.rs`) have the time of `--stop-timeout`, and the others
-//! are ended. A second one ends all at once, and so does the first if none hears it. SIGHUP loads the program anew. Nothing that is printed keeps the process
-//! from ending: what standard error does not take in [`PATIENCE`] is lost.
+//! are ended. The process ends when they have, and its exit code is that of their ends; a second signal ends it at once. SIGHUP loads the program anew.
+//! Nothing that is printed keeps the process from ending: what standard error does not take in [`PATIENCE`] is lost.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::process::exit;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,18 +30,20 @@ pub(crate) struct Numbers {
     pub(crate) meter: Meter,
 }
 
-/// The signal by which it was first asked to stop.
-static STOPPED_BY: AtomicI32 = AtomicI32::new(SIGTERM);
+/// The signal by which it was asked to stop.
+static STOPPED_BY: AtomicI32 = AtomicI32::new(NOT_ASKED);
 
 /// What stands there for no signal.
 const IDLE: i32 = 0;
+const NOT_ASKED: i32 = -1;
 
 /// The exit code of a program that was asked to stop and had to be ended: what a shell shows for a process that the signal ended, or 0 if
-/// it was idle.
-pub(crate) fn stopped() -> i32 {
+/// it was idle. None if it was not asked.
+pub(crate) fn stopped() -> Option<i32> {
     match STOPPED_BY.load(Ordering::SeqCst) {
-        IDLE => 0,
-        signal => 128 + signal,
+        NOT_ASKED => None,
+        IDLE => Some(0),
+        signal => Some(128 + signal),
     }
 }
 
@@ -67,17 +69,22 @@ pub(crate) fn watch(
         signals.add_signal(SIGHUP)?;
     }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut reloads = Reloads { service: Arc::clone(&service), requests: None };
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => print(numbers.as_ref()),
-                SIGHUP => reload_beside(&service, reload.clone()),
+                SIGHUP => reloads.request(reload.clone()),
                 SIGINT | SIGTERM => {
                     systemd::stopping();
-                    STOPPED_BY.store(signal, Ordering::SeqCst);
-                    match service.get().map_or(0, Control::stop) {
-                        // None hears it, or all were asked before. Nothing is unwound: whatever the program wrote has gone out already.
-                        0 => finish(numbers.as_ref(), 128 + signal),
-                        _ => end_later(numbers.clone(), grace, 128 + signal),
+                    let asked = STOPPED_BY.swap(signal, Ordering::SeqCst);
+                    match service.get() {
+                        Some(service) if asked == NOT_ASKED => {
+                            // Those that do not hear it are ended, and have then ended.
+                            let heard = service.stop() > 0;
+                            end_later(numbers.clone(), if heard { grace } else { Duration::ZERO }, 128 + signal);
+                        }
+                        // It has not begun, or was asked before. Nothing is unwound: whatever the program wrote has gone out already.
+                        _ => finish(numbers.as_ref(), 128 + signal),
                     }
                 }
                 _ => {}
@@ -87,24 +94,43 @@ pub(crate) fn watch(
     Ok(())
 }
 
-/// Compiles on a thread of its own, so that a signal is heard meanwhile.
-fn reload_beside(
-    service: &Arc<OnceLock<Control>>,
-    reload: impl FnOnce() -> Result<Arc<Program>, Error> + Send + 'static,
-) {
-    let service = Arc::clone(service);
-    systemd::reloading();
-    let reloading =
-        std::thread::Builder::new().name("reload".to_owned()).spawn(move || match (service.get(), reload()) {
-            (Some(service), Ok(program)) => service.reload(program),
-            (Some(_), Err(error)) => {
-                systemd::ready();
-                say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+/// What compiles the program anew, on a thread of its own, so that a signal is heard meanwhile. The thread is there from the first request on.
+struct Reloads {
+    service: Arc<OnceLock<Control>>,
+    /// Has room for one request: those that come before the worker takes it are the same.
+    requests: Option<SyncSender<()>>,
+}
+
+impl Reloads {
+    fn request(&mut self, reload: impl Fn() -> Result<Arc<Program>, Error> + Clone + Send + 'static) {
+        if self.requests.is_none() {
+            let (requests, asked) = sync_channel(1);
+            let service = Arc::clone(&self.service);
+            let worker = std::thread::Builder::new().name("reload".to_owned());
+            match worker.spawn(move || Self::work(&service, &asked, reload)) {
+                Ok(_) => self.requests = Some(requests),
+                Err(error) => return say(format!("dormouse: not reloaded, the old instances go on: {error}\n")),
             }
-            (None, _) => say("dormouse: not reloaded: it has not begun yet\n".to_owned()),
-        });
-    if let Err(error) = reloading {
-        say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+        }
+        // If it is full, there is a request that has not been taken.
+        let _ = self.requests.as_ref().map(|requests| requests.try_send(()));
+    }
+
+    fn work(service: &OnceLock<Control>, asked: &Receiver<()>, reload: impl Fn() -> Result<Arc<Program>, Error>) {
+        while let Ok(()) = asked.recv() {
+            // Before the service has begun a request waits for that.
+            let service = service.wait();
+            // The file has not been read for any of them yet.
+            while let Ok(()) = asked.try_recv() {}
+            systemd::reloading();
+            match reload() {
+                Ok(program) => service.reload(program),
+                Err(error) => {
+                    systemd::ready();
+                    say(format!("dormouse: not reloaded, the old instances go on: {error}\n"));
+                }
+            }
+        }
     }
 }
 

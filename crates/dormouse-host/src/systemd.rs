@@ -14,9 +14,18 @@ use std::time::Duration;
 use dormouse_host::Control;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use socket2::SockRef;
 
-/// The listeners that systemd has opened for this process, with their names.
-pub(crate) fn listeners() -> io::Result<Vec<(String, TcpListener)>> {
+/// How many sockets are taken: more than a unit names, and few enough to look at each.
+const MOST: usize = 4096;
+
+/// The listeners that systemd has opened for this process, with their names. The error is a sentence.
+pub(crate) fn listeners() -> Result<Vec<(String, TcpListener)>, String> {
+    if let Some(count) =
+        env::var("LISTEN_FDS").ok().filter(|count| count.parse().is_ok_and(|count: usize| count > MOST))
+    {
+        return Err(format!("LISTEN_FDS tells of {count} sockets, and no more than {MOST} are taken"));
+    }
     // Read first: what hands the descriptors over takes the variables away.
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':').filter(|name| !name.is_empty());
@@ -24,8 +33,29 @@ pub(crate) fn listeners() -> io::Result<Vec<(String, TcpListener)>> {
     let mut listeners = Vec::new();
     for index in 0..fds.len() {
         let name = names.next().unwrap_or("unknown").to_owned();
-        if let Some(listener) = fds.take_tcp_listener(index)? {
-            listeners.push((name, listener));
+        let refused = |why: &str| format!("cannot use the socket {name:?} that LISTEN_FDS tells of: {why}");
+        match fds.take_tcp_listener(index) {
+            Ok(Some(listener)) => match SockRef::from(&listener).is_listener() {
+                Ok(true) => listeners.push((name, listener)),
+                Ok(false) => return Err(refused("it does not listen")),
+                Err(error) => return Err(refused(&error.to_string())),
+            },
+            Ok(None) => {}
+            Err(error) => {
+                let kind = if fds.take_udp_socket(index).is_ok() {
+                    Some("UDP")
+                } else if fds.take_unix_listener(index).is_ok() || fds.take_unix_datagram(index).is_ok() {
+                    Some("Unix")
+                } else {
+                    None
+                };
+                return Err(match kind {
+                    Some(kind) => refused(&format!(
+                        "it is a {kind} socket, and only ListenStream= with an IP address and a port gives one that can be used"
+                    )),
+                    None => refused(&error.to_string()),
+                });
+            }
         }
     }
     Ok(listeners)

@@ -2,7 +2,11 @@
 
 mod support;
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -247,6 +251,39 @@ fn sigint_and_sigterm_end_the_input_of_a_program_of_wasi_0_3_that_reads_it() {
     }
 }
 
+/// The program is a FIFO, so it is compiled as often as it is written.
+#[test]
+fn sighup_before_it_has_begun_loads_it_anew_once_and_later() {
+    let fifo = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-reloaded.wasm");
+    let _ = std::fs::remove_file(&fifo);
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Says one byte, and waits.
+    let program = runs(&format!("{} {} i32.const 0", print(4096, 1), support::WAIT));
+    let mut command = dormouse();
+    let mut child = command.args(["run", "--metrics", "127.0.0.1:0"]).arg(&fifo).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // It hears signals from here on, and waits for the program.
+    assert!(lines.next().unwrap().starts_with("dormouse: metrics on "));
+    for _ in 0..20 {
+        send(&child, Signal::HUP);
+    }
+    // Once to begin with, and once anew.
+    for _ in 0..2 {
+        std::fs::write(&fifo, &program).unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    }
+    assert!(lines.next().unwrap().starts_with("dormouse: reloaded (1): "));
+    assert!(lines.next().unwrap().ends_with("is ended"));
+    // Nothing reads it again before it is asked to.
+    let reads = OpenOptions::new().write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&fifo);
+    assert!(reads.is_err(), "it is compiled once more");
+    send(&child, Signal::HUP);
+    std::fs::write(&fifo, "no program").unwrap();
+    assert!(lines.next().unwrap().starts_with("dormouse: not reloaded, the old instances go on: "));
+    send(&child, Signal::TERM);
+    assert_eq!((child.wait().unwrap().code(), lines.next()), (Some(143), None));
+}
+
 #[test]
 fn counts_are_printed_on_sigusr1_and_on_sigint() {
     let mut child = spinning("usr1", &["--count-calls"]);
@@ -322,5 +359,39 @@ fn help_describes_every_option() {
     ];
     for option in options {
         assert!(help.contains(&format!("--{option}")), "{option}");
+    }
+}
+
+/// Starts it as systemd would, with this socket as descriptor 3, and gives what it says.
+fn activated(socket: impl Into<OwnedFd>, count: &str) -> (Option<i32>, String) {
+    let file = file("activated", &runs("i32.const 0"));
+    let script = "LISTEN_PID=$$ LISTEN_FDS=$1 LISTEN_FDNAMES=web exec \"$0\" run \"$2\" 3<&0 0</dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_dormouse"), count]).arg(file).stdin(socket.into());
+    let output = command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    (output.status.code(), stderr(&output))
+}
+
+#[test]
+fn sockets_of_systemd_that_cannot_be_used_are_told_by_name() {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(activated(listener(), "1"), (Some(0), String::new()));
+    let (code, said) = activated(listener(), "2147483647");
+    assert_eq!(code, Some(1));
+    assert_eq!(said, "dormouse: LISTEN_FDS tells of 2147483647 sockets, and no more than 4096 are taken\n");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli-activated");
+    let _ = std::fs::remove_file(&path);
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let sockets: [(OwnedFd, &str); 3] = [
+        (std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into(), "it is a UDP socket, and only ListenStream= "),
+        (UnixListener::bind(&path).unwrap().into(), "it is a Unix socket, and only ListenStream= "),
+        (bound.into(), "it does not listen\n"),
+    ];
+    for (socket, why) in sockets {
+        let (code, said) = activated(socket, "1");
+        assert_eq!(code, Some(1), "{said}");
+        let told = format!("dormouse: cannot use the socket \"web\" that LISTEN_FDS tells of: {why}");
+        assert!(said.starts_with(&told), "{said}");
     }
 }
