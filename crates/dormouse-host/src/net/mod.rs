@@ -6,7 +6,7 @@
 //!   udp.rs      and with UDP                        meter.rs    what was done, in numbers
 //!   addr.rs     how addresses are written           share.rs    listeners of several runs
 //!   names.rs    names, and what lookups gave        turn.rs     which of these runs accepts
-//!   bell.rs     what is ready outside of a list
+//!   bell.rs     what is ready outside of a list     returned.rs what one of them has not looked at
 //! ```
 //!
 //! Nothing below `mod.rs` knows which WASI it serves; `p1`, `p2` and `p3` make their tables, errors and streams of it.
@@ -17,6 +17,7 @@ pub(crate) mod limits;
 pub(crate) mod meter;
 mod names;
 pub(crate) mod policy;
+pub(crate) mod returned;
 pub(crate) mod share;
 pub(crate) mod socket;
 pub(crate) mod tcp;

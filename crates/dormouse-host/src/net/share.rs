@@ -14,7 +14,8 @@
 //! A listener is known by the address that was asked for. If that has port 0, the system's choice of the first run is that of all, and the
 //! second listener of that address in one run is the second in each.
 //!
-//! Which of the runs accepts is in [`turn`](super::turn).
+//! Which of the runs accepts is in [`turn`](super::turn), and what becomes of a connection that one has accepted and not looked at in
+//! [`returned`](super::returned).
 
 use std::collections::HashMap;
 use std::io;
@@ -27,6 +28,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::meter::{Load, Meter};
+use super::returned::{Returned, Taker};
 use super::socket::Socket;
 use super::turn::{Accepts, Turn};
 use super::{tcp, udp};
@@ -52,6 +54,7 @@ struct Shared {
     /// What it is bound to.
     at: SocketAddr,
     fd: OwnedFd,
+    returned: Arc<Returned>,
     /// The runs that have it, by their connections.
     holders: Vec<Arc<Load>>,
 }
@@ -62,7 +65,8 @@ impl Listeners {
     pub(crate) fn add(&self, listener: TcpListener) -> io::Result<SocketAddr> {
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
-        self.lock().push(Shared { name: Name { addr: at, nth: 0 }, at, fd: listener.into(), holders: Vec::new() });
+        let (name, fd, returned) = (Name { addr: at, nth: 0 }, listener.into(), Arc::default());
+        self.lock().push(Shared { name, at, fd, returned, holders: Vec::new() });
         Ok(at)
     }
 
@@ -153,7 +157,7 @@ pub(crate) struct Held {
 }
 
 enum What {
-    Listener(Listeners, Name, Arc<Turn>),
+    Listener(Listeners, Name, Arc<Turn>, Arc<Returned>),
     Datagrams(SocketAddr),
 }
 
@@ -161,16 +165,23 @@ impl Held {
     /// When this run accepts, of a listener.
     pub(super) fn turn(&self) -> Option<&Arc<Turn>> {
         match &self.what {
-            What::Listener(.., turn) => Some(turn),
+            What::Listener(_, _, turn, _) => Some(turn),
             What::Datagrams(_) => None,
         }
+    }
+
+    /// What takes the connections of a listener that others have not looked at.
+    pub(super) fn taker(&self) -> Option<Taker> {
+        let What::Listener(listeners, _, _, returned) = &self.what else { return None };
+        let (run, keep) = (Arc::clone(&self.of), Arc::clone(&listeners.keep));
+        Some(returned.taker(move || run.failed.load(Ordering::SeqCst) && keep.load(Ordering::SeqCst)))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         match &self.what {
-            What::Listener(listeners, name, _) => {
+            What::Listener(listeners, name, ..) => {
                 take_out(&mut lock(&self.of.listeners), name);
                 listeners.release(*name, &self.of.load, self.of.failed.load(Ordering::SeqCst));
             }
@@ -239,8 +250,9 @@ impl Share {
         }
         tcp::listen_alone(socket, backlog)?;
         let fd = rustix::io::fcntl_dupfd_cloexec(socket, 0)?;
-        shared.push(Shared { name, at, fd, holders: vec![Arc::clone(&self.state.load)] });
-        self.hold(socket, name);
+        let (returned, holders) = (Arc::<Returned>::default(), vec![Arc::clone(&self.state.load)]);
+        shared.push(Shared { name, at, fd, returned: Arc::clone(&returned), holders });
+        self.hold(socket, name, returned);
         Ok(())
     }
 
@@ -252,7 +264,7 @@ impl Share {
         };
         let listener = shared.fd.try_clone()?;
         shared.holders.push(Arc::clone(&self.state.load));
-        Ok((listener.into(), self.held(shared.name)))
+        Ok((listener.into(), self.held(shared.name, Arc::clone(&shared.returned))))
     }
 
     /// Binds a UDP socket, and gives the address that it is bound to. Sockets of other runs may have that, too.
@@ -277,20 +289,20 @@ impl Share {
             return Err(Errno::ADDRINUSE.into());
         }
         shared.holders.push(Arc::clone(&self.state.load));
-        self.hold(socket, shared.name);
+        self.hold(socket, shared.name, Arc::clone(&shared.returned));
         Ok(())
     }
 
-    fn held(&self, name: Name) -> Held {
+    fn held(&self, name: Name, returned: Arc<Returned>) -> Held {
         lock(&self.state.listeners).push(name);
         let listeners = self.listeners.clone();
         let RunState { load, accepts, .. } = &*self.state;
         let turn = Turn::new(Arc::clone(load), Arc::clone(accepts), move || listeners.least(name));
-        Held { of: self.state(), what: What::Listener(self.listeners.clone(), name, Arc::new(turn)) }
+        Held { of: self.state(), what: What::Listener(self.listeners.clone(), name, Arc::new(turn), returned) }
     }
 
-    fn hold(&self, socket: &Socket, name: Name) {
-        socket.set_held(self.held(name));
+    fn hold(&self, socket: &Socket, name: Name, returned: Arc<Returned>) {
+        socket.set_held(self.held(name, returned));
         if !self.state.listens.swap(true, Ordering::SeqCst) {
             (self.state.on_listen)();
         }

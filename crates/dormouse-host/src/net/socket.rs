@@ -34,6 +34,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::bell::{Bell, Watch};
 use super::meter::Meter;
+use super::returned::Taker;
 use super::share::Held;
 use super::turn::Turn;
 
@@ -115,8 +116,8 @@ pub(crate) struct Socket {
     any_port: AtomicBool,
     /// It is a connection, and counted as one.
     connected: AtomicBool,
-    /// It is a listener that other runs have as well.
-    held: OnceLock<Held>,
+    /// It is a listener that other runs have as well. Few sockets are.
+    held: OnceLock<Box<Held>>,
     sides: [Arc<Mark>; 2],
     /// Made once: each side's mark as a waker.
     wakers: [Waker; 2],
@@ -207,7 +208,7 @@ impl Socket {
 
     /// It is a listener of several runs from now on.
     pub(crate) fn set_held(&self, held: Held) {
-        let _ = self.held.set(held);
+        let _ = self.held.set(Box::new(held));
     }
 
     pub(super) fn is_shared(&self) -> bool {
@@ -216,6 +217,11 @@ impl Socket {
 
     fn turn(&self) -> Option<&Arc<Turn>> {
         self.held.get()?.turn()
+    }
+
+    /// What takes the connections that other runs of this listener have not looked at.
+    pub(crate) fn taker(&self) -> Option<Taker> {
+        self.held.get()?.taker()
     }
 
     /// Whether a listener with something to accept waits, since other runs go first. Then it is not ready, and is marked a moment later.
@@ -245,6 +251,11 @@ impl Socket {
     /// A connection was accepted.
     pub(super) fn has_accepted(&self) {
         self.meter.accepted();
+        self.has_taken();
+    }
+
+    /// The same of a connection that another run has accepted, and counted.
+    pub(crate) fn has_taken(&self) {
         if let Some(turn) = self.turn() {
             turn.accepted();
         }

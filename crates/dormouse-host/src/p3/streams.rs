@@ -23,6 +23,7 @@ use super::socket::Socket;
 use super::tcp::Tcp;
 use crate::net::Net;
 use crate::net::limits::Counted;
+use crate::net::returned::Taker;
 use crate::net::socket::Side;
 use crate::net::tcp::{self, Family};
 use crate::p2::State;
@@ -200,6 +201,8 @@ pub(super) struct Incoming {
     listener: Arc<Socket>,
     family: Family,
     net: Arc<Net>,
+    /// Takes what other runs of the listener have not looked at.
+    returned: Option<Taker>,
     /// Waits for room among the sockets that the program may have.
     room: Option<Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>,
     /// Waits until other runs have had the time to accept.
@@ -208,7 +211,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(listener: Arc<Socket>, family: Family, net: Arc<Net>) -> Incoming {
-        Incoming { listener, family, net, room: None, moment: None }
+        Incoming { returned: listener.taker(), listener, family, net, room: None, moment: None }
     }
 
     /// Room for a connection. While there is none, those that have come stay in the backlog.
@@ -229,14 +232,21 @@ impl Incoming {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Tcp> {
         loop {
             // A listener that cannot be waited for is told as an accept that has failed.
-            if let Err(error) = ready!(self.listener.poll_unless_drained(Side::Read, cx)) {
+            let is_returned = self.returned.as_ref().is_some_and(|returned| returned.has_some(cx));
+            if !is_returned && let Err(error) = ready!(self.listener.poll_unless_drained(Side::Read, cx)) {
                 return Poll::Ready(Tcp::failed(error::of(error), self.family));
             }
             ready!(self.listener.poll_turn(&mut self.moment, cx));
             let counted = ready!(self.poll_room(cx));
-            let accepted = tcp::accept(&self.listener);
+            let (accepted, unseen) = match self.returned.as_ref().and_then(Taker::take) {
+                Some((fd, unseen)) => {
+                    self.listener.has_taken();
+                    (Ok(fd), Some(unseen))
+                }
+                None => (tcp::accept(&self.listener), self.returned.as_ref().map(Taker::unseen)),
+            };
             return Poll::Ready(match accepted {
-                Ok(fd) => Tcp::connected(Arc::new(Socket::new(fd, &self.net, counted)), self.family),
+                Ok(fd) => Tcp::accepted(Arc::new(Socket::new(fd, &self.net, counted)), self.family, unseen),
                 Err(error) if passes(&error) => continue,
                 // A stream of sockets has no errors: the socket has it.
                 Err(error) => Tcp::failed(error::of(error), self.family),
@@ -280,5 +290,113 @@ impl StreamProducer<State> for Incoming {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpStream};
+
+    use super::*;
+    use crate::net::meter::Meter;
+    use crate::net::policy::Policy;
+    use crate::net::share::{Listeners, Share};
+    use crate::stdio::{Output, Sink};
+
+    /// A run that listens; the first one chooses the port.
+    fn listens(run: Share) -> (Incoming, SocketAddr) {
+        let stderr = Sink::new(Output::Null, io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 8, Meter::new(), stderr, Some(run));
+        assert!(net.sockets.take());
+        let fd = tcp::create(Family::V4).unwrap();
+        let socket = Arc::new(Socket::new(fd, &net, Counted::new(&net.sockets)));
+        net.bind_tcp(&socket, "127.0.0.1:0".parse().unwrap()).unwrap();
+        net.listen(&socket, 8).unwrap();
+        let addr = tcp::local_addr(&socket).unwrap();
+        (Incoming::new(socket, Family::V4, net), addr)
+    }
+
+    async fn accept(incoming: &mut Incoming) -> Tcp {
+        poll_fn(|cx| incoming.poll_accept(cx)).await
+    }
+
+    fn in_tokio<T>(main: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(main)
+    }
+
+    #[test]
+    fn what_a_run_has_not_looked_at_is_accepted_by_another() {
+        let listeners = Listeners::default();
+        let [old, new] = [(); 2].map(|()| listens(listeners.of_a_run(None, || {})));
+        let ((mut old, addr), (mut new, same)) = (old, new);
+        assert_eq!(addr, same);
+        in_tokio(async {
+            let mut client = TcpStream::connect(addr).unwrap();
+            let unseen = accept(&mut old).await;
+            // The other one waits already: it is woken.
+            let waits = poll_fn(|cx| Poll::Ready(new.poll_accept(cx).is_pending())).await;
+            assert!(waits, "nothing is in the backlog");
+            // As a program closes its listener: first what has come, then the listener.
+            tokio::spawn(async move { drop((unseen, old)) });
+            let taken = accept(&mut new).await;
+            taken.seen();
+            client.write_all(b"x").unwrap();
+            let mut buf = [0; 8];
+            assert_eq!(poll_fn(|cx| taken.connection().poll_receive(cx, &mut buf)).await.unwrap(), 1);
+            // What it has looked at is its own, and closed when it drops it.
+            drop(taken);
+            assert!(poll_fn(|cx| Poll::Ready(new.poll_accept(cx).is_pending())).await);
+            assert_eq!(client.read(&mut buf).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn what_no_run_takes_is_closed() {
+        let listeners = Listeners::default();
+        let (mut only, addr) = listens(listeners.of_a_run(None, || {}));
+        in_tokio(async {
+            let mut client = TcpStream::connect(addr).unwrap();
+            drop(accept(&mut only).await);
+            drop(only);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn what_every_run_drops_does_not_go_round_for_ever() {
+        let listeners = Listeners::default();
+        let (mut only, addr) = listens(listeners.of_a_run(None, || {}));
+        in_tokio(async {
+            let mut client = TcpStream::connect(addr).unwrap();
+            let (mut times, mut accepted) = (0, Poll::Ready(accept(&mut only).await));
+            while accepted.is_ready() {
+                times += 1;
+                drop(accepted);
+                accepted = poll_fn(|cx| Poll::Ready(only.poll_accept(cx))).await;
+            }
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            assert!((2..20).contains(&times), "{times}");
+        });
+    }
+
+    #[test]
+    fn what_a_run_that_fails_has_not_looked_at_waits_for_the_next() {
+        let listeners = Listeners::default();
+        listeners.keep(true);
+        let run = listeners.of_a_run(None, || {});
+        let state = run.state();
+        let (mut failing, addr) = listens(run);
+        in_tokio(async {
+            let mut client = TcpStream::connect(addr).unwrap();
+            let unseen = accept(&mut failing).await;
+            state.fails();
+            drop((failing, unseen));
+            let (mut next, _) = listens(listeners.of_a_run(None, || {}));
+            let taken = accept(&mut next).await;
+            client.write_all(b"x").unwrap();
+            assert_eq!(poll_fn(|cx| taken.connection().poll_receive(cx, &mut [0])).await.unwrap(), 1);
+        });
     }
 }

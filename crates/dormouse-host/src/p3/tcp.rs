@@ -28,6 +28,7 @@ use super::streams::{Incoming, Receive, Send};
 use super::transfer;
 use crate::net::Net;
 use crate::net::limits::Counted;
+use crate::net::returned::Unseen;
 use crate::net::tcp::{self, Family};
 use crate::p2::State;
 
@@ -39,6 +40,8 @@ pub(super) struct Tcp {
     family: Family,
     bound: bool,
     backlog: u32,
+    /// Of a connection that was accepted.
+    unseen: Option<Unseen>,
 }
 
 enum Stage {
@@ -55,13 +58,35 @@ impl Tcp {
         Tcp::after(Stage::Connected { socket, received: false, sent: false }, family)
     }
 
+    /// The same, of a listener that other runs have as well.
+    pub(super) fn accepted(socket: Arc<Socket>, family: Family, unseen: Option<Unseen>) -> Tcp {
+        let mut tcp = Tcp::connected(socket, family);
+        tcp.unseen = unseen;
+        tcp
+    }
+
     /// A connection that failed when it was accepted.
     pub(super) fn failed(error: ErrorCode, family: Family) -> Tcp {
         Tcp::after(Stage::Closed(error), family)
     }
 
     fn after(state: Stage, family: Family) -> Tcp {
-        Tcp { state, family, bound: true, backlog: BACKLOG }
+        Tcp { state, family, bound: true, backlog: BACKLOG, unseen: None }
+    }
+
+    /// The program calls something of it.
+    pub(super) fn seen(&self) {
+        if let Some(unseen) = &self.unseen {
+            unseen.see();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Socket {
+        match &self.state {
+            Stage::Connected { socket, .. } => socket,
+            _ => panic!("it is no connection"),
+        }
     }
 
     fn socket(&self) -> Result<&Socket, ErrorCode> {
@@ -148,6 +173,7 @@ impl Tcp {
     }
 
     fn take_receive(&mut self) -> Result<Arc<Socket>, ErrorCode> {
+        self.seen();
         match &mut self.state {
             Stage::Connected { socket, received, .. } if !*received => {
                 *received = true;
@@ -159,6 +185,7 @@ impl Tcp {
     }
 
     fn take_send(&mut self) -> Result<Arc<Socket>, ErrorCode> {
+        self.seen();
         match &mut self.state {
             Stage::Connected { socket, sent, .. } if !*sent => {
                 *sent = true;
@@ -199,6 +226,16 @@ impl Tcp {
             Stage::Connected { socket, .. } => tcp::peer_addr(socket).map_err(of),
             Stage::Closed(error) => Err(error.clone()),
             _ => Err(ErrorCode::InvalidState),
+        }
+    }
+}
+
+/// A connection that the program has not looked at is for another run.
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        if let (Some(unseen), Stage::Connected { socket, .. }) = (self.unseen.take(), &self.state) {
+            // Where there is no descriptor for it any more it is closed.
+            let _ = unseen.dropped(&**socket);
         }
     }
 }
@@ -253,11 +290,11 @@ fn ours(socket: &Resource<TcpSocket>) -> Resource<Tcp> {
 }
 
 fn get<'a>(state: &'a State, socket: &Resource<TcpSocket>) -> SocketResult<&'a Tcp> {
-    state.table.get(&ours(socket)).map_err(SocketError::trap)
+    state.table.get(&ours(socket)).inspect(|tcp| tcp.seen()).map_err(SocketError::trap)
 }
 
 fn get_mut<'a>(state: &'a mut State, socket: &Resource<TcpSocket>) -> SocketResult<&'a mut Tcp> {
-    state.table.get_mut(&ours(socket)).map_err(SocketError::trap)
+    state.table.get_mut(&ours(socket)).inspect(|tcp| tcp.seen()).map_err(SocketError::trap)
 }
 
 /// The socket as the program gets it.
@@ -336,7 +373,7 @@ impl HostTcpSocket for State {
         let family = from_wasi(family);
         let fd = tcp::create(family).map_err(of)?;
         let socket = Arc::new(Socket::new(fd, &self.net, counted));
-        let socket = Tcp { state: Stage::New(socket), family, bound: false, backlog: BACKLOG };
+        let socket = Tcp { state: Stage::New(socket), family, bound: false, backlog: BACKLOG, unseen: None };
         push(self, socket).map_err(SocketError::trap)
     }
 
