@@ -300,7 +300,7 @@ fn a_backtrace_has_lines_whether_the_program_is_from_the_cache_or_a_file_or_was_
     for (kind, bytes) in [("module", module), ("component", component)] {
         let compiled = Program::from_bytes("app", &bytes).unwrap();
         let text = said(&compiled);
-        assert_eq!(text.matches("\n                    at app.wat:42:0\n").count(), 1, "{kind}: {text}");
+        assert_eq!(text.matches("\n         at app.wat:42:0\n").count(), 1, "{kind}: {text}");
         assert!(!text.contains("not.wat"), "{kind}: {text}");
         assert_eq!(said(&deserialize(&compiled.serialize().unwrap()).unwrap()), text, "{kind}");
 
