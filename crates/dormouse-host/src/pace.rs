@@ -1,7 +1,8 @@
 //! Pace. What a run may use in a second, of the processor and of the network.
 //!
 //! The program is not polled for a while when it has used more than that. One that waits comes back to the host by itself; one that computes
-//! is interrupted by the engine's epoch, which a [`Ticker`] moves on. Its reactor goes on meanwhile, so that others are told that it turns.
+//! is interrupted by the engine's epoch, which a [`Ticker`] moves on. Its reactor goes on meanwhile, so that others are told that it turns; what
+//! the host moves there by itself asks for the [`Used`] of the run, which is with its [`Load`].
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -74,11 +75,29 @@ impl Rates {
 }
 
 /// What one run has used of what it may.
-pub(crate) struct Pace {
+pub(crate) struct Used {
     /// In nanoseconds, and what the thread's clock showed when it was last read.
     cpu: Option<(Bucket, u64)>,
     /// In bytes, and how many had been carried.
     bytes: Option<(Bucket, u64)>,
+}
+
+impl Used {
+    /// For how long a run that has carried so many bytes has to pause. To be asked on its thread.
+    pub(crate) fn lacks(&mut self, carried: u64) -> Option<Duration> {
+        let now = Instant::now();
+        let of = |used: &mut Option<(Bucket, u64)>, total: &dyn Fn() -> u64| {
+            let (bucket, seen) = used.as_mut()?;
+            let total = total();
+            bucket.take(total.saturating_sub(std::mem::replace(seen, total)) as f64);
+            bucket.lacks(0.0, now)
+        };
+        of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| carried))
+    }
+}
+
+/// Keeps the program of one run from using more than it may.
+pub(crate) struct Pace {
     load: Arc<Load>,
     meter: Meter,
     pulse: Pulse,
@@ -90,7 +109,8 @@ impl Pace {
         let now = Instant::now();
         let cpu = rates.cpu.map(|percent| (Bucket::new(f64::from(percent) * 1e7, now), thread_time()));
         let bytes = rates.bytes.map(|rate| (Bucket::new(rate as f64, now), load.bytes()));
-        Pace { cpu, bytes, load, meter, pulse }
+        load.set_used(Used { cpu, bytes });
+        Pace { load, meter, pulse }
     }
 
     /// What the program returns, at this pace.
@@ -118,14 +138,7 @@ impl Pace {
 
     /// For how long it has to pause.
     fn lacks(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        let of = |used: &mut Option<(Bucket, u64)>, total: &dyn Fn() -> u64| {
-            let (bucket, seen) = used.as_mut()?;
-            let total = total();
-            bucket.take(total.saturating_sub(std::mem::replace(seen, total)) as f64);
-            bucket.lacks(0.0, now)
-        };
-        of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| self.load.bytes()))
+        self.load.lacks()
     }
 }
 

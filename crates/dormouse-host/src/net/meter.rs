@@ -1,8 +1,11 @@
 //! Meter. Counts what a run does with connections, whichever WASI its program has.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::pace::Used;
 
 /// Counts the connections of a run and the bytes that they carry. Clones share the numbers, so one thread runs the program and
 /// another reads.
@@ -18,6 +21,8 @@ pub struct Meter {
 pub(crate) struct Load {
     connections: AtomicUsize,
     bytes: AtomicU64,
+    /// Of a run that has rates.
+    used: OnceLock<Mutex<Used>>,
 }
 
 impl Load {
@@ -29,6 +34,16 @@ impl Load {
     /// Bytes that were received and sent.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The run has rates from now on.
+    pub(crate) fn set_used(&self, used: Used) {
+        let _ = self.used.set(Mutex::new(used));
+    }
+
+    /// For how long the run has to pause, by its rates. To be asked on its thread.
+    pub(crate) fn lacks(&self) -> Option<Duration> {
+        self.used.get()?.lock().unwrap_or_else(PoisonError::into_inner).lacks(self.bytes())
     }
 
     #[cfg(test)]
@@ -88,6 +103,11 @@ impl Meter {
     /// What counts the one run alone, if something does.
     pub(crate) fn load(&self) -> Option<Arc<Load>> {
         self.load.clone()
+    }
+
+    /// For how long what the host does for the program has to pause, by the rates of the run. To be asked on its thread.
+    pub(crate) fn lacks(&self) -> Option<Duration> {
+        self.load.as_ref()?.lacks()
     }
 
     /// The program has connected to a peer.
