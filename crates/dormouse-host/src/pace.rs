@@ -1,8 +1,9 @@
 //! Pace. What a run may use in a second, of the processor and of the network.
 //!
 //! The program is not polled for a while when it has used more than that. One that waits comes back to the host by itself; one that computes
-//! is interrupted by the engine's epoch, which a [`Ticker`] moves on, and so is one that has moved as many bytes as it may. Its reactor goes on meanwhile, so that others are told that it turns.
-//! A program that was asked to stop does not pause any more: it has a time of its own to end in.
+//! is interrupted by the engine's epoch, which a [`Ticker`] moves on, and so is one that has moved as many bytes as it may. Its reactor goes on
+//! meanwhile, so that others are told that it turns; what the host moves there by itself asks for the [`Used`] of the run, which is with its
+//! [`Load`]. A program that was asked to stop does not pause any more: it has a time of its own to end in.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -81,16 +82,38 @@ impl Rates {
 }
 
 /// What one run has used of what it may.
-pub(crate) struct Pace {
+pub(crate) struct Used {
     /// In nanoseconds, and what the thread's clock showed when it was last read.
     cpu: Option<(Bucket, u64)>,
     /// In bytes, and how many had been carried.
     bytes: Option<(Bucket, u64)>,
+}
+
+impl Used {
+    /// For how long a run that has carried so many bytes has to pause. To be asked on its thread.
+    pub(crate) fn lacks(&mut self, carried: u64) -> Option<Duration> {
+        let now = Instant::now();
+        let of = |used: &mut Option<(Bucket, u64)>, total: &dyn Fn() -> u64| {
+            let (bucket, seen) = used.as_mut()?;
+            let total = total();
+            bucket.take(total.saturating_sub(std::mem::replace(seen, total)) as f64);
+            bucket.lacks(0.0, now)
+        };
+        of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| carried))
+    }
+
+    /// How many bytes it may have carried in all before it has to pause, as far as is known now.
+    pub(crate) fn may_carry_to(&self) -> u64 {
+        self.bytes.as_ref().map_or(u64::MAX, |(bucket, seen)| seen.saturating_add(bucket.left().max(1.0) as u64))
+    }
+}
+
+/// Keeps the program of one run from using more than it may.
+pub(crate) struct Pace {
     load: Arc<Load>,
     meter: Meter,
     pulse: Pulse,
     interrupt: Interrupt,
-    engine: Engine,
 }
 
 impl Pace {
@@ -100,7 +123,8 @@ impl Pace {
         let cpu = rates.cpu.map(|percent| (Bucket::new(f64::from(percent) * 1e7, now), thread_time()));
         let bytes = rates.bytes.map(|rate| (Bucket::new(rate as f64, now), load.bytes()));
         let (interrupt, engine) = of;
-        Pace { cpu, bytes, load, meter, pulse, interrupt, engine }
+        load.set_used(Used { cpu, bytes }, engine);
+        Pace { load, meter, pulse, interrupt }
     }
 
     /// What the program returns, at this pace.
@@ -132,18 +156,7 @@ impl Pace {
 
     /// For how long it has to pause.
     fn lacks(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        let of = |used: &mut Option<(Bucket, u64)>, total: &dyn Fn() -> u64| {
-            let (bucket, seen) = used.as_mut()?;
-            let total = total();
-            bucket.take(total.saturating_sub(std::mem::replace(seen, total)) as f64);
-            bucket.lacks(0.0, now)
-        };
-        let lacks = of(&mut self.cpu, &thread_time).max(of(&mut self.bytes, &|| self.load.bytes()));
-        if let Some((bucket, seen)) = &self.bytes {
-            self.load.interrupt_at(seen.saturating_add(bucket.left().max(1.0) as u64), &self.engine);
-        }
-        lacks
+        self.load.lacks()
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use wasmtime::Engine;
+
+use crate::pace::Used;
 
 /// Counts the connections of a run and the bytes that they carry. Clones share the numbers, so one thread runs the program and
 /// another reads.
@@ -20,7 +23,9 @@ pub struct Meter {
 pub(crate) struct Load {
     connections: AtomicUsize,
     bytes: AtomicU64,
-    /// With so many bytes the program is interrupted.
+    /// Of a run that has rates.
+    used: OnceLock<Mutex<Used>>,
+    /// With so many bytes its program is interrupted.
     interrupted_at: OnceLock<(AtomicU64, Engine)>,
 }
 
@@ -35,6 +40,22 @@ impl Load {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// The run has rates from now on. Its program is one of this engine.
+    pub(crate) fn set_used(&self, used: Used, engine: Engine) {
+        let _ = self.interrupted_at.set((AtomicU64::new(used.may_carry_to()), engine));
+        let _ = self.used.set(Mutex::new(used));
+    }
+
+    /// For how long the run has to pause, by its rates. To be asked on its thread.
+    pub(crate) fn lacks(&self) -> Option<Duration> {
+        let mut used = self.used.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacks = used.lacks(self.bytes());
+        if let Some((at, _)) = self.interrupted_at.get() {
+            at.store(used.may_carry_to(), Ordering::Relaxed);
+        }
+        lacks
+    }
+
     #[cfg(test)]
     pub(crate) fn with(connections: usize) -> Load {
         Load { connections: connections.into(), ..Load::default() }
@@ -43,12 +64,6 @@ impl Load {
     #[cfg(test)]
     pub(crate) fn set_connections(&self, connections: usize) {
         self.connections.store(connections, Ordering::Relaxed);
-    }
-
-    /// Has the programs of an engine interrupted when there are so many bytes in all.
-    pub(crate) fn interrupt_at(&self, bytes: u64, engine: &Engine) {
-        let (at, _) = self.interrupted_at.get_or_init(|| (AtomicU64::new(u64::MAX), engine.clone()));
-        at.store(bytes, Ordering::Relaxed);
     }
 
     fn carried(&self, bytes: usize) {
@@ -104,6 +119,11 @@ impl Meter {
     /// What counts the one run alone, if something does.
     pub(crate) fn load(&self) -> Option<Arc<Load>> {
         self.load.clone()
+    }
+
+    /// For how long what the host does for the program has to pause, by the rates of the run. To be asked on its thread.
+    pub(crate) fn lacks(&self) -> Option<Duration> {
+        self.load.as_ref()?.lacks()
     }
 
     /// The program has connected to a peer.

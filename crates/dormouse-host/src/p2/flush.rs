@@ -3,7 +3,8 @@
 //! A peer has [`PATIENCE`] to take what the program has dropped, so that one that takes nothing does not keep the socket. A connection
 //! that is given up is reset.
 //!
-//! One task of the run sends them all. It is asleep unless the buffer of a connection is full.
+//! One task of the run sends them all. It is asleep unless the buffer of a connection is full. The rates of the run (`pace.rs`) do not hold it up: it
+//! sends no more than the program has written, which its pauses bound.
 
 use std::future::poll_fn;
 use std::io;

@@ -3,10 +3,15 @@
 //! It is a task of tokio's, so the program's turns cost it nothing. It goes on by itself; once the program has taken back its
 //! read of one of the two ends it pauses, and keeps what is on its way, until the end is read again. If the end is dropped
 //! instead, it stops.
+//!
+//! The program is not polled for it, so it asks for the pace of the run by itself, before each chunk.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+use tokio::time::{Sleep, sleep};
 
 use super::end::Interest;
 use super::error;
@@ -28,11 +33,13 @@ struct Transfer {
     /// Received and not sent yet, from `sent` on.
     kept: Vec<u8>,
     sent: usize,
+    /// Until the run has not used more than it may.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// Moves all that is received to where it is sent, up to the end.
 pub(super) fn start(from: Receive, to: Send) {
-    let mut transfer = Transfer { from, to, kept: Vec::new(), sent: 0 };
+    let mut transfer = Transfer { from, to, kept: Vec::new(), sent: 0, pause: None };
     tokio::spawn(poll_fn(move |cx| transfer.poll(cx)));
 }
 
@@ -46,12 +53,27 @@ impl Transfer {
             if from == Interest::Paused || to == Interest::Paused {
                 return Poll::Pending;
             }
+            ready!(self.poll_pace(cx));
             if !ready!(self.poll_step(cx)) {
                 return Poll::Ready(());
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Waits while the run has used more than it may.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+            }
+            self.pause = None;
+            let meter = self.from.socket().meter();
+            let Some(after) = meter.lacks() else { return Poll::Ready(()) };
+            meter.delayed();
+            self.pause = Some(Box::pin(sleep(after)));
+        }
     }
 
     /// Sends what is kept, or else receives and sends a chunk; false at the end.
@@ -98,13 +120,17 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
     use std::task::Waker;
+    use std::thread;
+    use std::time::Instant;
 
     use super::super::socket::Socket;
     use super::*;
     use crate::net::Net;
     use crate::net::limits::Counted;
-    use crate::net::meter::{Meter, Traffic};
+    use crate::net::meter::{Load, Meter, Traffic};
     use crate::net::policy::Policy;
+    use crate::pace::{Pace, Rates};
+    use crate::pulse::Pulse;
     use crate::stdio::{Output, Sink};
 
     /// A connection: its client, and the runner's end.
@@ -156,6 +182,34 @@ mod tests {
         assert_eq!(read(&mut right).await, b"");
         assert!(matches!(sent.poll(&cx, false), Poll::Ready(Some(Ok(())))));
         assert_eq!(net.meter.traffic().received, 45);
+    }
+
+    #[test]
+    fn a_transfer_is_bound_by_the_rate_of_its_run() {
+        const BYTES: usize = 1_000_000;
+        let load = Arc::new(Load::default());
+        let meter = Meter::new().of_a_run(Arc::clone(&load));
+        // A million bytes are saved up; as many are received, and sent.
+        let rates = Rates { cpu: None, bytes: Some(10 * BYTES as u64) };
+        let of = (crate::interrupt::Interrupt::new(), wasmtime::Engine::default());
+        let _pace = Pace::new(rates, load, meter.clone(), Pulse::default(), of);
+        let stderr = Sink::new(Output::Null, std::io::stderr()).unwrap();
+        let net = Net::new(Policy::allow_all(), 2, meter, stderr, None);
+        let begun = Instant::now();
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let ((mut left, from), (mut right, to)) = (pair(&net), pair(&net));
+            start(Receive::new(from).0, Send::new(to).0);
+            left.set_nonblocking(false).unwrap();
+            right.set_nonblocking(false).unwrap();
+            let writes = thread::spawn(move || left.write_all(&[b'x'; BYTES]));
+            let mut all = Vec::new();
+            let read = tokio::task::spawn_blocking(move || right.read_to_end(&mut all));
+            // The writer has gone when it has written all, and so the transfer ends.
+            assert_eq!(read.await.unwrap().unwrap(), BYTES);
+            writes.join().unwrap().unwrap();
+        });
+        // Less than the last chunk, which makes a debt.
+        assert!(begun.elapsed().as_millis() >= 80, "{:?}", begun.elapsed());
     }
 
     #[test]
